@@ -1,0 +1,60 @@
+import type { AccessFacts } from '../contracts/access';
+import type { OpenAccessRequest } from '../contracts/openings';
+import type { Transaction } from '../prisma/database';
+
+type FactsFromDatabase = Pick<AccessFacts, 'device' | 'resident' | 'rights' | 'consent' | 'lockedUntilMs'>;
+
+export type LoadedFacts = {
+  readonly facts: FactsFromDatabase;
+  /** What billing would be asked about: the accounts of the properties that the resident's valid rights rest on. */
+  readonly billing: { readonly accountIds: string[]; readonly service: string };
+  readonly device: { readonly deviceId: string; readonly kind: 'door' | 'barrier' } | null;
+};
+
+/** Reads what the decision needs, as the database has it at this moment. Nothing is cached (design rule 3). */
+export async function loadAccessFacts(
+  tx: Transaction,
+  request: Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'partnerId' | 'method'>,
+  nowMs: number,
+): Promise<LoadedFacts> {
+  const device = await tx.accessPoint.findUnique({ where: { id: request.accessPointId } });
+  const { residentId } = request;
+  const resident =
+    residentId === null
+      ? null
+      : await tx.resident.findUnique({
+          where: { id: residentId },
+          include: {
+            rights: { where: { property: { houseId: device?.houseId ?? request.accessPointId } }, include: { property: true } },
+            consents:
+              request.method === 'face'
+                ? { where: { partnerId: request.partnerId }, orderBy: [{ status: 'asc' }, { expiresAt: 'desc' }] }
+                : { take: 0 },
+          },
+        });
+
+  const rights = (resident?.rights ?? []).map(({ startsAt, endsAt, property }) => ({
+    startsAtMs: startsAt.getTime(),
+    endsAtMs: endsAt?.getTime() ?? null,
+    accountId: property.billingAccountId,
+  }));
+  const valid = rights.filter((right) => right.startsAtMs <= nowMs && (right.endsAtMs ?? Infinity) > nowMs);
+  const consent = resident?.consents.find(({ status }) => status === 'granted') ?? resident?.consents[0];
+
+  return {
+    facts: {
+      device: device && { status: device.status as 'active' | 'blocked' | 'removed' },
+      resident: resident && { status: resident.status as 'active' | 'blocked' | 'erased' },
+      rights: rights.map(({ startsAtMs, endsAtMs }) => ({ startsAtMs, endsAtMs })),
+      consent: consent
+        ? {
+            status: consent.status as NonNullable<AccessFacts['consent']>['status'],
+            expiresAtMs: consent.expiresAt.getTime(),
+          }
+        : null,
+      lockedUntilMs: null,
+    },
+    billing: { accountIds: [...new Set(valid.map(({ accountId }) => accountId))], service: device?.service ?? '' },
+    device: device && { deviceId: device.deviceId, kind: device.kind as 'door' | 'barrier' },
+  };
+}

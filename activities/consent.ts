@@ -1,0 +1,38 @@
+import type { Consent, ConsentOffer } from '../contracts/consents';
+import type { Integration } from '../contracts/ids';
+import { appendJournal } from '../journal/journal';
+import type { Database } from '../prisma/database';
+
+export type ConsentActivities = ReturnType<typeof createConsentActivities>;
+
+export function createConsentActivities({ integration, database }: { integration: Integration; database: Database }) {
+  return {
+    /** Writes a revision unless a newer one is there: repeats and late ones change nothing. */
+    async recordConsent(offer: ConsentOffer, { consentId, status, expiresAt, revision }: Consent): Promise<void> {
+      const { residentId, partnerId, formId, formSha256 } = offer;
+      const grantedAt = status === 'granted' ? { grantedAt: new Date() } : {};
+      await database.$transaction(async (tx) => {
+        const fixed = { id: consentId, residentId, partnerId, integration, formId, formSha256 };
+        const created = await tx.consent.createMany({
+          data: [{ ...fixed, status, revision, expiresAt, ...grantedAt }],
+          skipDuplicates: true,
+        });
+        const { count } =
+          created.count > 0
+            ? created
+            : await tx.consent.updateMany({
+                where: { id: consentId, revision: { lt: revision } },
+                data: { status, revision, expiresAt, ...grantedAt },
+              });
+        if (count === 0) return;
+        await appendJournal(tx, {
+          kind: 'consent',
+          integration,
+          objectId: consentId,
+          actor: 'consent-process',
+          outcome: status,
+        });
+      });
+    },
+  };
+}

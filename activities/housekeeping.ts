@@ -1,0 +1,55 @@
+import { appendJournal } from '../journal/journal';
+import type { Database } from '../prisma/database';
+
+export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivities>;
+
+/** An enrollment that is still `requested` after this long has no process that would end it. */
+const ABANDONED_AFTER_MS = 3_600_000;
+
+/** Effects of the scheduled tidying, run by the `core` worker. */
+export function createHousekeepingActivities({ database }: { database: Database }) {
+  return {
+    /** @returns how many rows had outlived their term and are gone */
+    async removeExpired(): Promise<number> {
+      const expired = { where: { expiresAt: { lt: new Date() } } };
+      const results = await database.$transaction([
+        database.idempotencyRecord.deleteMany(expired),
+        database.oidcPayload.deleteMany(expired),
+        database.signatureNonce.deleteMany(expired),
+      ]);
+      return results.reduce((sum, { count }) => sum + count, 0);
+    },
+
+    /**
+     * Purges photos whose enrollment never began because the API died between staging and starting, and whose client
+     * never asked again.
+     *
+     * @returns how many enrollments were closed
+     */
+    async abandonEnrollments(): Promise<number> {
+      const abandoned = await database.enrollment.findMany({
+        where: { state: 'requested', createdAt: { lt: new Date(Date.now() - ABANDONED_AFTER_MS) } },
+        select: { id: true, integration: true },
+      });
+      for (const { id, integration } of abandoned) {
+        await database.$transaction(async (tx) => {
+          await tx.stagedPhoto.deleteMany({ where: { enrollmentId: id } });
+          const { count } = await tx.enrollment.updateMany({
+            where: { id, state: 'requested' },
+            data: { state: 'failed' },
+          });
+          if (count === 0) return;
+          await appendJournal(tx, {
+            kind: 'enrollment',
+            integration,
+            objectId: id,
+            actor: 'housekeeping',
+            outcome: 'failed',
+            reason: 'abandoned',
+          });
+        });
+      }
+      return abandoned.length;
+    },
+  };
+}

@@ -1,0 +1,126 @@
+import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import { z } from 'zod';
+import { ConsentFormView, ConsentRequest, ConsentView, type ConsentOffer } from '../../contracts/consents';
+import { consentWorkflowId, type Integration } from '../../contracts/ids';
+import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import type { Database } from '../../prisma/database';
+import { grantConsent } from '../../workflows/consent/messages';
+import type { consentWorkflow } from '../../workflows/consent/workflow';
+import { resourceIdFor } from '../idempotency';
+import { defineOperation, type Operation } from '../operation';
+import { HttpProblem, invalidField, notFound } from '../problem';
+
+/** How long an offered consent waits for the resident's word. */
+const OFFER_MS = 3_600_000;
+
+/** Consent to biometrics, given in the app (R3.8, P1). */
+export function consentOperations({ database, temporal }: { database: Database; temporal: Client }): Operation[] {
+  return [
+    defineOperation({
+      id: 'getConsentForm',
+      method: 'get',
+      path: '/consent-forms/current',
+      summary: 'The form that a resident is to be shown',
+      scope: 'app',
+      params: z.object({}),
+      responses: { 200: { description: 'The form', schema: ConsentFormView } },
+      async handle() {
+        const form = await database.consentForm.findFirst({ where: { retiredAt: null }, orderBy: { version: 'desc' } });
+        if (!form) throw notFound();
+        return { status: 200, body: { ...form, formId: form.id } };
+      },
+    }),
+    defineOperation({
+      id: 'grantConsent',
+      method: 'post',
+      path: '/residents/{residentId}/consents',
+      summary: 'Write down that a resident consents to biometrics with one partner',
+      scope: 'app',
+      params: z.object({ residentId: z.uuid() }),
+      body: { kind: 'json', schema: ConsentRequest },
+      idempotency: 'stored',
+      responses: { 201: { description: 'The consent is in force', schema: ConsentView } },
+      async handle({ params: { residentId }, body, caller, idempotencyKey }) {
+        const { partner, form } = await check(residentId, body);
+        const offer: ConsentOffer = {
+          consentId: resourceIdFor(caller.clientId, `consent/${residentId}`, idempotencyKey),
+          residentId,
+          partnerId: partner.id,
+          formId: form.id,
+          formSha256: form.sha256,
+          validForDays: form.validForDays,
+          offeredUntil: new Date(Date.now() + OFFER_MS).toISOString(),
+        };
+        await grant(offer, partner.integration as Integration);
+        return { status: 201, body: await view(offer.consentId) };
+      },
+    }),
+    defineOperation({
+      id: 'getConsent',
+      method: 'get',
+      path: '/consents/{consentId}',
+      summary: 'One consent',
+      scope: 'app',
+      params: z.object({ consentId: z.uuid() }),
+      responses: { 200: { description: 'The consent', schema: ConsentView } },
+      handle: async ({ params }) => ({ status: 200, body: await view(params.consentId) }),
+    }),
+  ];
+
+  async function check(residentId: string, request: z.infer<typeof ConsentRequest>) {
+    const [resident, partner, form] = await Promise.all([
+      database.resident.findUnique({ where: { id: residentId } }),
+      database.partner.findUnique({ where: { id: request.partnerId } }),
+      database.consentForm.findUnique({ where: { id: request.formId } }),
+    ]);
+    if (resident?.status !== 'active') throw notFound();
+    if (!partner?.active) throw invalidField('partnerId', 'is not a partner', 404);
+    if (!form) throw invalidField('formId', 'is not a form', 404);
+    if (form.sha256 !== request.formSha256) throw invalidField('formSha256', 'is not the hash of that form', 409);
+    if (form.retiredAt !== null) throw outdatedForm();
+    return { partner, form };
+  }
+
+  async function grant(offer: ConsentOffer, integration: Integration): Promise<void> {
+    const startWorkflowOperation = new WithStartWorkflowOperation<typeof consentWorkflow>('consentWorkflow', {
+      workflowId: consentWorkflowId(offer.consentId),
+      taskQueue: integration,
+      args: [offer],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      staticSummary: 'consent to biometrics',
+      typedSearchAttributes: [
+        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        { key: PROCESS_ATTRIBUTE, value: 'consent' },
+        { key: STATE_ATTRIBUTE, value: 'offered' },
+      ],
+    });
+    try {
+      await temporal.workflow.executeUpdateWithStart(grantConsent, {
+        updateId: offer.consentId,
+        startWorkflowOperation,
+      });
+    } catch (error) {
+      // The execution is over already: what it wrote down is the answer.
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  }
+
+  async function view(consentId: string) {
+    const consent = await database.consent.findUnique({ where: { id: consentId } });
+    if (!consent) throw notFound();
+    return {
+      ...consent,
+      consentId,
+      grantedAt: consent.grantedAt?.toISOString() ?? null,
+      expiresAt: consent.expiresAt.toISOString(),
+    };
+  }
+}
+
+const outdatedForm = (): HttpProblem =>
+  new HttpProblem({
+    status: 409,
+    type: 'consent-form-outdated',
+    title: 'The form was replaced; show the resident the current one',
+  });

@@ -1,0 +1,91 @@
+import type { Client } from '@temporalio/client';
+import { z } from 'zod';
+import { publicReason } from '../../access/public-reason';
+import type { DenialReason } from '../../contracts/access';
+import { OpeningByApp, OpeningView } from '../../contracts/openings';
+import type { Database } from '../../prisma/database';
+import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
+import { defineOperation, type Operation } from '../operation';
+import { invalidField, notFound } from '../problem';
+
+type Dependencies = { database: Database; temporal: Client; openWithinMs: number };
+
+/** Openings on demand from the app, door and barrier alike (R2.9, R3.12). */
+export function appOpeningOperations(deps: Dependencies): Operation[] {
+  const { database } = deps;
+  return [
+    defineOperation({
+      id: 'openOnDemand',
+      method: 'post',
+      path: '/access-points/{accessPointId}/openings',
+      summary: 'Open a door or barrier for a resident who asks in the app',
+      scope: 'app',
+      params: z.object({ accessPointId: z.uuid() }),
+      body: { kind: 'json', schema: OpeningByApp },
+      idempotency: 'own',
+      responses: { 200: { description: 'The device opened', schema: OpeningView } },
+      async handle({ params, body, caller, idempotencyKey, fingerprint }) {
+        const accessPoint = await database.accessPoint.findUnique({ where: { id: params.accessPointId } });
+        if (!accessPoint) throw notFound();
+        const { residentId } = body;
+        const resident = await database.resident.findUnique({ where: { id: residentId } });
+        if (!resident) throw invalidField('residentId', 'is not a resident', 404);
+        const row = await openAccessPoint(deps, {
+          caller,
+          key: idempotencyKey,
+          fingerprint,
+          accessPoint,
+          method: 'app',
+          identify: () => Promise.resolve(residentId),
+        });
+        const reason = row.status === 'denied' ? publicReason(row.reason as DenialReason, 'app') : null;
+        return { status: 200, body: answerForOpening(row, reason) };
+      },
+    }),
+    defineOperation({
+      id: 'getOpening',
+      method: 'get',
+      path: '/openings/{openingId}',
+      summary: 'What became of an opening',
+      scope: 'app',
+      params: z.object({ openingId: z.uuid() }),
+      responses: { 200: { description: 'The opening', schema: OpeningView } },
+      async handle({ params, caller }) {
+        const row = await database.opening.findUnique({ where: { id: params.openingId } });
+        if (row?.clientId !== caller.clientId) throw notFound();
+        return { status: 200, body: viewOfOpening(row) };
+      },
+    }),
+    defineOperation({
+      id: 'listAccessPoints',
+      method: 'get',
+      path: '/residents/{residentId}/access-points',
+      summary: 'Doors and barriers of the houses that a resident has a right in',
+      scope: 'app',
+      params: z.object({ residentId: z.uuid() }),
+      responses: { 200: { description: 'Access points', schema: AccessPointList } },
+      async handle({ params: { residentId } }) {
+        const now = new Date();
+        const resident = await database.resident.findUnique({ where: { id: residentId } });
+        if (!resident) throw notFound();
+        const inForce = { residentId, startsAt: { lte: now }, OR: [{ endsAt: null }, { endsAt: { gt: now } }] };
+        const rows = await database.accessPoint.findMany({
+          where: { status: 'active', house: { properties: { some: { rights: { some: inForce } } } } },
+          orderBy: { id: 'asc' },
+        });
+        return {
+          status: 200,
+          body: { accessPoints: rows.map(({ id, kind, partnerId }) => ({ accessPointId: id, kind, partnerId })) },
+        };
+      },
+    }),
+  ];
+}
+
+const AccessPointList = z
+  .object({
+    accessPoints: z.array(
+      z.object({ accessPointId: z.uuid(), kind: z.enum(['door', 'barrier']), partnerId: z.string() }),
+    ),
+  })
+  .meta({ id: 'AccessPointList' });

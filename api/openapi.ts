@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { PHOTO_MEDIA_TYPES, type Operation } from './operation';
+
+export type ApiSection = { readonly base: string; readonly tag: string; readonly operations: readonly Operation[] };
+
+const ProblemDetails = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().optional(),
+    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+    openingId: z.uuid().optional(),
+    reason: z.string().optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
+
+/** Statuses that any operation may answer with, besides its own. */
+const COMMON_PROBLEMS = ['400', '401', '403', '404', '409', '413', '415', '422', '429', '503'] as const;
+
+/** The OpenAPI 3.1 document, made from the same operations that are mounted (R2.10). */
+export function openApiDocument(options: {
+  version: string;
+  serverUrl: string;
+  tokenUrl: string;
+  sections: readonly ApiSection[];
+}): object {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const { base, tag, operations } of options.sections) {
+    for (const operation of operations) {
+      paths[base + operation.path] = {
+        ...paths[base + operation.path],
+        [operation.method]: operationObject(operation, tag),
+      };
+    }
+  }
+  const scopes = options.sections.flatMap(({ operations }) => operations.map(({ scope }) => scope));
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Domovoy',
+      version: options.version,
+      description: 'Decides who may open which door or barrier, and runs every process around it.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: options.serverUrl }],
+    paths,
+    components: {
+      securitySchemes: {
+        oauth: {
+          type: 'oauth2',
+          flows: {
+            clientCredentials: {
+              tokenUrl: options.tokenUrl,
+              scopes: Object.fromEntries([...new Set(scopes)].map((scope) => [scope, scope])),
+            },
+          },
+        },
+      },
+    },
+  });
+}
+
+function operationObject(operation: Operation, tag: string): ZodOpenApiOperationObject {
+  const { id, summary, description, scope, params, query, body, idempotency, responses } = operation;
+  const problem = {
+    description: 'A problem',
+    content: { 'application/problem+json': { schema: ProblemDetails } },
+  };
+  return {
+    operationId: id,
+    tags: [tag],
+    summary,
+    ...(description !== undefined && { description }),
+    security: [{ oauth: [scope] }],
+    requestParams: {
+      path: params,
+      ...(query && { query }),
+      ...(idempotency && { header: z.object({ 'Idempotency-Key': z.string().min(8).max(128) }) }),
+    },
+    ...(body && { requestBody: { required: true, content: requestContent(body) } }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(responses).map(([status, response]) => [
+          status,
+          {
+            description: response.description,
+            ...(response.schema && { content: { 'application/json': { schema: response.schema } } }),
+          },
+        ]),
+      ),
+      ...Object.fromEntries(COMMON_PROBLEMS.map((status) => [status, problem])),
+    },
+  };
+}
+
+function requestContent(body: NonNullable<Operation['body']>) {
+  if (body.kind === 'json') return { 'application/json': { schema: body.schema } };
+  const binary = { schema: { type: 'string' as const, format: 'binary', maxLength: body.maxBytes } };
+  return Object.fromEntries(PHOTO_MEDIA_TYPES.map((type) => [type, binary]));
+}

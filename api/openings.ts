@@ -1,0 +1,158 @@
+import {
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type Client,
+} from '@temporalio/client';
+import type { AccessMethod } from '../contracts/access';
+import { openAccessWorkflowId, type Integration } from '../contracts/ids';
+import { OPENING_OUTCOMES, type OpenAccessRequest, type OpeningOutcome, type OpeningView } from '../contracts/openings';
+import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../contracts/search-attributes';
+import type { Database } from '../prisma/database';
+import type { openAccessWorkflow } from '../workflows/open-access/workflow';
+import { awaitOutcome } from '../workflows/open-access/messages';
+import { resourceIdFor } from './idempotency';
+import { HttpProblem } from './problem';
+
+export type OpeningRow = NonNullable<Awaited<ReturnType<Database['opening']['findUnique']>>>;
+
+/** Over and above the opening's own time: the way back to the caller. */
+const ANSWER_SLACK_MS = 1_000;
+
+export type AccessPointRow = { id: string; partnerId: string; integration: string };
+
+/**
+ * Runs one opening and waits for its end, at most until its not-after time is over. One client, access point and
+ * Idempotency-Key name one opening: a repeat joins the one at work or gets what was written down of it.
+ *
+ * @throws HttpProblem 422 when the key was used for another request
+ */
+export async function openAccessPoint(
+  deps: { database: Database; temporal: Client; openWithinMs: number },
+  request: {
+    caller: { clientId: string };
+    key: string;
+    fingerprint: string;
+    accessPoint: AccessPointRow;
+    method: AccessMethod;
+    identify: () => Promise<string | null>;
+  },
+): Promise<OpeningRow> {
+  const { database } = deps;
+  const { caller, accessPoint, fingerprint } = request;
+  const openingId = resourceIdFor(caller.clientId, `open/${accessPoint.id}`, request.key);
+  const earlier = await database.opening.findUnique({ where: { id: openingId } });
+  if (earlier) assertSameRequest(earlier.requestSha256, fingerprint);
+  if (earlier?.endedAt) return earlier;
+
+  const requestedAt = earlier?.requestedAt ?? new Date();
+  const notAfter = earlier?.notAfter ?? new Date(requestedAt.getTime() + deps.openWithinMs);
+  const opening: OpenAccessRequest = {
+    openingId,
+    clientId: caller.clientId,
+    requestSha256: fingerprint,
+    accessPointId: accessPoint.id,
+    partnerId: accessPoint.partnerId,
+    method: request.method,
+    residentId: earlier ? earlier.residentId : await request.identify(),
+    requestedAt: requestedAt.toISOString(),
+    notAfter: notAfter.toISOString(),
+  };
+  await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
+  return settled(database, opening, accessPoint.integration);
+}
+
+/** Update-with-Start: begins the execution or joins it, and waits. Coming back says nothing yet: the row does. */
+async function runToItsEnd(temporal: Client, opening: OpenAccessRequest, integration: Integration): Promise<void> {
+  const workflowId = openAccessWorkflowId(opening.openingId);
+  const startWorkflowOperation = new WithStartWorkflowOperation<typeof openAccessWorkflow>('openAccessWorkflow', {
+    workflowId,
+    taskQueue: integration,
+    args: [opening],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'REJECT_DUPLICATE',
+    staticSummary: `open by ${opening.method}`,
+    typedSearchAttributes: [
+      { key: INTEGRATION_ATTRIBUTE, value: integration },
+      { key: PROCESS_ATTRIBUTE, value: 'open-access' },
+      { key: STATE_ATTRIBUTE, value: 'deciding' },
+    ],
+  });
+  const untilMs = Math.max(Date.now(), Date.parse(opening.notAfter)) + ANSWER_SLACK_MS;
+  try {
+    await temporal.withDeadline(untilMs, () =>
+      temporal.workflow.executeUpdateWithStart(awaitOutcome, { updateId: opening.openingId, startWorkflowOperation }),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) {
+      await temporal.withDeadline(untilMs, () => temporal.workflow.getHandle(workflowId).result());
+    } else if (!isDeadline(error)) throw error;
+  }
+}
+
+const isDeadline = (error: unknown): boolean => error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+
+/**
+ * What can be said at the end of the waiting. An opening of which no command left is ended here, in the row that every
+ * command has to pass first; so "expired" is a promise that it will not open later.
+ */
+async function settled(database: Database, opening: OpenAccessRequest, integration: string): Promise<OpeningRow> {
+  const { openingId, clientId, requestSha256, accessPointId, partnerId, method, residentId } = opening;
+  const found = await database.opening.findUnique({ where: { id: openingId } });
+  if (found?.endedAt) return found;
+  return database.$transaction(async (tx) => {
+    const ids = { id: openingId, clientId, requestSha256, accessPointId, partnerId, integration, method, residentId };
+    const times = { requestedAt: opening.requestedAt, notAfter: opening.notAfter };
+    await tx.opening.createMany({ data: [{ ...ids, ...times, status: 'pending' }], skipDuplicates: true });
+    await tx.opening.updateMany({
+      where: { id: openingId, endedAt: null, attempts: 0 },
+      data: { status: 'expired', endedAt: new Date() },
+    });
+    return tx.opening.findUniqueOrThrow({ where: { id: openingId } });
+  });
+}
+
+function assertSameRequest(stored: string, fingerprint: string): void {
+  if (stored === fingerprint) return;
+  throw new HttpProblem({
+    status: 422,
+    type: 'idempotency-key-reused',
+    title: 'The Idempotency-Key was used for another request',
+  });
+}
+
+const isOutcome = (status: string): status is OpeningOutcome => (OPENING_OUTCOMES as readonly string[]).includes(status);
+
+/** What callers may see of an opening: no reason, nobody's identity. */
+export function viewOfOpening(row: OpeningRow): OpeningView {
+  const overdue = row.endedAt === null && row.notAfter.getTime() < Date.now();
+  return {
+    openingId: row.id,
+    status: isOutcome(row.status) ? row.status : overdue && row.attempts > 0 ? 'unknown' : 'pending',
+    confirmedByDevice: row.status === 'opened',
+    requestedAt: row.requestedAt.toISOString(),
+    notAfter: row.notAfter.toISOString(),
+    endedAt: row.endedAt?.toISOString() ?? null,
+  };
+}
+
+const REFUSALS: Readonly<Record<Exclude<OpeningOutcome, 'opened'>, { status: number; title: string }>> = {
+  denied: { status: 403, title: 'Access is denied' },
+  expired: { status: 504, title: 'The time for this opening is over; it will not open' },
+  unknown: { status: 504, title: 'The command was sent and not confirmed' },
+  failed: { status: 502, title: 'The device could not be reached; it did not open' },
+};
+
+/** The view of an opened door, or the problem that says why not as far as this audience may know. */
+export function answerForOpening(row: OpeningRow, publicReason: string | null): OpeningView {
+  const view = viewOfOpening(row);
+  if (view.status === 'opened') return view;
+  const outcome = view.status === 'pending' ? 'unknown' : view.status;
+  const { status, title } = REFUSALS[outcome];
+  throw new HttpProblem({
+    status,
+    type: outcome === 'denied' ? 'access-denied' : `opening-${outcome}`,
+    title,
+    extensions: { openingId: view.openingId, ...(publicReason !== null && { reason: publicReason }) },
+  });
+}

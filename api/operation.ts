@@ -1,0 +1,148 @@
+import { json, raw, Router, type RequestHandler } from 'express';
+import { z } from 'zod';
+import type { Database } from '../prisma/database';
+import type { Caller } from './authentication/caller';
+import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
+import { HttpProblem } from './problem';
+
+/**
+ * One endpoint as a value: what it takes, what it gives and what it does. Express routes and the OpenAPI document are
+ * both made from the same list, so that they cannot differ.
+ */
+export type Operation<
+  Params extends z.ZodObject = z.ZodObject,
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodType = z.ZodType,
+> = {
+  readonly id: string;
+  readonly method: 'get' | 'post';
+  /** Below the audience's base, with `{name}` for parameters. */
+  readonly path: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly scope: string;
+  readonly params: Params;
+  readonly query?: Query;
+  readonly body?: JsonBody<Body> | PhotoBody;
+  /** `stored`: the answer is kept and repeated. `own`: the handler makes repeats harmless itself. Absent for reads. */
+  readonly idempotency?: 'stored' | 'own';
+  readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>;
+  handle(input: OperationInput<z.infer<Params>, z.infer<Query>, z.infer<Body>>): Promise<Answer>;
+};
+
+type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body };
+/** An image as the request body. Its content is looked at by the handler, never trusted by its media type. */
+type PhotoBody = { readonly kind: 'photo'; readonly maxBytes: number };
+
+export type OperationInput<Params, Query, Body> = {
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  readonly photo: Buffer;
+  readonly caller: Caller;
+  /** Empty for operations that take none. */
+  readonly idempotencyKey: string;
+  readonly fingerprint: string;
+  readonly requestId: string;
+};
+
+/** Keeps the types of one operation's parts together; the list then holds them as plain {@link Operation}s. */
+export function defineOperation<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>(
+  operation: Operation<P, Q, B>,
+): Operation {
+  return operation as unknown as Operation;
+}
+
+export const PHOTO_MEDIA_TYPES = ['image/jpeg', 'image/png'] as const;
+const JSON_LIMIT_BYTES = 64 * 1024;
+
+/** Mounts operations behind their checks: authentication and scope, size and type, schema, idempotency, handler. */
+export function mountOperations(
+  operations: readonly Operation[],
+  options: { database: Database; authenticate: (operation: Operation) => RequestHandler[] },
+): Router {
+  const router = Router({ caseSensitive: true, strict: true });
+  for (const operation of operations) {
+    router[operation.method](
+      operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      ...options.authenticate(operation),
+      ...bodyParsers(operation),
+      serve(operation, options.database),
+    );
+  }
+  return router;
+}
+
+/** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
+export const jsonBody = (): RequestHandler =>
+  json({
+    limit: JSON_LIMIT_BYTES,
+    verify: (req, _res, buffer) => {
+      (req as { rawBody?: Buffer }).rawBody = buffer;
+    },
+  });
+
+function bodyParsers({ body }: Operation): RequestHandler[] {
+  if (!body) return [];
+  if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
+  return [wantMediaType(PHOTO_MEDIA_TYPES), raw({ type: () => true, limit: body.maxBytes })];
+}
+
+const wantMediaType =
+  (types: readonly string[]): RequestHandler =>
+  (req, _res, next) => {
+    if (types.some((type) => req.is(type) !== false && req.is(type) !== null)) {
+      next();
+      return;
+    }
+    next(
+      new HttpProblem({
+        status: 415,
+        type: 'unsupported-media-type',
+        title: 'The media type is not supported',
+        errors: [{ field: 'Content-Type', message: `is one of ${types.join(', ')}` }],
+      }),
+    );
+  };
+
+function serve(operation: Operation, database: Database): RequestHandler {
+  return async (req, res) => {
+    const caller = (res.locals as { caller: Caller }).caller;
+    const { params, query, body, photo, content } = parseInput(operation, req);
+    const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
+    const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
+    const requestId = (res.locals as { requestId?: string }).requestId ?? '';
+    const work = (): Promise<Answer> =>
+      operation.handle({ params, query, body, photo, caller, idempotencyKey, fingerprint, requestId });
+    const key = `${operation.id}/${idempotencyKey}`;
+    const answer =
+      operation.idempotency === 'stored'
+        ? await once(database, { clientId: caller.clientId, key, fingerprint }, work)
+        : await work();
+    res
+      .status(answer.status)
+      .set(answer.headers ?? {})
+      .json(declaredOnly(operation, answer));
+  };
+}
+
+/** Strips what the document does not declare. An answer that breaks the document is our fault, never the caller's. */
+function declaredOnly(operation: Operation, { status, body }: Answer): unknown {
+  const response = operation.responses[status];
+  if (!response) throw new Error(`${operation.id} answered with an undeclared status.`);
+  if (!response.schema) return body;
+  const parsed = response.schema.safeParse(body);
+  if (!parsed.success) throw new Error(`${operation.id} answered in a shape that it does not declare.`);
+  return parsed.data;
+}
+
+function parseInput(operation: Operation, req: Parameters<RequestHandler>[0]) {
+  const params = operation.params.parse(req.params) as never;
+  const query = z.strictObject(operation.query?.shape ?? {}).parse(req.query) as never;
+  if (operation.body?.kind === 'photo') {
+    const photo = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
+    return { params, query, body: undefined as never, photo, content: photo };
+  }
+  const body = operation.body ? (operation.body.schema.parse(req.body ?? {}) as never) : (undefined as never);
+  return { params, query, body, photo: Buffer.alloc(0), content: JSON.stringify(body ?? null) };
+}

@@ -1,0 +1,123 @@
+import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
+import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
+import type { ErrorRequestHandler, Response } from 'express';
+import { ZodError } from 'zod';
+import type { Logger } from '../config/logger';
+import { FAILURES, isFailureType, type FailureType } from '../contracts/failures';
+
+/** RFC 9457 problem details. `type` is a path of this API that explains the problem. */
+export type Problem = {
+  readonly type: string;
+  readonly status: number;
+  readonly title: string;
+  readonly detail?: string;
+  /** Which parts of the request are at fault and why; names and rules only, never the values. */
+  readonly errors?: readonly { readonly field: string; readonly message: string }[];
+  readonly [extension: string]: unknown;
+};
+
+/** An answer that a route chose: thrown where the reason is found, turned into HTTP in one place. */
+export class HttpProblem extends Error {
+  override readonly name = 'HttpProblem';
+  readonly problem: Problem;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(options: {
+    status: number;
+    type: string;
+    title: string;
+    detail?: string;
+    errors?: readonly { field: string; message: string }[];
+    headers?: Readonly<Record<string, string>>;
+    extensions?: Readonly<Record<string, unknown>>;
+  }) {
+    super(options.title);
+    const { type, headers, extensions, ...rest } = options;
+    this.problem = { type: type.startsWith('/') ? type : `/problems/${type}`, ...rest, ...extensions };
+    this.headers = headers ?? {};
+  }
+}
+
+/** What does not exist and what the caller may not know of are answered alike. */
+export const notFound = (): HttpProblem =>
+  new HttpProblem({ status: 404, type: 'not-found', title: 'There is no such resource' });
+
+/** A request that is understood and cannot be served as it is; `field` says where. */
+export const invalidField = (field: string, message: string, status = 400): HttpProblem =>
+  new HttpProblem({
+    status,
+    type: 'invalid-request',
+    title: 'The request is not valid',
+    errors: [{ field, message }],
+  });
+
+/** The one place where an error becomes an HTTP answer. What it does not know becomes a bare 500, and is logged. */
+export function problemHandler({ log }: { log: Logger }): ErrorRequestHandler {
+  return (error: unknown, _req, res, next) => {
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    const problem = toProblem(error);
+    if (problem.status >= 500) log.error({ error, status: problem.status }, 'request failed');
+    sendProblem(res, problem, error instanceof HttpProblem ? error.headers : {});
+  };
+}
+
+export function sendProblem(res: Response, problem: Problem, headers: Readonly<Record<string, string>> = {}): void {
+  res.status(problem.status).set(headers).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+export function toProblem(error: unknown): Problem {
+  if (error instanceof HttpProblem) return error.problem;
+  if (error instanceof ZodError) return fromZod(error);
+  if (error instanceof WorkflowNotFoundError) return notFound().problem;
+  const failure =
+    error instanceof WorkflowUpdateFailedError || error instanceof WorkflowFailedError ? innermost(error) : error;
+  if (failure instanceof ApplicationFailure && isFailureType(failure.type)) return fromFailure(failure.type);
+  return fromExpress(error) ?? { type: '/problems/internal', status: 500, title: 'Something went wrong on our side' };
+}
+
+function fromZod(error: ZodError): Problem {
+  return {
+    type: '/problems/invalid-request',
+    status: 400,
+    title: 'The request is not valid',
+    errors: error.issues.slice(0, 20).map(({ path, message }) => ({ field: path.join('.'), message })),
+  };
+}
+
+function fromFailure(type: FailureType): Problem {
+  const slug = type.replace(/(?<!^)([A-Z])/g, '-$1').toLowerCase();
+  return { type: `/problems/${slug}`, status: FAILURES[type].httpStatus, title: TITLES[type] };
+}
+
+const TITLES: Readonly<Record<FailureType, string>> = {
+  NotFound: 'There is no such resource',
+  ConsentMissing: 'There is no consent in force',
+  ConsentStateConflict: 'The consent is not in a state that allows this',
+  EnrollmentConflict: 'Another enrollment is in progress',
+  PhotoUnusable: 'The photo cannot be used',
+  DeadlinePassed: 'The time for this has passed',
+  PartnerRejected: 'The partner refused',
+  PartnerThrottled: 'The partner is busy',
+  PartnerUnreachable: 'The partner cannot be reached',
+  PartnerUnavailable: 'The partner did not answer',
+  PartnerMisanswered: 'The partner gave an answer that cannot be used',
+  PartnerUnauthorized: 'The partner refused our credentials',
+  BillingUnavailable: 'Billing did not answer',
+};
+
+/** Errors of Express and its body parsers carry a 4xx status; their messages may quote the request, so ours are used. */
+function fromExpress(error: unknown): Problem | null {
+  const status = (error as { status?: unknown } | null)?.status;
+  if (typeof status !== 'number' || status < 400 || status > 499) return null;
+  const title = status === 413 ? 'The request is too large' : 'The request is not valid';
+  return { type: status === 413 ? '/problems/too-large' : '/problems/invalid-request', status, title };
+}
+
+function innermost(error: Error): unknown {
+  let current: unknown = error;
+  while (current instanceof Error && current.cause instanceof Error) current = current.cause;
+  return current;
+}

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+/**
+ * The only reader of the environment; everything else receives the part it needs as an argument. Settings and secrets
+ * are different types, so that a function that takes settings has no secret to log. A secret `NAME` may also come as
+ * `NAME_FILE`, the path of a file that holds it (R4.4).
+ */
+
+const Port = z.coerce.number().int().min(1).max(65_535);
+const DurationMs = z.coerce.number().int().positive();
+
+const SharedSettings = z.object({
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  HEALTH_PORT: Port,
+  HEALTH_HOST: z.string().default('127.0.0.1'),
+  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10),
+  /** How long an opening may take from its arrival to the device, milliseconds (design rule 4). */
+  OPEN_WITHIN_MS: DurationMs.max(30_000).default(5_000),
+});
+
+/** `id:base64` pairs, comma separated; the first is the one in use, the others still read what they wrote. */
+const KeyRing = z.string().transform((text, context) => {
+  const keys = new Map<string, Buffer>();
+  for (const pair of text.split(',')) {
+    const [id = '', base64 = ''] = pair.trim().split(':');
+    const key = Buffer.from(base64, 'base64');
+    if (id === '' || key.length !== 32) context.addIssue({ code: 'custom', message: 'wants id:base64 of 32 bytes' });
+    keys.set(id, key);
+  }
+  return { keys, currentId: text.trim().split(':')[0] ?? '' };
+});
+export type KeyRing = z.infer<typeof KeyRing>;
+
+/** No defaults here: a process without its secrets must not start. */
+const SharedSecrets = z.object({
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  KEY_ENCRYPTION_KEYS: KeyRing,
+  PAYLOAD_KEYS: KeyRing,
+});
+
+const ApiSettings = SharedSettings.extend({
+  API_HOST: z.string().default('127.0.0.1'),
+  API_PORT: Port.default(8443),
+  /** Origin under which clients reach the API; issuer and audiences of tokens are made from it. */
+  API_PUBLIC_URL: z.url({ protocol: /^https$/ }),
+  API_TLS_CERT_FILE: z.string(),
+  /** Certificate authority of partners' client certificates (R3.1). */
+  CLIENT_CA_FILE: z.string(),
+  FACE_THRESHOLD: z.coerce.number().min(0).max(1).default(0.6),
+  FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
+  PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),
+  PHOTO_MAX_PIXELS: z.coerce.number().int().positive().default(50_000_000),
+});
+const ApiSecrets = SharedSecrets.extend({
+  API_TLS_KEY: z.string().min(1),
+  /** JSON array of private Ed25519 JWKs; the first one signs, all are published. */
+  TOKEN_SIGNING_KEYS: z.string().transform((text, context) => {
+    try {
+      return z.array(z.looseObject({ kid: z.string() })).min(1).parse(JSON.parse(text));
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is not a JSON array of keys' });
+      return z.NEVER;
+    }
+  }),
+  HIDDEN_ID_KEY: z.base64().min(44).transform((text) => Buffer.from(text, 'base64')),
+});
+
+const WorkerSettings = SharedSettings.extend({
+  BILLING_URL: z.url({ protocol: /^https$/ }),
+  BILLING_CA_FILE: z.string(),
+  BILLING_TIMEOUT_MS: DurationMs.default(800),
+  /** How old a remembered billing answer may be while billing is out, milliseconds. */
+  BILLING_MAX_AGE_MS: DurationMs.default(24 * 3_600_000),
+});
+const WorkerSecrets = SharedSecrets.extend({ BILLING_SECRET: z.string().min(16) });
+
+export type ApiSettings = z.infer<typeof ApiSettings>;
+export type ApiSecrets = z.infer<typeof ApiSecrets>;
+export type WorkerSettings = z.infer<typeof WorkerSettings>;
+export type WorkerSecrets = z.infer<typeof WorkerSecrets>;
+
+type Configuration<S, K> = { readonly settings: S; readonly secrets: K };
+
+/** @throws an Error that names every variable at fault and shows no value */
+export const readApiConfiguration = (env: NodeJS.ProcessEnv): Configuration<ApiSettings, ApiSecrets> =>
+  read(env, ApiSettings, ApiSecrets);
+
+/** @throws an Error that names every variable at fault and shows no value */
+export const readWorkerConfiguration = (env: NodeJS.ProcessEnv): Configuration<WorkerSettings, WorkerSecrets> =>
+  read(env, WorkerSettings, WorkerSecrets);
+
+const MigrationSecrets = z.object({ OWNER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
+
+/** Connection string of the tables' owner; no other process has it. */
+export const readMigrationConfiguration = (env: NodeJS.ProcessEnv): z.infer<typeof MigrationSecrets> =>
+  read(env, z.object({}), MigrationSecrets).secrets;
+
+function read<S extends z.ZodObject, K extends z.ZodObject>(
+  env: NodeJS.ProcessEnv,
+  settingsSchema: S,
+  secretsSchema: K,
+): Configuration<z.infer<S>, z.infer<K>> {
+  const settings = settingsSchema.safeParse(env);
+  const secrets = secretsSchema.safeParse(withSecretFiles(env, Object.keys(secretsSchema.shape)));
+  if (settings.success && secrets.success) return { settings: settings.data, secrets: secrets.data };
+  const faults = [settings, secrets].flatMap(({ error }) => error?.issues ?? []);
+  const lines = faults.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
+  throw new Error(`The configuration is not usable:\n${lines.join('\n')}`);
+}
+
+function withSecretFiles(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string | undefined> {
+  return Object.fromEntries(
+    names.map((name) => {
+      const path = env[`${name}_FILE`];
+      return [name, path === undefined ? env[name] : readFileSync(path, 'utf8').trim()];
+    }),
+  );
+}

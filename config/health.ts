@@ -1,0 +1,74 @@
+import { createServer, type Server } from 'node:http';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+
+export type Health = { readonly registry: Registry; close(): Promise<void> };
+
+/**
+ * Serves `/health/live`, `/health/ready` and `/metrics` on a port of their own, away from what clients reach.
+ *
+ * @param checks what readiness rests on, by name; a check that rejects makes the process not ready
+ */
+export async function serveHealth(options: {
+  host: string;
+  port: number;
+  checks: Readonly<Record<string, () => Promise<unknown>>>;
+}): Promise<Health> {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const server = createServer((request, response) => {
+    answer(request.url ?? '', options.checks, registry)
+      .catch(() => ({ status: 500, type: 'text/plain', body: '' }))
+      .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
+      .catch(() => response.destroy());
+  });
+  await listen(server, options.port, options.host);
+  return {
+    registry,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  url: string,
+  checks: Readonly<Record<string, () => Promise<unknown>>>,
+  registry: Registry,
+): Promise<{ status: number; type: string; body: string }> {
+  switch (url) {
+    case '/health/live':
+      return { status: 200, type: 'application/json', body: '{"live":true}' };
+    case '/health/ready': {
+      const states = await Promise.all(
+        Object.entries(checks).map(async ([name, check]) => {
+          const ready = await check().then(
+            () => true,
+            () => false,
+          );
+          return [name, ready] as const;
+        }),
+      );
+      const ready = states.every(([, up]) => up);
+      const body = JSON.stringify({ ready, checks: Object.fromEntries(states) });
+      return { status: ready ? 200 : 503, type: 'application/json', body };
+    }
+    case '/metrics':
+      return { status: 200, type: registry.contentType, body: await registry.metrics() };
+    default:
+      return { status: 404, type: 'text/plain', body: '' };
+  }
+}
+
+/** @throws the server's own error (EADDRINUSE and the like) instead of emitting it */
+export function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject).listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

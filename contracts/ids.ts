@@ -1,0 +1,14 @@
+/** Names that processes find each other by. Ids in here are opaque; nothing personal may ever be part of one. */
+
+export const INTEGRATIONS = ['smart-home', 'communal'] as const;
+/** Our isolated side towards one group of outside companies (R4.10): own worker, queue, role, secrets, limits. */
+export type Integration = (typeof INTEGRATIONS)[number];
+
+/** One task queue per worker process; `core` runs what belongs to no integration. */
+export const TASK_QUEUES = [...INTEGRATIONS, 'core'] as const;
+export type TaskQueue = (typeof TASK_QUEUES)[number];
+
+export const openAccessWorkflowId = (openingId: string): string => `open-access/${openingId}`;
+export const consentWorkflowId = (consentId: string): string => `consent/${consentId}`;
+export const enrollmentWorkflowId = (enrollmentId: string): string => `enrollment/${enrollmentId}`;
+export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';

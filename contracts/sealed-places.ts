@@ -1,0 +1,3 @@
+/** Where a sealed value lives; authenticated with it, so that it opens nowhere else (vault/envelope.ts). */
+export const templatePlace = (enrollmentId: string): string => `face_templates/${enrollmentId}`;
+export const profilePlace = (residentId: string): string => `resident_profiles/${residentId}`;

@@ -1,0 +1,40 @@
+const esmOnly = '@prisma/schema-engine-wasm|openid-client|jose|oauth4webapi|oidc-provider|zod-openapi|http-message-sig|structured-headers';
+
+/** Shared by every project: swc compiles, ESM-only packages too; generated Prisma code imports with `.js` endings. */
+const base = {
+  testEnvironment: 'node',
+  transform: {
+    '^.+\\.(t|j|mj)sx?$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript', tsx: true }, target: 'es2022' }, module: { type: 'commonjs' } },
+    ],
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${esmOnly})/)`],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.domovoy/'],
+};
+
+const folder = (name) => ({
+  ...base,
+  displayName: name,
+  roots: [`<rootDir>/test/${name}`],
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+});
+
+module.exports = {
+  projects: [
+    {
+      ...base,
+      displayName: 'unit',
+      roots: ['<rootDir>'],
+      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/', '<rootDir>/dist/', '<rootDir>/.domovoy/'],
+    },
+    { ...base, displayName: 'replay', roots: ['<rootDir>/test/replay'] },
+    folder('database'),
+    folder('workflows'),
+    folder('api'),
+    folder('partners'),
+    folder('stack'),
+  ],
+};

@@ -1,0 +1,165 @@
+import type { Express, Request } from 'express';
+import { z } from 'zod';
+import { Refusal, type Answer } from '../answer';
+import type { CallLog } from '../call-log';
+import type { CustodyStore } from '../custody-store';
+import type { Effects } from '../effects';
+import { asked, createExchange, jsonBody, PhotoBase64, type Profile } from '../exchange';
+import type { Faults } from '../faults';
+import type { KnownCredentials } from '../known-credentials';
+import { basicPair } from '../token-request';
+import type { Nonces } from './nonces';
+import { signAnswer, verifyRequest, type SignedRequest, type SigningKey } from './signatures';
+
+const BASE = '/smart-home/v1';
+const Id = z.string().min(1).max(200);
+const NotAfter = z.iso.datetime();
+const Command = z.strictObject({ command_id: Id, device_id: Id, action: z.literal('open'), not_after: NotAfter });
+const FaceSubject = z.strictObject({ client_id: Id, house_id: Id });
+const Face = z.strictObject({ client_id: Id, house_id: Id, photo: PhotoBase64 });
+const Plate = z.strictObject({ plate: z.string().min(1).max(20), house_id: Id });
+
+/** `kluch`: HTTP Basic and signed messages, faces and plates in its own custody. */
+export function kluchApp(deps: {
+  readonly store: CustodyStore;
+  readonly effects: Effects;
+  readonly faults: Faults;
+  readonly calls: CallLog;
+  readonly credentials: KnownCredentials;
+  readonly nonces: Nonces;
+  readonly signing: SigningKey;
+  /** A key nobody knows, for the fault `wrong-signature`. */
+  readonly wrongKey: SigningKey;
+  /** `host:port` forms under which this port is called. */
+  readonly authorities: () => readonly string[];
+  readonly now: () => Date;
+}): { app: Express; stop: () => void } {
+  const { store, effects, credentials } = deps;
+  const nonceOf = new WeakMap<Request, string>();
+
+  const profile: Profile = {
+    async authenticate(req, body) {
+      const basic = basicPair(req.get('authorization'));
+      if (basic === undefined || !credentials.password(basic.user, basic.password))
+        throw new Refusal(401, 'credentials', { headers: { 'www-authenticate': 'Basic realm="kluch", Signature' } });
+      if (!deps.authorities().includes(req.get('host') ?? '')) throw new Refusal(421, 'authority');
+      const { nonce } = await verifyRequest(signedRequest(req, body), {
+        now: deps.now(),
+        keyOf: (keyid) => credentials.key(keyid),
+        useNonce: (keyid, nonce, until) => deps.nonces.use(keyid, nonce, until),
+      });
+      nonceOf.set(req, nonce);
+    },
+    errorBody: ({ code, reason }) => ({ error: code, ...(reason === undefined ? {} : { reason }) }),
+    async seal(req, answer, signature) {
+      if (signature === 'none') return answer;
+      const headers = await signAnswer(
+        { status: answer.status, contentType: answer.headers['content-type'] ?? '', body: answer.body },
+        signedRequest(req, Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0)),
+        signature === 'wrong' ? deps.wrongKey : deps.signing,
+        deps.now(),
+        nonceOf.get(req),
+      );
+      return { ...answer, headers: { ...answer.headers, ...headers } };
+    },
+  };
+  const exchange = createExchange({ profile, ...deps });
+  const app = exchange.createApp();
+
+  app.post(
+    `${BASE}/commands`,
+    exchange.endpoint('open', (call) => {
+      const command = jsonBody(call, Command);
+      if (store.device(command.device_id) === undefined) throw new Refusal(404, 'unknown_device');
+      return effects.open(
+        asked(call.req, command),
+        { commandId: command.command_id, deviceId: command.device_id, notAfter: command.not_after },
+        ({ result, at }) => ok({ command_id: command.command_id, state: result === 'opened' ? 'done' : 'expired', at }),
+      );
+    }),
+  );
+  app.post(
+    `${BASE}/faces`,
+    exchange.endpoint('faces', (call) => {
+      const { client_id: clientId, house_id: houseId, photo } = jsonBody(call, Face);
+      requireHouse(houseId);
+      return effects.enroll(asked(call.req, [clientId, houseId, photo]), { clientId, houseId, photo }, call.bent, () => ({
+        status: 202,
+        body: { client_id: clientId, state: 'processing' },
+      }));
+    }),
+  );
+  app.post(
+    `${BASE}/faces/state`,
+    exchange.endpoint('face-state', (call) => {
+      const subject = jsonBody(call, FaceSubject);
+      const { state, reason } = effects.faceStanding(subject.client_id, subject.house_id);
+      // While it is being deleted it is still there: the contract has no state of its own for that.
+      return ok({ state: state === 'deleting' ? 'active' : state, ...(reason === null ? {} : { reason }) });
+    }),
+  );
+  app.post(
+    `${BASE}/faces/deletions`,
+    exchange.endpoint('face-deletions', (call) => {
+      const subject = jsonBody(call, FaceSubject);
+      return effects.deleteFace(
+        asked(call.req, subject),
+        { clientId: subject.client_id, houseId: subject.house_id },
+        call.bent,
+        (said) => (said.state === 'deleted' ? ok(said) : { status: 202, body: said }),
+      );
+    }),
+  );
+  app.post(
+    `${BASE}/plates`,
+    exchange.endpoint('plates', (call) => {
+      const { plate, house_id: houseId } = jsonBody(call, Plate);
+      requireHouse(houseId);
+      return effects.allowPlate(asked(call.req, [plate, houseId]), { plate, houseId }, () => ok({ state: 'allowed' }));
+    }),
+  );
+  app.post(
+    `${BASE}/plates/deletions`,
+    exchange.endpoint('plates', (call) => {
+      const { plate, house_id: houseId } = jsonBody(call, Plate);
+      return effects.blockPlate(asked(call.req, [plate, houseId]), { plate, houseId }, call.bent, () =>
+        ok({ state: 'deleted' }),
+      );
+    }),
+  );
+  app.get(
+    `${BASE}/houses/:houseId/devices`,
+    exchange.endpoint('equipment', ({ req }) => {
+      const house = requireHouse(req.params['houseId']);
+      return ok({
+        devices: house.devices.map(({ id, kind, name, online }) => ({ device_id: id, kind, title: name, online })),
+      });
+    }),
+  );
+  exchange.closeWith(app);
+  return { app, stop: exchange.stop };
+
+  function requireHouse(houseId: unknown) {
+    const house = store.houses().find(({ id }) => id === houseId);
+    if (house === undefined) throw new Refusal(404, 'unknown_house');
+    return house;
+  }
+}
+
+function ok(body: unknown): Answer {
+  return { status: 200, body };
+}
+
+/** The request as it came: header occurrences in order, and the target as the client wrote it. */
+function signedRequest(req: Request, body: Buffer): SignedRequest {
+  const { rawHeaders } = req;
+  return {
+    method: req.method,
+    url: `https://${req.get('host') ?? ''}${req.originalUrl}`,
+    headers: Array.from({ length: rawHeaders.length / 2 }, (_, index) => [
+      rawHeaders[2 * index] ?? '',
+      rawHeaders[2 * index + 1] ?? '',
+    ]),
+    body,
+  };
+}

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { createClient, type Answer } from './http';
+
+/** Plays tenant-smart-home-app, the backend behind the owners' mobile app (R2.9), with an OAuth token of its own. */
+export function createAppBackend(options: { apiUrl: string; caPem: string; clientId: string; clientSecret: string }) {
+  const http = createClient(options.caPem);
+  let token: { value: string; untilMs: number } | undefined;
+
+  async function bearer(): Promise<string> {
+    if (token && token.untilMs > Date.now()) return token.value;
+    const basic = Buffer.from(`${options.clientId}:${options.clientSecret}`).toString('base64');
+    const { status, body } = await http.send(`${options.apiUrl}/oauth/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'app' }).toString(),
+    });
+    if (status !== 200) throw new Error(`the token endpoint answered ${status.toString()}`);
+    token = { value: String(body['access_token']), untilMs: Date.now() + (Number(body['expires_in']) - 30) * 1_000 };
+    return token.value;
+  }
+
+  return {
+    async get(path: string): Promise<Answer> {
+      return http.send(options.apiUrl + path, { headers: { authorization: `Bearer ${await bearer()}` } });
+    },
+    /** @param body JSON, or a photo as bytes */
+    async post(path: string, body: object, key: string = randomUUID()): Promise<Answer> {
+      const photo = Buffer.isBuffer(body);
+      return http.send(options.apiUrl + path, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${await bearer()}`,
+          'content-type': photo ? 'image/jpeg' : 'application/json',
+          'idempotency-key': key,
+        },
+        body: photo ? body : JSON.stringify(body),
+      });
+    },
+    close: http.close,
+  };
+}
+export type AppBackend = ReturnType<typeof createAppBackend>;

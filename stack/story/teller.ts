@@ -1,0 +1,60 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** One line of `story.json`. */
+export type Step = {
+  readonly name: string;
+  readonly profile: string;
+  readonly expected: string;
+  readonly outcome: string;
+  readonly durationMs: number;
+  readonly workflowId: string | null;
+};
+
+export type Told = { readonly outcome: string; readonly workflowId?: string | null };
+
+export type Teller = {
+  chapter(title: string): void;
+  /** Plays one step and prints what was asked, what came of it, how long it took and where to look at it. */
+  step(
+    step: { name: string; profile: string; asked: string; expected: string },
+    play: () => Promise<Told>,
+  ): Promise<boolean>;
+  /** Whether every step so far came out as expected. */
+  asExpected(): boolean;
+  /** Writes `story.json` into the folder. */
+  write(folder: string): void;
+};
+
+/**
+ * @param print takes one line
+ * @param linkTo makes an address in the Temporal UI of a workflow id
+ */
+export function createTeller(print: (line: string) => void, linkTo: (workflowId: string) => string): Teller {
+  const steps: Step[] = [];
+  return {
+    chapter(title) {
+      print('');
+      print(title);
+    },
+    async step({ name, profile, asked, expected }, play) {
+      const startedMs = performance.now();
+      const { outcome, workflowId = null } = await play().catch((error: unknown) => ({
+        outcome: `error: ${error instanceof Error ? error.message : 'unknown'}`,
+      }) as Told);
+      const durationMs = Math.round(performance.now() - startedMs);
+      const good = outcome === expected;
+      steps.push({ name, profile, expected, outcome, durationMs, workflowId });
+      print(`  ${good ? '✔' : '✘'} ${name}`);
+      print(`      asked: ${asked}`);
+      print(`      came:  ${outcome}${good ? '' : ` (expected: ${expected})`}, ${durationMs.toString()} ms`);
+      if (workflowId !== null) print(`      see:   ${linkTo(workflowId)}`);
+      return good;
+    },
+    asExpected: () => steps.length > 0 && steps.every(({ expected, outcome }) => expected === outcome),
+    write(folder) {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'story.json'), `${JSON.stringify(steps, null, 2)}\n`);
+    },
+  };
+}

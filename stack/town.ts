@@ -1,0 +1,95 @@
+/**
+ * The little town of the local stack: who lives where, and what opens there. Fixed ids, so that a second start finds
+ * its people again and a printed `curl` keeps working.
+ */
+
+const id = (kind: number, number: number): string =>
+  `d0300000-0000-4000-8${kind.toString().padStart(3, '0')}-${number.toString().padStart(12, '0')}`;
+
+export type TownPartner = {
+  readonly id: 'kluch' | 'vizor' | 'shlagbaum';
+  readonly profile: 'basic-signed' | 'oauth-client' | 'mtls-oidc';
+  readonly integration: 'smart-home' | 'communal';
+  readonly custody: 'company' | 'partner';
+  readonly displayName: string;
+  readonly houseId: string;
+  readonly partnerHouseId: string;
+  readonly doorId: string;
+  readonly doorDeviceId: string;
+  readonly barrierId: string;
+  readonly barrierDeviceId: string;
+  readonly flats: { readonly paid: TownFlat; readonly unpaid: TownFlat };
+};
+export type TownFlat = { readonly propertyId: string; readonly accountId: string; readonly rightId: string };
+
+const flat = (number: number): TownFlat => ({
+  propertyId: id(2, number),
+  accountId: id(3, number),
+  rightId: id(4, number),
+});
+
+function partner(
+  number: number,
+  words: Pick<TownPartner, 'id' | 'profile' | 'integration' | 'custody' | 'displayName'>,
+): TownPartner {
+  return {
+    ...words,
+    houseId: id(1, number),
+    partnerHouseId: `${words.id}-house-${number.toString()}`,
+    doorId: id(5, number * 10 + 1),
+    doorDeviceId: `${words.id}-door-1`,
+    barrierId: id(5, number * 10 + 2),
+    barrierDeviceId: `${words.id}-barrier-1`,
+    flats: { paid: flat(number * 10 + 1), unpaid: flat(number * 10 + 2) },
+  };
+}
+
+export const PARTNERS: readonly TownPartner[] = [
+  partner(1, {
+    id: 'vizor',
+    profile: 'oauth-client',
+    integration: 'smart-home',
+    custody: 'company',
+    displayName: 'Vizor',
+  }),
+  partner(2, {
+    id: 'kluch',
+    profile: 'basic-signed',
+    integration: 'smart-home',
+    custody: 'partner',
+    displayName: 'Kluch',
+  }),
+  partner(3, {
+    id: 'shlagbaum',
+    profile: 'mtls-oidc',
+    integration: 'communal',
+    custody: 'partner',
+    displayName: 'Shlagbaum',
+  }),
+];
+
+/** What billing calls the service behind doors and barriers. */
+export const SERVICE = 'smart-access';
+
+export const RESIDENTS = {
+  /** Owns a paid flat in every house. */
+  anna: { id: id(9, 1), name: 'Анна Соколова' },
+  /** Owns a flat in every house and has not paid for any. */
+  boris: { id: id(9, 2), name: 'Борис Лесков' },
+} as const;
+
+export const CONSENT_FORM = {
+  id: 'biometrics-1',
+  version: 1,
+  textRu:
+    'Я даю согласие на обработку моих биометрических персональных данных (изображение лица и построенный по нему шаблон) ' +
+    'для прохода в мой дом. Получатель — названный в форме партнёр. Согласие можно отозвать в любое время в приложении.',
+  textEn:
+    'I consent to the processing of my biometric personal data (the image of my face and the template computed from it) ' +
+    'to let me into my house. The recipient is the partner named in the form. I can withdraw at any time in the app.',
+  purposes: ['access-by-face'],
+  validForDays: 365,
+} as const;
+
+/** Name of the app's backend at our authorization server. */
+export const APP_CLIENT_ID = 'tenant-smart-home-app';

@@ -1,0 +1,122 @@
+import { Client } from 'pg';
+import { createTestDatabase, type TestDatabase } from '../support/database';
+
+/** Every table with rows of an integration. A new one that is forgotten here is found by the first test. */
+const TABLES = [
+  'access_points',
+  'consents',
+  'enrollments',
+  'face_index_versions',
+  'face_templates',
+  'house_partners',
+  'journal_entries',
+  'openings',
+  'partner_events',
+  'partner_subjects',
+  'partners',
+  'secrets',
+  'staged_photos',
+];
+
+const ID = '00000000-0000-4000-8000-000000000001';
+
+describe('integrations are apart in the database', () => {
+  let db: TestDatabase;
+  let owner: Client;
+  let communal: Client;
+
+  beforeAll(async () => {
+    db = await createTestDatabase();
+    owner = await connect(db.ownerUrl);
+    communal = await connect(db.urlFor('domovoy_communal'));
+    await owner.query(SMART_HOME_ROWS);
+  });
+  afterAll(async () => {
+    await owner.end();
+    await communal.end();
+    await db.drop();
+  });
+
+  it('guards every table that has an integration column', async () => {
+    const { rows } = await owner.query<{ table_name: string; guarded: boolean }>(
+      `SELECT c.table_name, t.relrowsecurity AS guarded FROM information_schema.columns c
+       JOIN pg_class t ON t.relname = c.table_name AND t.relkind = 'r'
+       WHERE c.column_name = 'integration' AND c.table_schema = 'public' AND c.table_name <> 'oauth_clients'
+       ORDER BY 1`,
+    );
+    expect(rows).toEqual(TABLES.map((table_name) => ({ table_name, guarded: true })));
+  });
+
+  it.each(TABLES)('the communal role sees no smart-home row of %s', async (table) => {
+    const { rows: all } = await owner.query(`SELECT 1 FROM ${table}`);
+    expect(all.length).toBeGreaterThan(0);
+    const { rows } = await communal.query(`SELECT 1 FROM ${table}`);
+    expect(rows).toEqual([]);
+  });
+
+  it.each(TABLES)('the communal role changes and deletes no smart-home row of %s', async (table) => {
+    for (const statement of [`UPDATE ${table} SET integration = 'communal'`, `DELETE FROM ${table}`]) {
+      const changed = await communal.query(statement).then(
+        ({ rowCount }) => rowCount,
+        (error: { code: string }) => error.code,
+      );
+      expect([0, '42501']).toContain(changed);
+    }
+    const { rows } = await owner.query<{ integration: string }>(`SELECT integration FROM ${table}`);
+    expect(new Set(rows.map(({ integration }) => integration))).toEqual(new Set(['smart-home']));
+  });
+
+  it('the communal role cannot write a row in the name of smart-home', async () => {
+    const insert = `INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening')`;
+    await expect(communal.query(insert)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it.each(['resident_profiles', 'oauth_clients', 'oidc_payloads', 'idempotency_records'])(
+    'no worker reads %s',
+    async (table) => {
+      await expect(communal.query(`SELECT 1 FROM ${table}`)).rejects.toMatchObject({ code: '42501' });
+    },
+  );
+
+  it('the API does not read the secrets that workers present to partners', async () => {
+    const api = await connect(db.urlFor('domovoy_api'));
+    await expect(api.query('SELECT 1 FROM secrets')).rejects.toMatchObject({ code: '42501' });
+    await api.end();
+  });
+
+  it('nobody changes the journal, not even the owner of the table', async () => {
+    await expect(owner.query(`UPDATE journal_entries SET kind = 'x'`)).rejects.toThrow(/append-only/);
+    await expect(owner.query('DELETE FROM journal_entries')).rejects.toThrow(/append-only/);
+    await expect(owner.query('TRUNCATE journal_entries')).rejects.toThrow(/append-only/);
+  });
+});
+
+async function connect(connectionString: string): Promise<Client> {
+  const client = new Client({ connectionString });
+  await client.connect();
+  return client;
+}
+
+const SMART_HOME_ROWS = `
+  INSERT INTO partners (id, integration, display_name, custody, profile) VALUES ('p', 'smart-home', 'P', 'company', '{}');
+  INSERT INTO houses (id) VALUES ('${ID}');
+  INSERT INTO house_partners VALUES ('${ID}', 'p', 'smart-home', 'h');
+  INSERT INTO access_points (id, house_id, partner_id, integration, device_id, kind, service)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'd', 'door', 's');
+  INSERT INTO residents (id) VALUES ('${ID}');
+  INSERT INTO partner_subjects (resident_id, partner_id, integration, token) VALUES ('${ID}', 'p', 'smart-home', '${ID}');
+  INSERT INTO consent_forms (id, version, text_ru, text_en, sha256, valid_for_days) VALUES ('f', 1, '', '', '', 1);
+  INSERT INTO consents (id, resident_id, partner_id, integration, form_id, form_sha256, status, expires_at)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'f', '', 'granted', now());
+  INSERT INTO enrollments (id, resident_id, partner_id, integration, consent_id, house_id, state)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', '${ID}', '${ID}', 'requested');
+  INSERT INTO staged_photos (enrollment_id, integration, sealed, wrapped_key, key_id)
+    VALUES ('${ID}', 'smart-home', '', '', 'k');
+  INSERT INTO face_templates (id, resident_id, partner_id, integration, enrollment_id, house_id, sealed, model_version)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', '${ID}', '${ID}', '', 'm');
+  INSERT INTO openings (id, client_id, request_sha256, access_point_id, partner_id, integration, method, status,
+    requested_at, not_after) VALUES ('${ID}', 'c', '', '${ID}', 'p', 'smart-home', 'app', 'pending', now(), now());
+  INSERT INTO secrets (owner, name, version, integration, wrapped, key_id) VALUES ('p', 'n', 1, 'smart-home', '', 'k');
+  INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
+  INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');
+`;

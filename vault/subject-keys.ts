@@ -1,0 +1,52 @@
+import type { Transaction } from '../prisma/database';
+import { newKey, open, seal } from './envelope';
+import type { KeyEncryption } from './key-encryption';
+
+/**
+ * The key of one subject: everything personal about them at rest is sealed under it, and destroying its row erases all
+ * of that at once, in backups too (design rule 2).
+ */
+export type SubjectVault = {
+  /** Makes the subject's key. Called once, in the transaction that creates the resident. */
+  createKey(tx: Transaction, residentId: string): Promise<void>;
+  seal(tx: Transaction, residentId: string, plain: Buffer, place: string): Promise<Buffer<ArrayBuffer>>;
+  /** @throws SealBroken when the key is gone or the value is not the subject's */
+  open(tx: Transaction, residentId: string, sealed: Uint8Array, place: string): Promise<Buffer>;
+  /** Opens many values with one look at the keys; values whose key is gone are left out. */
+  openMany<T extends { residentId: string; sealed: Uint8Array; place: string }>(
+    tx: Transaction,
+    values: readonly T[],
+  ): Promise<(T & { plain: Buffer })[]>;
+};
+
+export function createSubjectVault(keyEncryption: KeyEncryption): SubjectVault {
+  const place = (residentId: string): string => `subject_keys/${residentId}`;
+
+  async function keyOf(tx: Transaction, residentId: string): Promise<Buffer> {
+    const row = await tx.subjectKey.findUniqueOrThrow({ where: { residentId } });
+    return keyEncryption.unwrap(row, place(residentId));
+  }
+
+  return {
+    async createKey(tx, residentId) {
+      const wrapped = await keyEncryption.wrap(newKey(), place(residentId));
+      await tx.subjectKey.create({ data: { residentId, ...wrapped } });
+    },
+    async seal(tx, residentId, plain, where) {
+      return seal(await keyOf(tx, residentId), plain, where);
+    },
+    async open(tx, residentId, sealed, where) {
+      return open(await keyOf(tx, residentId), sealed, where);
+    },
+    async openMany(tx, values) {
+      const residentIds = [...new Set(values.map(({ residentId }) => residentId))];
+      const rows = await tx.subjectKey.findMany({ where: { residentId: { in: residentIds } } });
+      const keys = new Map<string, Buffer>();
+      for (const row of rows) keys.set(row.residentId, await keyEncryption.unwrap(row, place(row.residentId)));
+      return values.flatMap((value) => {
+        const key = keys.get(value.residentId);
+        return key ? [{ ...value, plain: open(key, value.sealed, value.place) }] : [];
+      });
+    },
+  };
+}

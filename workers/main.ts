@@ -1,0 +1,130 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
+import { readWorkerConfiguration, type WorkerSecrets, type WorkerSettings } from '../config/environment';
+import { serveHealth } from '../config/health';
+import { createLogger, type Logger } from '../config/logger';
+import { onShutdown } from '../config/shutdown';
+import { connectTemporal, dataConverterWith, temporalAddress } from '../config/temporal';
+import { TASK_QUEUES, type Integration, type TaskQueue } from '../contracts/ids';
+import { createBillingClient } from '../partners/billing';
+import { createGateways } from '../partners/gateways';
+import { openDatabase, type Database } from '../prisma/database';
+import { localKeyEncryption } from '../vault/key-encryption';
+import { createSecretStore } from '../vault/secrets';
+import { createPhotoStage } from '../vault/staged-photos';
+import { createSubjectVault } from '../vault/subject-keys';
+import { ensureHousekeeping } from './schedules';
+import { coreActivities, createWorker, integrationActivities } from './worker';
+import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
+
+/** `node workers/main.js smart-home | communal | core`: one process per integration, and one for the rest (R4.10). */
+async function main(): Promise<void> {
+  const taskQueue = TASK_QUEUES.find((name) => name === process.argv[2]);
+  if (!taskQueue) throw new Error(`Say which worker this is: ${TASK_QUEUES.join(', ')}.`);
+  if (!existsSync(WORKFLOW_BUNDLE_FILE)) throw new Error('The workflow bundle is missing: run `npm run build`.');
+  const { settings, secrets } = readWorkerConfiguration(process.env);
+  const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL);
+  installRuntime(log);
+
+  const { connectionOptions, namespace } = temporalAddress();
+  const connection = await NativeConnection.connect(connectionOptions);
+  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
+  const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets, log);
+  const worker = await createWorker({
+    connection,
+    namespace,
+    taskQueue,
+    activities,
+    workflows: { workflowBundle: { code: readFileSync(WORKFLOW_BUNDLE_FILE, 'utf8') } },
+    dataConverter: dataConverterWith(secrets.PAYLOAD_KEYS),
+  });
+  const health = await serveHealth({
+    host: settings.HEALTH_HOST,
+    port: settings.HEALTH_PORT,
+    checks: {
+      database: () => database.$queryRaw`SELECT 1`,
+      worker: () => (worker.getState() === 'RUNNING' ? Promise.resolve() : Promise.reject(new Error('not running'))),
+    },
+  });
+  onShutdown((reason) => {
+    log.info({ event: 'stopping', signal: reason }, 'stopping');
+    worker.shutdown();
+  });
+  log.info({ event: 'started', taskQueue }, 'started');
+  try {
+    await worker.run();
+  } finally {
+    await health.close();
+    await close();
+    await database.$disconnect();
+    await connection.close();
+  }
+  log.info({ event: 'stopped' }, 'stopped');
+}
+
+async function activitiesFor(
+  taskQueue: TaskQueue,
+  database: Database,
+  settings: WorkerSettings,
+  secrets: WorkerSecrets,
+  log: Logger,
+): Promise<{ activities: object; close: () => Promise<void> }> {
+  if (taskQueue === 'core') {
+    const client = await connectTemporal(secrets.PAYLOAD_KEYS);
+    await ensureHousekeeping(client);
+    return { activities: coreActivities({ database }), close: () => client.connection.close() };
+  }
+  return integrationOf(taskQueue, database, settings, secrets, log);
+}
+
+function integrationOf(
+  integration: Integration,
+  database: Database,
+  settings: WorkerSettings,
+  secrets: WorkerSecrets,
+  log: Logger,
+): { activities: object; close: () => Promise<void> } {
+  const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
+  const gateways = createGateways({ database, secretStore: createSecretStore(keyEncryption), log });
+  const billing = createBillingClient({
+    baseUrl: settings.BILLING_URL,
+    caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),
+    secret: () => Promise.resolve(secrets.BILLING_SECRET),
+  });
+  const activities = integrationActivities({
+    integration,
+    database,
+    gatewayOf: gateways.get,
+    billing,
+    policy: { billingMaxAgeMs: settings.BILLING_MAX_AGE_MS },
+    billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
+    photos: createPhotoStage(keyEncryption),
+    subjects: createSubjectVault(keyEncryption),
+  });
+  const close = async (): Promise<void> => {
+    await gateways.close();
+    await billing.close();
+  };
+  return { activities, close };
+}
+
+/** The SDK's own log lines go through the same logger and the same allow-list of fields. */
+function installRuntime(log: Logger): void {
+  const levels: Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'> = {
+    TRACE: 'trace',
+    DEBUG: 'debug',
+    INFO: 'info',
+    WARN: 'warn',
+    ERROR: 'error',
+  };
+  const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {
+    log[levels[level]](meta ?? {}, message);
+  });
+  Runtime.install({ logger, shutdownSignals: [] });
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : 'The worker failed.');
+  process.exitCode = 1;
+  process.disconnect?.();
+});

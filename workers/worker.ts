@@ -1,0 +1,47 @@
+import type { DataConverter } from '@temporalio/common';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { TaskQueue } from '../contracts/ids';
+import { createConsentActivities } from '../activities/consent';
+import { createEnrollmentActivities } from '../activities/enrollment';
+import { createHousekeepingActivities } from '../activities/housekeeping';
+import { createOpenAccessActivities } from '../activities/open-access';
+
+export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
+  Parameters<typeof createEnrollmentActivities>[0];
+
+/** Everything that an integration's worker may do. Its dependencies reach that integration's rows and secrets only. */
+export function integrationActivities(deps: IntegrationDependencies) {
+  return {
+    ...createOpenAccessActivities(deps),
+    ...createConsentActivities(deps),
+    ...createEnrollmentActivities(deps),
+  };
+}
+
+/** What belongs to no integration. */
+export const coreActivities = createHousekeepingActivities;
+
+/**
+ * A worker for one task queue. On shutdown it stops polling and gives running activities ten seconds to end: the
+ * SDK's own default of none would cut a command to a door in half.
+ */
+export function createWorker(options: {
+  connection: NativeConnection;
+  namespace: string;
+  taskQueue: TaskQueue;
+  activities: object;
+  workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
+  dataConverter: DataConverter;
+  identity?: string;
+}): Promise<Worker> {
+  const { workflows, identity, ...rest } = options;
+  return Worker.create({
+    ...rest,
+    ...workflows,
+    ...(identity !== undefined && { identity }),
+    shutdownGraceTime: '10 seconds',
+    shutdownForceTime: '20 seconds',
+    maxConcurrentWorkflowTaskExecutions: 200,
+    maxConcurrentLocalActivityExecutions: 200,
+  });
+}
