@@ -105,6 +105,7 @@ const TITLES: Readonly<Record<FailureType, string>> = {
   PartnerUnavailable: 'The partner did not answer',
   PartnerMisanswered: 'The partner gave an answer that cannot be used',
   PartnerUnauthorized: 'The partner refused our credentials',
+  DataNotAgreed: 'The data-set agreement does not cover this',
   BillingUnavailable: 'Billing did not answer',
 };
 

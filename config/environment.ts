@@ -19,24 +19,38 @@ const SharedSettings = z.object({
   OPEN_WITHIN_MS: DurationMs.max(30_000).default(5_000),
 });
 
-/** `id:base64` pairs, comma separated; the first is the one in use, the others still read what they wrote. */
-const KeyRing = z.string().transform((text, context) => {
+export type KeyRing = { readonly keys: ReadonlyMap<string, Buffer>; readonly currentId: string };
+
+/**
+ * Reads `id:base64` pairs, comma separated; the first is the one in use, the others still read what they wrote.
+ *
+ * @throws an Error that shows no value
+ */
+export function parseKeyRing(text: string): KeyRing {
   const keys = new Map<string, Buffer>();
-  for (const pair of text.split(',')) {
+  for (const pair of text.trim().split(',')) {
     const [id = '', base64 = ''] = pair.trim().split(':');
     const key = Buffer.from(base64, 'base64');
-    if (id === '' || key.length !== 32) context.addIssue({ code: 'custom', message: 'wants id:base64 of 32 bytes' });
+    if (id === '' || key.length !== 32) throw new Error('wants id:base64 of 32 bytes');
     keys.set(id, key);
   }
   return { keys, currentId: text.trim().split(':')[0] ?? '' };
+}
+
+const KeyRingText = z.string().transform((text, context) => {
+  try {
+    return parseKeyRing(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
 });
-export type KeyRing = z.infer<typeof KeyRing>;
 
 /** No defaults here: a process without its secrets must not start. */
 const SharedSecrets = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-  KEY_ENCRYPTION_KEYS: KeyRing,
-  PAYLOAD_KEYS: KeyRing,
+  KEY_ENCRYPTION_KEYS: KeyRingText,
+  PAYLOAD_KEYS: KeyRingText,
 });
 
 const ApiSettings = SharedSettings.extend({
@@ -47,6 +61,8 @@ const ApiSettings = SharedSettings.extend({
   API_TLS_CERT_FILE: z.string(),
   /** Certificate authority of partners' client certificates (R3.1). */
   CLIENT_CA_FILE: z.string(),
+  /** Name of our message-signing key, as partners of profile basic-signed know it. */
+  MESSAGE_KEY_ID: z.string().min(1).default('domovoy'),
   FACE_THRESHOLD: z.coerce.number().min(0).max(1).default(0.6),
   FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
   PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),
@@ -63,6 +79,8 @@ const ApiSecrets = SharedSecrets.extend({
       return z.NEVER;
     }
   }),
+  /** Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). */
+  MESSAGE_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
   HIDDEN_ID_KEY: z.base64().min(44).transform((text) => Buffer.from(text, 'base64')),
 });
 

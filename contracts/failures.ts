@@ -25,6 +25,8 @@ export const FAILURES = {
   PartnerMisanswered: { retryable: false, mayHaveHappened: true, httpStatus: 502 },
   /** The partner refused our credentials, also after we renewed them. */
   PartnerUnauthorized: { retryable: true, mayHaveHappened: false, httpStatus: 503 },
+  /** The call would send a field that the data-set agreement does not list (R3.3). */
+  DataNotAgreed: { retryable: false, mayHaveHappened: false, httpStatus: 502 },
   BillingUnavailable: { retryable: true, mayHaveHappened: false, httpStatus: 503 },
 } as const satisfies Record<string, { retryable: boolean; mayHaveHappened: boolean; httpStatus: number }>;
 

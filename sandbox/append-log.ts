@@ -28,7 +28,7 @@ export async function openAppendLog(file: string): Promise<AppendLog> {
     .toString('utf8')
     .split('\n')
     .filter((line) => line !== '')
-    .map((line, index) => parsedLine(line, `${file}:${index + 1}`));
+    .map((line, index) => parsedLine(line, `${file}:${String(index + 1)}`));
 
   type Waiting = { line: string; done: () => void; failed: (error: unknown) => void };
   let waiting: Waiting[] = [];

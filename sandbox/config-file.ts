@@ -5,7 +5,8 @@ import { StartFailure } from './start-failure';
 
 /**
  * Reads a program's configuration. A member named `somethingFile` stands for `something` with the text of that file, so
- * secrets need not be in the configuration itself; a relative path is looked up beside the configuration.
+ * secrets need not be in the configuration itself; so does a `cert`, `key`, `clientCa` or `ca` that is no PEM text. A
+ * relative path is looked up beside the configuration.
  */
 export function readConfig<T>(configPath: string, schema: z.ZodType<T>): T {
   const absolute = path.resolve(configPath);
@@ -18,6 +19,8 @@ export function readConfig<T>(configPath: string, schema: z.ZodType<T>): T {
   );
 }
 
+const PEM_MEMBERS = new Set(['cert', 'key', 'clientCa', 'ca']);
+
 /** Replaces every `xFile: path` by `x: text of the file`. */
 export function withFilesRead(value: unknown, folder: string): unknown {
   if (Array.isArray(value)) return value.map((each: unknown) => withFilesRead(each, folder));
@@ -26,7 +29,9 @@ export function withFilesRead(value: unknown, folder: string): unknown {
     Object.entries(value).map(([name, member]: [string, unknown]) =>
       name.endsWith('File') && typeof member === 'string'
         ? [name.slice(0, -'File'.length), readText(path.resolve(folder, member)).trimEnd()]
-        : [name, withFilesRead(member, folder)],
+        : PEM_MEMBERS.has(name) && typeof member === 'string' && !member.includes('-----BEGIN ')
+          ? [name, readText(path.resolve(folder, member))]
+          : [name, withFilesRead(member, folder)],
     ),
   );
 }

@@ -13,8 +13,8 @@ export async function listen(server: Server, port: number, host: string, what: s
     const code = systemCode(error);
     throw new StartFailure(
       code === 'EADDRINUSE'
-        ? `port ${port} (${what}) is taken; end the program that holds it or choose another port`
-        : `cannot listen on ${host}:${port} (${what}): ${code ?? 'unknown reason'}`,
+        ? `port ${String(port)} (${what}) is taken; end the program that holds it or choose another port`
+        : `cannot listen on ${host}:${String(port)} (${what}): ${code ?? 'unknown reason'}`,
     );
   });
   const address = server.address();

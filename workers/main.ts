@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
-  const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets, log);
+  const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets);
   const worker = await createWorker({
     connection,
     namespace,
@@ -67,14 +67,13 @@ async function activitiesFor(
   database: Database,
   settings: WorkerSettings,
   secrets: WorkerSecrets,
-  log: Logger,
 ): Promise<{ activities: object; close: () => Promise<void> }> {
   if (taskQueue === 'core') {
     const client = await connectTemporal(secrets.PAYLOAD_KEYS);
     await ensureHousekeeping(client);
     return { activities: coreActivities({ database }), close: () => client.connection.close() };
   }
-  return integrationOf(taskQueue, database, settings, secrets, log);
+  return integrationOf(taskQueue, database, settings, secrets);
 }
 
 function integrationOf(
@@ -82,13 +81,13 @@ function integrationOf(
   database: Database,
   settings: WorkerSettings,
   secrets: WorkerSecrets,
-  log: Logger,
 ): { activities: object; close: () => Promise<void> } {
   const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
-  const gateways = createGateways({ database, secretStore: createSecretStore(keyEncryption), log });
+  const gateways = createGateways({ database, secretStore: createSecretStore(keyEncryption) });
   const billing = createBillingClient({
     baseUrl: settings.BILLING_URL,
     caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),
+    timeoutMs: settings.BILLING_TIMEOUT_MS,
     secret: () => Promise.resolve(secrets.BILLING_SECRET),
   });
   const activities = integrationActivities({

@@ -16,8 +16,8 @@ export type AccessClaims = z.infer<typeof Claims>;
 
 /** Issues and checks a partner's access tokens: JWT by RFC 9068, Ed25519 only, for one audience. */
 export async function createAccessTokens(options: {
-  readonly issuer: string;
-  readonly audience: string;
+  readonly issuer: () => string;
+  readonly audience: () => string;
   readonly key: KeyObject;
   readonly now: () => Date;
 }) {
@@ -31,7 +31,7 @@ export async function createAccessTokens(options: {
     const issuedAt = Math.floor(options.now().getTime() / 1_000);
     return new SignJWT(claims)
       .setProtectedHeader({ alg: 'EdDSA', kid, typ })
-      .setIssuer(issuer)
+      .setIssuer(issuer())
       .setAudience(aud)
       .setSubject(sub)
       .setIssuedAt(issuedAt)
@@ -42,17 +42,16 @@ export async function createAccessTokens(options: {
 
   return {
     jwks: { keys: [jwk] },
-    issue: ({ sub, ...claims }: AccessClaims): Promise<string> => signed('at+jwt', claims, audience, sub),
+    issue: ({ sub, ...claims }: AccessClaims): Promise<string> => signed('at+jwt', claims, audience(), sub),
     idToken: (clientId: string, sub: string): Promise<string> => signed('JWT', {}, clientId, sub),
     /** Signature, algorithm, type, issuer, audience and life; whoever calls checks client and certificate. */
     async check(authorization: string | undefined): Promise<AccessClaims> {
       const token = /^Bearer ([A-Za-z0-9._-]+)$/i.exec(authorization ?? '')?.[1];
-      if (token === undefined)
-        throw new Refusal(401, 'token_missing', { headers: { 'www-authenticate': 'Bearer' } });
+      if (token === undefined) throw new Refusal(401, 'token_missing', { headers: { 'www-authenticate': 'Bearer' } });
       try {
         const { payload } = await jwtVerify(token, verificationKey, {
-          issuer,
-          audience,
+          issuer: issuer(),
+          audience: audience(),
           algorithms: ['EdDSA'],
           typ: 'at+jwt',
           requiredClaims: ['exp', 'iat', 'jti'],

@@ -12,7 +12,11 @@ export class Refusal extends Error {
   readonly code: string;
   readonly reason: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
-  constructor(status: number, code: string, more: { reason?: string; headers?: Readonly<Record<string, string>> } = {}) {
+  constructor(
+    status: number,
+    code: string,
+    more: { reason?: string; headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(code);
     this.status = status;
     this.code = code;

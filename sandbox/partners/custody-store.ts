@@ -89,7 +89,7 @@ export function openCustody(
 
   log.entries.forEach((line, index) => {
     const records = CustodyLine.safeParse(line);
-    if (!records.success) throw new StartFailure(`line ${index + 1} of a partner's data is of another version`);
+    if (!records.success) throw new StartFailure(`line ${String(index + 1)} of a partner's data is of another version`);
     records.data.forEach(apply);
   });
 

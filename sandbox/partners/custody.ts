@@ -64,7 +64,12 @@ export const HeldFace = z.object({
 });
 export type HeldFace = z.infer<typeof HeldFace>;
 
-export const HeldPlate = z.object({ houseId: z.string(), plate: z.string(), held: z.boolean(), keptSecretly: z.boolean() });
+export const HeldPlate = z.object({
+  houseId: z.string(),
+  plate: z.string(),
+  held: z.boolean(),
+  keptSecretly: z.boolean(),
+});
 export type HeldPlate = z.infer<typeof HeldPlate>;
 
 export const EVENT_KINDS = ['enrollments', 'deletions', 'key-openings', 'fob-openings'] as const;

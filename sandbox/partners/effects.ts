@@ -32,6 +32,7 @@ export function createEffects(deps: {
   const { store } = deps;
   const timers = new Set<NodeJS.Timeout>();
   const at = () => deps.now().toISOString();
+  const inMs = (ms: number) => new Date(deps.now().getTime() + ms).toISOString();
 
   /**
    * The rule of `Idempotency-Key`. `decide` runs without a pause between looking and writing, so two requests at once
@@ -53,6 +54,7 @@ export function createEffects(deps: {
     const { status, body } = answer;
     const entry = { key, kind, fingerprint, ...what, at: at(), attempts: 1, answer: { status, body } };
     await store.commit([{ record: 'effect', entry }, ...records]);
+    setOff(records);
     return answer;
   }
 
@@ -62,13 +64,17 @@ export function createEffects(deps: {
     return { record: 'event', event: { eventId, kind, body: { eventId, ...body }, ...waiting } };
   }
 
-  async function announced(records: readonly CustodyRecord[]): Promise<void> {
+  async function committed(records: readonly CustodyRecord[]): Promise<void> {
     await store.commit(records);
-    announceAll(records);
+    setOff(records);
   }
 
-  function announceAll(records: readonly CustodyRecord[]): void {
-    for (const change of records) if (change.record === 'event') deps.announce(change.event.eventId);
+  /** What follows by itself from records that are on the disk. */
+  function setOff(records: readonly CustodyRecord[]): void {
+    for (const change of records) {
+      if (change.record === 'event') deps.announce(change.event.eventId);
+      if (change.record === 'face') arm(change.face);
+    }
   }
 
   function ended(face: HeldFace, state: 'active' | 'rejected', reason: string | null): CustodyRecord[] {
@@ -96,7 +102,7 @@ export function createEffects(deps: {
         timers.delete(timer);
         const face = store.face(clientId, houseId);
         if (face?.dueAt !== dueAt) return;
-        void announced(
+        void committed(
           face.state === 'processing'
             ? ended(face, 'active', null)
             : [{ record: 'face', face: deleted(face) }, deletionEvent(face)],
@@ -135,17 +141,14 @@ export function createEffects(deps: {
       const vector = await usableVector(face.photo, bent.refusePhoto);
       const photoSha256 = createHash('sha256').update(face.photo).digest('hex');
       const { processingMs, enrollment } = store.settings();
-      const dueAt =
-        enrollment === 'manual' ? null : new Date(deps.now().getTime() + processingMs).toISOString();
+      const dueAt = enrollment === 'manual' ? null : inMs(processingMs);
       const processing = { state: 'processing', reason: null, dueAt, since: at(), keptSecretly: false } as const;
       const held: HeldFace = { clientId, houseId, photoSha256, vector: [...vector], ...processing };
-      let taken = false;
-      const answer = await once(asked, { commandId: null, deviceId: null, subject: clientId, houseId }, () => {
-        taken = true;
-        return { kind: 'face-enroll', answer: say(), records: [{ record: 'face', face: held }] };
-      });
-      if (taken) arm(held);
-      return answer;
+      return once(asked, { commandId: null, deviceId: null, subject: clientId, houseId }, () => ({
+        kind: 'face-enroll',
+        answer: say(),
+        records: [{ record: 'face', face: held }],
+      }));
     },
 
     /** What the partner says of a face; of one it kept secretly it says that it is deleted. */
@@ -156,38 +159,38 @@ export function createEffects(deps: {
     },
 
     /** Deletes, at once or as faults have it. Right also when nothing was held. */
-    async deleteFace(
+    deleteFace(
       asked: Asked,
       { clientId, houseId }: { clientId: string; houseId: string },
       bent: Bent,
       say: (outcome: { state: 'deleted'; at: string } | { state: 'pending' }) => Answer,
     ): Promise<Answer> {
-      let toDo: readonly CustodyRecord[] = [];
-      const answer = await once(asked, { commandId: null, deviceId: null, subject: clientId, houseId }, () => {
+      return once(asked, { commandId: null, deviceId: null, subject: clientId, houseId }, () => {
         const held = store.face(clientId, houseId);
-        const outcome = deletion(held, bent);
-        toDo = outcome.records;
-        return { kind: 'face-delete', answer: say(outcome.said), records: toDo };
+        if (held !== undefined && bent.pendingMs !== undefined)
+          return {
+            kind: 'face-delete',
+            answer: say({ state: 'pending' }),
+            records: [
+              { record: 'face', face: { ...held, state: 'deleting', dueAt: inMs(bent.pendingMs), since: at() } },
+            ],
+          };
+        const gone: HeldFace[] =
+          held === undefined ? [] : [bent.confirmButKeep === true ? { ...held, keptSecretly: true } : deleted(held)];
+        const told = store.settings().deletionWebhooks === 'always' ? [deletionEvent({ clientId, houseId })] : [];
+        return {
+          kind: 'face-delete',
+          answer: say({ state: 'deleted', at: at() }),
+          records: [...gone.map((face) => ({ record: 'face' as const, face })), ...told],
+        };
       });
-      announceAll(toDo);
-      for (const change of toDo) if (change.record === 'face') arm(change.face);
-      return answer;
-
-      function deletion(held: HeldFace | undefined, { pendingMs, confirmButKeep }: Bent) {
-        if (pendingMs !== undefined && held !== undefined) {
-          const dueAt = new Date(deps.now().getTime() + pendingMs).toISOString();
-          const face: HeldFace = { ...held, state: 'deleting', dueAt, since: at() };
-          return { said: { state: 'pending' } as const, records: [{ record: 'face', face }] as CustodyRecord[] };
-        }
-        const records: CustodyRecord[] = [];
-        if (held !== undefined)
-          records.push({ record: 'face', face: confirmButKeep === true ? { ...held, keptSecretly: true } : deleted(held) });
-        if (store.settings().deletionWebhooks === 'always') records.push(deletionEvent({ clientId, houseId }));
-        return { said: { state: 'deleted', at: at() } as const, records };
-      }
     },
 
-    allowPlate(asked: Asked, { plate, houseId }: { plate: string; houseId: string }, say: () => Answer): Promise<Answer> {
+    allowPlate(
+      asked: Asked,
+      { plate, houseId }: { plate: string; houseId: string },
+      say: () => Answer,
+    ): Promise<Answer> {
       return once(asked, { commandId: null, deviceId: null, subject: null, houseId }, () => ({
         kind: 'plate-allow',
         answer: say(),
@@ -221,14 +224,14 @@ export function createEffects(deps: {
         .faces()
         .find((each) => each.clientId === clientId && (result.houseId ?? each.houseId) === each.houseId);
       if (face === undefined || face.state === 'deleted' || face.state === 'deleting') return undefined;
-      await announced(ended(face, result.state, result.reason));
+      await committed(ended(face, result.state, result.reason));
       return store.face(clientId, face.houseId);
     },
 
     /** Writes a key or fob opening down and announces it; gives the event's id. */
     async report(kind: 'key-openings' | 'fob-openings', body: Record<string, unknown>): Promise<string> {
       const due = event(kind, body);
-      await announced([due]);
+      await committed([due]);
       return due.event.eventId;
     },
 

@@ -1,6 +1,13 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler, type Response } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
 import { z } from 'zod';
 import { Refusal, type Answer } from './answer';
 import type { CallLog } from './call-log';
@@ -33,7 +40,13 @@ const SLOW_BYTE_MS = 200;
 const DEFAULT_OVERSIZE_BYTES = 100 * 1024 * 1024;
 
 /** The front of one partner's port: reads, lets the profile check, lets faults strike, answers, keeps the list. */
-export function createExchange(deps: { profile: Profile; faults: Faults; calls: CallLog; now: () => Date }) {
+export function createExchange(deps: {
+  profile: Profile;
+  faults: Faults;
+  calls: CallLog;
+  now: () => Date;
+  onUnexpected: (error: unknown) => void;
+}) {
   const { profile, faults } = deps;
   const stopping = new AbortController();
 
@@ -45,7 +58,8 @@ export function createExchange(deps: { profile: Profile; faults: Faults; calls: 
     }
     const oversized = spoils('oversized');
     if (oversized !== undefined) return flood(res, oversized.bytes ?? DEFAULT_OVERSIZE_BYTES);
-    const signature = spoils('unsigned') !== undefined ? 'none' : spoils('wrong-signature') !== undefined ? 'wrong' : 'right';
+    const signature =
+      spoils('unsigned') !== undefined ? 'none' : spoils('wrong-signature') !== undefined ? 'wrong' : 'right';
     const sealed = await profile.seal(req, wire(answer, spoils('garbage'), spoils('wrong-type')), signature);
     res.writeHead(sealed.status, { ...sealed.headers, 'content-length': String(sealed.body.length) });
     const slow = spoils('slow-body');
@@ -113,6 +127,7 @@ export function createExchange(deps: { profile: Profile; faults: Faults; calls: 
         return;
       }
       const refusal = error instanceof Refusal ? error : fromExpress(error);
+      if (refusal.status === 500) deps.onUnexpected(error);
       send(req, res, refused(refusal)).catch(() => res.destroy());
     };
     app.use(onError);
@@ -158,7 +173,15 @@ export function mediaType(req: Request): string {
 }
 
 /** A photo as JSON carries it; strict base64, so that one photo has one spelling. */
-export const PhotoBase64 = z.base64().min(4).transform((text) => Buffer.from(text, 'base64'));
+export const PhotoBase64 = z
+  .base64()
+  .min(4)
+  .transform((text) => Buffer.from(text, 'base64'));
+
+/** Stands for a photo where only its sameness matters. */
+export function digest(photo: Buffer): string {
+  return createHash('sha256').update(photo).digest('hex');
+}
 
 function rawBody(req: Request): Buffer {
   const body: unknown = req.body;
@@ -194,9 +217,16 @@ function wire(answer: Answer, garbage: Fault | undefined, wrongType: Fault | und
 async function flood(res: Response, bytes: number): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, ' ');
   res.writeHead(200, { 'content-type': 'application/json' });
-  for (let sent = 0; sent < bytes && !res.destroyed; sent += piece.length)
-    if (!res.write(piece)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+  for (let sent = 0; sent < bytes && !res.destroyed; sent += piece.length) if (!res.write(piece)) await drained(res);
   res.end();
+}
+
+/** Also when nobody reads on. */
+async function drained(res: Response): Promise<void> {
+  const done = new AbortController();
+  const { signal } = done;
+  await Promise.race([once(res, 'drain', { signal }), once(res, 'close', { signal })]);
+  done.abort();
 }
 
 async function dribble(res: Response, body: Buffer, byteMs: number, signal: AbortSignal): Promise<void> {

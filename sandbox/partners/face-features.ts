@@ -1,4 +1,11 @@
-import { blurred, greySquare, locallyNormalized, photoRefusal, type GreySquare, type PhotoReason } from './photo-quality';
+import {
+  blurred,
+  greySquare,
+  locallyNormalized,
+  photoRefusal,
+  type GreySquare,
+  type PhotoReason,
+} from './photo-quality';
 
 /** Length of a face vector (sandbox/README.md). */
 export const VECTOR_LENGTH = 512;

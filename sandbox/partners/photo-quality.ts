@@ -55,13 +55,14 @@ export async function photoRefusal(photo: Buffer): Promise<PhotoReason | null> {
   if ((await shorterSide(photo)) < MIN_SIDE_PX) return 'too-small';
   const image = await greySquare(photo, MEASURED_SIDE_PX, false);
   const { mean, variance } = spread(image.pixels);
-  if (Math.sqrt(variance) < FLAT_DEVIATION) return mean < DARKEST_MEAN ? 'too-dark' : mean > BRIGHTEST_MEAN ? 'too-bright' : 'no-face';
+  if (Math.sqrt(variance) < FLAT_DEVIATION)
+    return mean < DARKEST_MEAN ? 'too-dark' : mean > BRIGHTEST_MEAN ? 'too-bright' : 'no-face';
   if (mean < DARKEST_MEAN) return 'too-dark';
   if (mean > BRIGHTEST_MEAN) return 'too-bright';
   const sharpness = laplacianVariance(image) / variance;
   if (sharpness < BLURRED_RATIO) return 'blurred';
   if (sharpness > NOISE_RATIO) return 'no-face';
-  return symmetry(blurred(await locallyNormalized(await greySquare(photo, 48), 8), 1.5)) < LEAST_SYMMETRY ? 'no-face' : null;
+  return symmetry(blurred(locallyNormalized(await greySquare(photo, 48), 8), 1.5)) < LEAST_SYMMETRY ? 'no-face' : null;
 }
 
 async function shorterSide(photo: Buffer): Promise<number> {
@@ -89,7 +90,9 @@ export function locallyNormalized(image: GreySquare, sigma: number): GreySquare 
 /** Gaussian blur; the edge pixels stand for what lies beyond them. */
 export function blurred(image: GreySquare, sigma: number): GreySquare {
   const reach = Math.ceil(sigma * 3);
-  const weights = Array.from({ length: 2 * reach + 1 }, (_, index) => Math.exp(-((index - reach) ** 2) / (2 * sigma * sigma)));
+  const weights = Array.from({ length: 2 * reach + 1 }, (_, index) =>
+    Math.exp(-((index - reach) ** 2) / (2 * sigma * sigma)),
+  );
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const last = image.size - 1;
   const pass = (from: Float64Array, stride: number, across: number): Float64Array => {

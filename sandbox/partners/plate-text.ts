@@ -1,6 +1,17 @@
 /** Cyrillic letters of Russian plates and the Latin ones they are printed like. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = {
-  А: 'A', В: 'B', Е: 'E', К: 'K', М: 'M', Н: 'H', О: 'O', Р: 'P', С: 'C', Т: 'T', У: 'Y', Х: 'X',
+  А: 'A',
+  В: 'B',
+  Е: 'E',
+  К: 'K',
+  М: 'M',
+  Н: 'H',
+  О: 'O',
+  Р: 'P',
+  С: 'C',
+  Т: 'T',
+  У: 'Y',
+  Х: 'X',
 };
 
 /** Whether two readings are the same plate: case, separators and look-alike letters do not matter. */
@@ -9,5 +20,8 @@ export function samePlate(a: string, b: string): boolean {
 }
 
 function plain(plate: string): string {
-  return [...plate.toUpperCase().replace(/[\s.-]/g, '')].map((letter) => LOOK_ALIKES[letter] ?? letter).join('');
+  return plate
+    .toUpperCase()
+    .replace(/[\s.-]/g, '')
+    .replace(/[А-Я]/g, (letter) => LOOK_ALIKES[letter] ?? letter);
 }

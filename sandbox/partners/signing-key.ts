@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { StartFailure } from '../start-failure';
@@ -15,12 +15,18 @@ export function ownSigningKey(file: string): KeyObject {
 
 /** Reads an Ed25519 private key from PEM or a JWK's JSON. `name` is for the error only. */
 export function privateKey(text: string, name: string): KeyObject {
-  return ed25519(() => (isJson(text) ? createPrivateKey({ key: jwk(text), format: 'jwk' }) : createPrivateKey(text)), name);
+  return ed25519(
+    () => (isJson(text) ? createPrivateKey({ key: jwk(text), format: 'jwk' }) : createPrivateKey(text)),
+    name,
+  );
 }
 
 /** Reads an Ed25519 public key from PEM or a JWK's JSON. `name` is for the error only. */
 export function publicKey(text: string, name: string): KeyObject {
-  return ed25519(() => (isJson(text) ? createPublicKey({ key: jwk(text), format: 'jwk' }) : createPublicKey(text)), name);
+  return ed25519(
+    () => (isJson(text) ? createPublicKey({ key: jwk(text), format: 'jwk' }) : createPublicKey(text)),
+    name,
+  );
 }
 
 function ed25519(read: () => KeyObject, name: string): KeyObject {

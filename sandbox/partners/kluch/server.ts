@@ -4,7 +4,7 @@ import { Refusal, type Answer } from '../answer';
 import type { CallLog } from '../call-log';
 import type { CustodyStore } from '../custody-store';
 import type { Effects } from '../effects';
-import { asked, createExchange, jsonBody, PhotoBase64, type Profile } from '../exchange';
+import { asked, createExchange, digest, jsonBody, PhotoBase64, type Profile } from '../exchange';
 import type { Faults } from '../faults';
 import type { KnownCredentials } from '../known-credentials';
 import { basicPair } from '../token-request';
@@ -33,6 +33,7 @@ export function kluchApp(deps: {
   /** `host:port` forms under which this port is called. */
   readonly authorities: () => readonly string[];
   readonly now: () => Date;
+  readonly onUnexpected: (error: unknown) => void;
 }): { app: Express; stop: () => void } {
   const { store, effects, credentials } = deps;
   const nonceOf = new WeakMap<Request, string>();
@@ -83,10 +84,15 @@ export function kluchApp(deps: {
     exchange.endpoint('faces', (call) => {
       const { client_id: clientId, house_id: houseId, photo } = jsonBody(call, Face);
       requireHouse(houseId);
-      return effects.enroll(asked(call.req, [clientId, houseId, photo]), { clientId, houseId, photo }, call.bent, () => ({
-        status: 202,
-        body: { client_id: clientId, state: 'processing' },
-      }));
+      return effects.enroll(
+        asked(call.req, [clientId, houseId, digest(photo)]),
+        { clientId, houseId, photo },
+        call.bent,
+        () => ({
+          status: 202,
+          body: { client_id: clientId, state: 'processing' },
+        }),
+      );
     }),
   );
   app.post(

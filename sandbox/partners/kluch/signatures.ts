@@ -71,7 +71,8 @@ export async function verifyRequest(
   const { keyid, nonce, created, expires } = await verifiedParameters(request, deps);
   if (expires <= created || expires - created > LIFE_S) throw unauthorized('signature_policy');
   if (!strongNonce(nonce)) throw unauthorized('nonce_weak');
-  if (!deps.useNonce(keyid, nonce, new Date((expires + 2 * CLOCK_SKEW_S) * 1_000))) throw unauthorized('nonce_replayed');
+  if (!deps.useNonce(keyid, nonce, new Date((expires + 2 * CLOCK_SKEW_S) * 1_000)))
+    throw unauthorized('nonce_replayed');
   return { nonce };
 }
 
@@ -178,7 +179,7 @@ function requestDescriptor({ method, url, headers }: SignedRequest): RequestDesc
 function hasDigest({ headers, body }: SignedRequest): boolean {
   const sent = headers.filter(([name]) => name.toLowerCase() === 'content-digest').map(([, value]) => value);
   try {
-    const member = parseDictionary(sent.join(', ')).get('sha-256')?.[0];
+    const member: unknown = parseDictionary(sent.join(', ')).get('sha-256')?.[0];
     if (!(member instanceof ArrayBuffer)) return false;
     const expected = createHash('sha256').update(body).digest();
     const given = Buffer.from(member);

@@ -16,7 +16,6 @@ export function clientCertificate(req: Request): ClientCertificate | undefined {
   if (certificate === undefined) return undefined;
   return {
     thumbprint: createHash('sha256').update(certificate.raw).digest('base64url'),
-    isFor: (dnsName) =>
-      certificate.checkHost(dnsName, { subject: 'never', wildcards: false }) === dnsName,
+    isFor: (dnsName) => certificate.checkHost(dnsName, { subject: 'never', wildcards: false }) === dnsName,
   };
 }

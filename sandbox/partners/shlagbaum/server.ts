@@ -5,7 +5,7 @@ import { Refusal, type Answer } from '../answer';
 import type { CallLog } from '../call-log';
 import type { CustodyStore } from '../custody-store';
 import type { Effects } from '../effects';
-import { asked, createExchange, jsonBody, PhotoBase64, type Profile } from '../exchange';
+import { asked, createExchange, digest, jsonBody, PhotoBase64, type Profile } from '../exchange';
 import type { Faults } from '../faults';
 import type { KnownCredentials } from '../known-credentials';
 import { tokenForm, TokenRefusal } from '../token-request';
@@ -51,6 +51,7 @@ export function shlagbaumApp(deps: {
   readonly client: { readonly clientId: string; readonly sanDns: string };
   readonly publicUrl: () => string;
   readonly now: () => Date;
+  readonly onUnexpected: (error: unknown) => void;
 }): { app: Express; stop: () => void } {
   const { store, effects, tokens, logins, client } = deps;
 
@@ -177,10 +178,15 @@ export function shlagbaumApp(deps: {
     exchange.endpoint('faces', (call) => {
       const houseId = requireHouse(call.req).id;
       const { userId, photo } = jsonBody(call, Face);
-      return effects.enroll(asked(call.req, [userId, photo]), { clientId: userId, houseId, photo }, call.bent, () => ({
-        status: 202,
-        body: { userId, status: 'PENDING' },
-      }));
+      return effects.enroll(
+        asked(call.req, [userId, digest(photo)]),
+        { clientId: userId, houseId, photo },
+        call.bent,
+        () => ({
+          status: 202,
+          body: { userId, status: 'PENDING' },
+        }),
+      );
     }),
   );
   app.post(

@@ -26,6 +26,7 @@ export function vizorApp(deps: {
   /** Origin under which this port is called, also the issuer; no slash at the end. */
   readonly publicUrl: () => string;
   readonly now: () => Date;
+  readonly onUnexpected: (error: unknown) => void;
 }): { app: Express; stop: () => void } {
   const { store, effects, credentials, tokens } = deps;
 
@@ -67,7 +68,8 @@ export function vizorApp(deps: {
           if (form.has('client_secret') || (form.get('client_id') ?? clientId) !== clientId)
             throw new TokenRefusal('invalid_request');
           const resource = form.get('resource');
-          if (resource !== undefined && resource !== `${deps.publicUrl()}${BASE}`) throw new TokenRefusal('invalid_target');
+          if (resource !== undefined && resource !== `${deps.publicUrl()}${BASE}`)
+            throw new TokenRefusal('invalid_target');
           if (form.has('scope')) throw new TokenRefusal('invalid_scope');
           return ok({
             access_token: await tokens.issue({ sub: clientId, client_id: clientId }),
@@ -76,7 +78,8 @@ export function vizorApp(deps: {
           });
         } catch (error) {
           if (!(error instanceof TokenRefusal)) throw error;
-          const headers: Record<string, string> = error.status === 401 ? { 'www-authenticate': 'Basic realm="vizor"' } : {};
+          const headers: Record<string, string> =
+            error.status === 401 ? { 'www-authenticate': 'Basic realm="vizor"' } : {};
           return { status: error.status, body: { error: error.code }, headers };
         }
       },
@@ -104,7 +107,8 @@ export function vizorApp(deps: {
         throw error instanceof UnreadablePhoto ? new Refusal(400, 'photo_unreadable') : error;
       });
       const reason = bent.refusePhoto ?? (features.ok ? undefined : features.reason);
-      if (reason !== undefined || !features.ok) throw new Refusal(422, 'quality', reason === undefined ? {} : { reason });
+      if (reason !== undefined || !features.ok)
+        throw new Refusal(422, 'quality', reason === undefined ? {} : { reason });
       return ok({ vector: features.vector, modelVersion: MODEL_VERSION });
     }),
   );

@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { Express } from 'express';
-import { listen } from '../listen';
-import { StartFailure } from '../start-failure';
+import { listen } from './listen';
+import { StartFailure } from './start-failure';
 
 export type Certificate = { readonly cert: string; readonly key: string };
 

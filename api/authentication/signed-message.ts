@@ -1,0 +1,102 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { Request, RequestHandler, Response } from 'express';
+import type { Logger } from '../../config/logger';
+import type { Integration } from '../../contracts/ids';
+import { signResponse, verifyRequest, type SignedRequest, type SigningKey } from '../../partners/message-signature';
+import { PartnerProfile } from '../../partners/profile';
+import { isUniqueViolation, type Database } from '../../prisma/database';
+import { matchesSecret } from '../oauth/secret-hash';
+import type { Caller } from './caller';
+import { insufficientScope, unauthorized } from './token';
+
+export type SignedMessageChecks = {
+  readonly publicUrl: string;
+  readonly database: Database;
+  /** Signs our answers. */
+  readonly signingKey: SigningKey;
+  readonly log: Logger;
+};
+
+/** Compared with when there is no such user, so that an unknown one costs the same time. */
+const NO_HASHES = ['0'.repeat(64)];
+
+/**
+ * Lets in a partner of profile `basic-signed` (R0.6, R0.8): its credential, a signature over the message as it came, and
+ * a nonce that was not used before. All three, or the same refusal. Answers are signed from then on.
+ */
+export function requireSignedMessage(checks: SignedMessageChecks, scope: string): RequestHandler {
+  return async (req, res, next) => {
+    const refuse = (code: string): Error => unauthorized(checks.log, code, 'Basic realm="partner"');
+    const credentials = basicCredentials(req.get('authorization'));
+    const client = credentials && (await checks.database.oAuthClient.findUnique({ where: { id: credentials.username } }));
+    const hashes = client?.active === true && client.authMethod === 'basic_signed' ? client.secretHashes : NO_HASHES;
+    if (!credentials || !matchesSecret(credentials.password, hashes) || !client?.partnerId) throw refuse('credential');
+
+    const partner = await checks.database.partner.findUnique({ where: { id: client.partnerId } });
+    const keys = keysOf(partner?.active === true ? partner.profile : null);
+    const message = messageOf(req, checks.publicUrl);
+    const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
+    if (!check.ok) throw refuse(`signature-${check.refusal}`);
+    if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');
+
+    signAnswers(res, message, checks.signingKey);
+    if (!client.scopes.includes(scope)) throw insufficientScope(scope);
+    (res.locals as { caller?: Caller }).caller = {
+      clientId: client.id,
+      audience: 'partner',
+      partnerId: client.partnerId,
+      ...(client.integration !== null && { integration: client.integration as Integration }),
+      profile: 'basic-signed',
+    };
+    next();
+  };
+}
+
+function basicCredentials(header: string | undefined): { username: string; password: string } | null {
+  const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return null;
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = decoded.indexOf(':');
+  return colon < 1 ? null : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+}
+
+function keysOf(settings: unknown): Map<string, KeyObject> {
+  const profile = PartnerProfile.safeParse(settings);
+  if (!profile.success || profile.data.profile !== 'basic-signed') return new Map();
+  return new Map(profile.data.partnerKeys.map(({ keyId, publicKeyPem }) => [keyId, createPublicKey(publicKeyPem)]));
+}
+
+/** The address is ours by configuration; a Host header proves nothing. */
+function messageOf(req: Request, publicUrl: string): SignedRequest {
+  const headers = Object.fromEntries(
+    Object.entries(req.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+  );
+  const body = (req as { rawBody?: Buffer }).rawBody ?? Buffer.alloc(0);
+  return { method: req.method, url: publicUrl + req.originalUrl, headers, body };
+}
+
+async function useNonce(database: Database, partnerId: string, nonce: string, expiresAt: Date): Promise<boolean> {
+  try {
+    await database.signatureNonce.create({ data: { partnerId, nonce, expiresAt } });
+    return true;
+  } catch (error) {
+    if (isUniqueViolation(error)) return false;
+    throw error;
+  }
+}
+
+/** From here on what Express sends as text is signed first. */
+function signAnswers(res: Response, request: SignedRequest, key: SigningKey): void {
+  const send = res.send.bind(res);
+  res.send = (body: unknown) => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const contentType = res.get('content-type') ?? 'application/json; charset=utf-8';
+    res.set('content-type', contentType);
+    const answer = { status: res.statusCode, contentType, body: Buffer.from(text) };
+    signResponse(answer, request, key, Date.now()).then(
+      (headers) => send.call(res.set(headers), answer.body),
+      () => res.destroy(),
+    );
+    return res;
+  };
+}

@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import type { Request, RequestHandler } from 'express';
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
+import type { Logger } from '../../config/logger';
+import type { Integration } from '../../contracts/ids';
+import type { Database } from '../../prisma/database';
+import { clientCertificate } from '../oauth/client-certificate';
+import { hiddenId } from '../oauth/hidden-id';
+import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
+import { HttpProblem } from '../problem';
+import type { Caller } from './caller';
+
+export type TokenChecks = {
+  readonly publicUrl: string;
+  readonly publicKeys: () => JSONWebKeySet;
+  readonly hiddenIdKey: Buffer;
+  readonly database: Database;
+  readonly log: Logger;
+};
+
+/** Tokens of ours live five minutes; one that claims more than an hour was not made by us as we make them (R3.1). */
+const LONGEST_LIFE_S = 3_600;
+const CLOCK_SKEW_S = 5;
+
+/** Lets in who brings a token of ours for this audience and scope; leaves the {@link Caller} in `res.locals.caller`. */
+export function requireToken(checks: TokenChecks, audience: Audience, scope: string): RequestHandler {
+  return async (req, res, next) => {
+    const payload = await verifiedToken(checks, audience, req);
+    const caller = await callerOf(checks, audience, payload);
+    if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
+    (res.locals as { caller?: Caller }).caller = caller;
+    next();
+  };
+}
+
+/**
+ * Signature with a key of ours and EdDSA only, type, issuer, audience, times, possession of the certificate that it is
+ * bound to (RFC 8705), and that its record is still there, which revocation takes away.
+ */
+export async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<JWTPayload> {
+  const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(req.get('authorization') ?? '')?.[1];
+  if (token === undefined) throw unauthorized(checks.log, 'no-token');
+  const verified = await jwtVerify(token, createLocalJWKSet(checks.publicKeys()), {
+    issuer: issuerUrl(checks.publicUrl),
+    audience: resourceUrl(checks.publicUrl, audience),
+    typ: 'at+jwt',
+    algorithms: ['EdDSA'],
+    clockTolerance: CLOCK_SKEW_S,
+    requiredClaims: ['exp', 'iat', 'jti', 'client_id'],
+  }).catch(() => null);
+  if (!verified) throw unauthorized(checks.log, 'bad-token');
+  const { payload } = verified;
+  const { exp = Infinity, iat = 0, jti = '' } = payload;
+  if (exp - iat > LONGEST_LIFE_S || iat > Date.now() / 1_000 + CLOCK_SKEW_S) throw unauthorized(checks.log, 'bad-life');
+  if (!holdsBoundCertificate(payload, req)) throw unauthorized(checks.log, 'not-the-holder');
+  if (!(await isRemembered(checks, jti))) throw unauthorized(checks.log, 'revoked');
+  return payload;
+}
+
+/** A token bound to a certificate is of use only over a connection that was opened with it. */
+function holdsBoundCertificate(payload: JWTPayload, req: Request): boolean {
+  const bound = (payload['cnf'] as { 'x5t#S256'?: unknown } | undefined)?.['x5t#S256'];
+  if (payload['cnf'] === undefined) return true;
+  const certificate = clientCertificate(req);
+  return certificate !== null && createHash('sha256').update(certificate.raw).digest('base64url') === bound;
+}
+
+async function isRemembered({ database, hiddenIdKey }: TokenChecks, jti: string): Promise<boolean> {
+  const id = hiddenId(hiddenIdKey, jti);
+  const record = await database.oidcPayload.findUnique({ where: { model_id: { model: 'ClientCredentials', id } } });
+  return record !== null;
+}
+
+/** The row of the client as it is now: one that was switched off is refused, whatever its token says. */
+async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPayload): Promise<Caller> {
+  const clientId = String(payload['client_id']);
+  const client = await checks.database.oAuthClient.findUnique({ where: { id: clientId } });
+  if (!client?.active || client.audience !== audience) throw unauthorized(checks.log, 'client');
+  if (client.authMethod === 'tls_client_auth' && payload['cnf'] === undefined) {
+    throw unauthorized(checks.log, 'not-bound');
+  }
+  return {
+    clientId,
+    audience,
+    ...(client.partnerId !== null && { partnerId: client.partnerId }),
+    ...(client.integration !== null && { integration: client.integration as Integration }),
+    ...(audience === 'partner' && {
+      profile: client.authMethod === 'tls_client_auth' ? ('mtls-oidc' as const) : ('oauth-client' as const),
+    }),
+  };
+}
+
+const scopesOf = ({ scope }: JWTPayload & { scope?: unknown }): string[] =>
+  typeof scope === 'string' ? scope.split(' ') : [];
+
+/** One answer for every cause; the cause goes to the log as a word (RFC 6750, section 3). */
+export function unauthorized(log: Logger, code: string, challenge = 'Bearer'): HttpProblem {
+  log.info({ event: 'authentication', outcome: 'refused', code }, 'refused');
+  return new HttpProblem({
+    status: 401,
+    type: 'unauthorized',
+    title: 'The credentials are missing or not good for this',
+    headers: { 'www-authenticate': challenge },
+  });
+}
+
+export const insufficientScope = (scope: string): HttpProblem =>
+  new HttpProblem({
+    status: 403,
+    type: 'insufficient-scope',
+    title: 'The credentials are not good for this operation',
+    headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${scope}"` },
+  });

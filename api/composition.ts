@@ -1,0 +1,105 @@
+import { createPrivateKey } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import { Router, type Express } from 'express';
+import type { ApiSecrets, ApiSettings } from '../config/environment';
+import type { Logger } from '../config/logger';
+import type { Database } from '../prisma/database';
+import type { KeyEncryption } from '../vault/key-encryption';
+import { createPhotoStage } from '../vault/staged-photos';
+import { createSubjectVault } from '../vault/subject-keys';
+import { createApp } from './app';
+import { consentOperations } from './app/consents';
+import { enrollmentOperations } from './app/enrollments';
+import { appOpeningOperations } from './app/openings';
+import { requirePartner } from './authentication/partner';
+import { requireToken } from './authentication/token';
+import { createFaceIdentifier } from './face-identification';
+import { issuerUrl } from './oauth/resources';
+import { createAuthorizationServer } from './oauth/router';
+import { openApiDocument, type ApiSection } from './openapi';
+import { mountOperations, type Operation } from './operation';
+import { partnerOpeningOperations } from './partner/openings';
+import { partnerWebhookOperations } from './partner/webhooks';
+
+export const API_VERSION = '1.0.0';
+
+export type ApiDependencies = {
+  readonly settings: ApiSettings;
+  readonly secrets: ApiSecrets;
+  readonly database: Database;
+  readonly temporal: Client;
+  readonly keyEncryption: KeyEncryption;
+  readonly log: Logger;
+};
+
+/** The operations of each audience, as they are mounted and documented. */
+export function apiSections(deps: ApiDependencies): ApiSection[] {
+  const { settings, database, temporal, keyEncryption } = deps;
+  const openWithinMs = settings.OPEN_WITHIN_MS;
+  const faces = createFaceIdentifier({
+    database,
+    subjects: createSubjectVault(keyEncryption),
+    threshold: settings.FACE_THRESHOLD,
+    margin: settings.FACE_MARGIN,
+  });
+  return [
+    {
+      base: '/app/v1',
+      tag: 'app',
+      operations: [
+        ...consentOperations({ database, temporal }),
+        ...enrollmentOperations({
+          database,
+          temporal,
+          photos: createPhotoStage(keyEncryption),
+          photoMaxBytes: settings.PHOTO_MAX_BYTES,
+          photoMaxPixels: settings.PHOTO_MAX_PIXELS,
+        }),
+        ...appOpeningOperations({ database, temporal, openWithinMs }),
+      ],
+    },
+    {
+      base: '/partner/v1',
+      tag: 'partner',
+      operations: [
+        ...partnerOpeningOperations({ database, temporal, openWithinMs, faces }),
+        ...partnerWebhookOperations({ database, temporal }),
+      ],
+    },
+  ];
+}
+
+/** The whole API as an Express application that does not listen yet. */
+export function createStack(deps: ApiDependencies): Express {
+  const { settings, secrets, database, log } = deps;
+  const publicUrl = settings.API_PUBLIC_URL;
+  const server = createAuthorizationServer({
+    publicUrl,
+    database,
+    signingKeys: secrets.TOKEN_SIGNING_KEYS,
+    hiddenIdKey: secrets.HIDDEN_ID_KEY,
+    log,
+  });
+  const checks = {
+    publicUrl,
+    publicKeys: server.publicKeys,
+    hiddenIdKey: secrets.HIDDEN_ID_KEY,
+    database,
+    log,
+    signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
+  };
+  const sections = apiSections(deps);
+  const authenticate = (base: string) => (operation: Operation) =>
+    base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
+  const routers: Record<string, Router> = { '/': server.router };
+  for (const { base, operations } of sections) {
+    routers[base] = mountOperations(operations, { database, authenticate: authenticate(base) });
+  }
+  const document = openApiDocument({
+    version: API_VERSION,
+    serverUrl: publicUrl,
+    tokenUrl: `${issuerUrl(publicUrl)}/token`,
+    sections,
+  });
+  return createApp({ log, routers, openApiDocument: () => document });
+}

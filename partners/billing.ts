@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { PartnerError } from './failure';
+import { createPartnerHttp, parseAnswer } from './http';
+import type { PartnerCall } from './ports';
+
+export interface BillingPort {
+  /** Whether the service is paid for on this account, as of when. @throws PartnerError `BillingUnavailable` */
+  standing(
+    question: { accountId: string; service: string },
+    call: PartnerCall,
+  ): Promise<{ standing: 'paid' | 'unpaid'; asOf: string }>;
+}
+
+const Answer = z.object({
+  accountId: z.uuid(),
+  service: z.string(),
+  standing: z.enum(['paid', 'unpaid']),
+  asOf: z.iso.datetime(),
+});
+
+/** Billing over HTTPS with a bearer secret of the company's own. */
+export function createBillingClient(options: {
+  baseUrl: string;
+  caPem: string;
+  timeoutMs: number;
+  secret: () => Promise<string>;
+}): BillingPort & { close(): Promise<void> } {
+  const http = createPartnerHttp({ caPem: options.caPem, timeoutMs: options.timeoutMs, maxConnections: 32 });
+  return {
+    close: () => http.close(),
+    async standing({ accountId, service }, call) {
+      const path = `/billing/v1/accounts/${accountId}/services/${encodeURIComponent(service)}`;
+      const headers = { authorization: `Bearer ${await options.secret()}` };
+      try {
+        const answer = await http.send({ method: 'GET', url: new URL(path, options.baseUrl), headers }, call);
+        // An account that billing does not know has paid for nothing.
+        if (answer.status === 404) return { standing: 'unpaid', asOf: new Date().toISOString() };
+        if (answer.status !== 200) throw unavailable();
+        const { standing, asOf, ...echo } = parseAnswer(answer, Answer);
+        if (echo.accountId !== accountId || echo.service !== service) throw unavailable();
+        return { standing, asOf };
+      } catch (error) {
+        call.signal.throwIfAborted();
+        throw error instanceof PartnerError ? unavailable() : error;
+      }
+    },
+  };
+}
+
+const unavailable = (): PartnerError => new PartnerError('BillingUnavailable', 'Billing gave no usable answer.');

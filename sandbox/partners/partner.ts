@@ -1,0 +1,33 @@
+import type { CallLog } from './call-log';
+import type { CompanyClient } from './company-client';
+import type { CustodyStore } from './custody-store';
+import type { Effects } from './effects';
+import type { Faults } from './faults';
+import type { KnownCredentials } from './known-credentials';
+import type { Outbox } from './outbox';
+
+export const PARTNERS = ['kluch', 'vizor', 'shlagbaum'] as const;
+export type PartnerName = (typeof PARTNERS)[number];
+
+/** One simulated partner, as the control port sees it. */
+export type Partner = {
+  readonly name: PartnerName;
+  /** Origin of its HTTPS port. */
+  readonly url: string;
+  /** Who keeps faces and plates. */
+  readonly custody: 'company' | 'partner';
+  readonly store: CustodyStore;
+  readonly effects: Effects;
+  readonly faults: Faults;
+  readonly calls: CallLog;
+  readonly credentials: KnownCredentials;
+  readonly company: CompanyClient;
+  readonly outbox: Outbox;
+  /** Variant A: a token that names whom the company recognised. `null`: this partner does not do that. */
+  readonly identify: ((what: Readonly<Record<string, string>>) => Promise<string>) | null;
+  /** New credentials of its own at the company. */
+  readonly useAtCompany: (credentials: Readonly<Record<string, string>>) => void;
+  /** Presents the expired certificate or the good one; `false`: no expired one is configured. */
+  readonly presentExpired: (expired: boolean) => boolean;
+  close(): Promise<void>;
+};

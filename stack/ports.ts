@@ -1,0 +1,72 @@
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { StackError } from './stack-error';
+
+const DEFAULTS = {
+  api: 8443,
+  postgres: 54320,
+  temporal: 7233,
+  temporalUi: 8233,
+  apiHealth: 9100,
+  smartHomeHealth: 9101,
+  communalHealth: 9102,
+  coreHealth: 9103,
+  sandboxControl: 9440,
+  kluch: 9441,
+  vizor: 9442,
+  shlagbaum: 9443,
+  billing: 9450,
+  billingControl: 9451,
+} as const;
+
+export type Ports = Readonly<Record<keyof typeof DEFAULTS, number>>;
+
+/** The ports of the local stack, all shifted by DOMOVOY_PORT_OFFSET so that two stacks can live side by side. */
+export function stackPorts(env: NodeJS.ProcessEnv): Ports {
+  const offset = Number(env['DOMOVOY_PORT_OFFSET'] ?? 0);
+  if (!Number.isInteger(offset) || offset < 0 || offset > 10_000) {
+    throw new StackError('DOMOVOY_PORT_OFFSET is not a whole number from 0 to 10000.', 'Correct it, or leave it out.');
+  }
+  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, port]) => [name, port + offset])) as Ports;
+}
+
+/** @throws StackError that names the first port that is taken, by whom as far as can be seen, and the remedy */
+export async function assertPortsFree(ports: Ports): Promise<void> {
+  for (const [name, port] of Object.entries(ports)) {
+    if (await isFree(port)) continue;
+    const holder = holderOf(port);
+    throw new StackError(
+      `Port ${port.toString()}, wanted for ${name}, is taken${holder === null ? '' : ` by ${holder}`}.`,
+      'Stop what holds it, or shift all ports with DOMOVOY_PORT_OFFSET=100.',
+    );
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+      .once('error', () => {
+        resolve(false);
+      })
+      .listen(port, '127.0.0.1', () => {
+        probe.close(() => {
+          resolve(true);
+        });
+      });
+  });
+}
+
+function holderOf(port: number): string | null {
+  try {
+    const listing = execFileSync('lsof', ['-nP', '-Fpc', `-iTCP:${port.toString()}`, '-sTCP:LISTEN'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 3_000,
+    });
+    const [, pid = '?'] = /^p(\d+)$/m.exec(listing) ?? [];
+    const [, command = '?'] = /^c(.+)$/m.exec(listing) ?? [];
+    return `${command} (process ${pid})`;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,104 @@
+import { join } from 'node:path';
+import { projectFile } from '../config/project-root';
+import type { Integration, TaskQueue } from '../contracts/ids';
+import type { Certificates } from './certificates';
+import type { Ports } from './ports';
+import { postgresUrl } from './postgres';
+import type { StackSecrets } from './secrets';
+import { NAMESPACE } from './temporal-server';
+import type { ProcessPlan } from './supervisor';
+
+type Parts = {
+  readonly secrets: StackSecrets;
+  readonly certificates: Certificates;
+  readonly ports: Ports;
+  readonly apiUrl: string;
+};
+
+export const DATABASE = 'domovoy';
+export const LOGINS = {
+  api: 'domovoy_api_login',
+  'smart-home': 'domovoy_smart_home_login',
+  communal: 'domovoy_communal_login',
+  core: 'domovoy_core_login',
+} as const;
+
+/** One program of ours, as `node dist/…`, with the same environment that the containers have. */
+function program(name: string, file: string, args: string[], env: Record<string, string>, readyUrl: string): ProcessPlan {
+  return {
+    name,
+    command: process.execPath,
+    args: [projectFile(join('dist', file)), ...args],
+    env,
+    node: true,
+    ready: async () => (await fetch(readyUrl)).ok,
+    readyWithinMs: 90_000,
+  };
+}
+
+export function sandboxPlans(configuration: { partners: string; billing: string }, ports: Ports): ProcessPlan[] {
+  const ready = (port: number): string => `http://127.0.0.1:${port.toString()}/health/ready`;
+  return [
+    program('billing', 'sandbox/billing/main.js', [configuration.billing], {}, ready(ports.billingControl)),
+    program('partners', 'sandbox/partners/main.js', [configuration.partners], {}, ready(ports.sandboxControl)),
+  ];
+}
+
+export function apiPlan(parts: Parts): ProcessPlan {
+  const { secrets, certificates, ports, apiUrl } = parts;
+  return program(
+    'api',
+    'api/main.js',
+    [],
+    {
+      ...shared(parts, 'api', ports.apiHealth, secrets.apiDatabase.value),
+      API_PORT: ports.api.toString(),
+      API_PUBLIC_URL: apiUrl,
+      API_TLS_CERT_FILE: certificates.api.certificate,
+      API_TLS_KEY_FILE: certificates.api.key,
+      CLIENT_CA_FILE: certificates.clientCa,
+      TOKEN_SIGNING_KEYS_FILE: secrets.tokenSigningKeys.path,
+      HIDDEN_ID_KEY_FILE: secrets.hiddenIdKey.path,
+      MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
+    },
+    `http://127.0.0.1:${ports.apiHealth.toString()}/health/ready`,
+  );
+}
+
+export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
+  const { secrets, certificates, ports } = parts;
+  const [port, password] = {
+    'smart-home': [ports.smartHomeHealth, secrets.smartHomeDatabase.value] as const,
+    communal: [ports.communalHealth, secrets.communalDatabase.value] as const,
+    core: [ports.coreHealth, secrets.coreDatabase.value] as const,
+  }[queue];
+  return program(
+    `worker-${queue}`,
+    'workers/main.js',
+    [queue],
+    {
+      ...shared(parts, queue, port, password),
+      BILLING_URL: `https://localhost:${ports.billing.toString()}`,
+      BILLING_CA_FILE: certificates.companyCa,
+      BILLING_SECRET_FILE: secrets.billing.path,
+    },
+    `http://127.0.0.1:${port.toString()}/health/ready`,
+  );
+}
+
+function shared(
+  { secrets, ports }: Parts,
+  login: Integration | 'api' | 'core',
+  healthPort: number,
+  databasePassword: string,
+): Record<string, string> {
+  return {
+    NODE_ENV: 'production',
+    TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal.toString()}`,
+    TEMPORAL_NAMESPACE: NAMESPACE,
+    HEALTH_PORT: healthPort.toString(),
+    DATABASE_URL: postgresUrl(ports.postgres, databasePassword, DATABASE, LOGINS[login]),
+    KEY_ENCRYPTION_KEYS_FILE: secrets.keyEncryptionKeys.path,
+    PAYLOAD_KEYS_FILE: secrets.payloadKeys.path,
+  };
+}

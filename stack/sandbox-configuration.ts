@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import type { Certificates } from './certificates';
+import type { Ports } from './ports';
+import { publicPem, type StackSecrets } from './secrets';
+import { writeDurably, type StateFolder } from './state-folder';
+import { PARTNERS, SERVICE, type TownPartner } from './town';
+
+type Parts = {
+  readonly folder: StateFolder;
+  readonly secrets: StackSecrets;
+  readonly certificates: Certificates;
+  readonly ports: Ports;
+  readonly apiUrl: string;
+};
+
+/** Writes what the sandbox's programs are told at their start. Secrets stay in their own files. @returns the paths */
+export function writeSandboxConfiguration(parts: Parts): { partners: string; billing: string } {
+  const partners = join(parts.folder.sandbox, 'partners.json');
+  const billing = join(parts.folder.sandbox, 'billing.json');
+  writeDurably(partners, JSON.stringify(partnersConfiguration(parts), null, 2));
+  writeDurably(billing, JSON.stringify(billingConfiguration(parts), null, 2));
+  return { partners, billing };
+}
+
+function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }: Parts): object {
+  const houses = (id: TownPartner['id']) =>
+    PARTNERS.filter((partner) => partner.id === id).map((partner) => ({
+      id: partner.partnerHouseId,
+      devices: [
+        { id: partner.doorDeviceId, kind: 'door', name: 'Entrance 1' },
+        { id: partner.barrierDeviceId, kind: 'barrier', name: 'Yard' },
+      ],
+    }));
+  const tls = (id: TownPartner['id']) => ({
+    certFile: certificates[id].certificate,
+    keyFile: certificates[id].key,
+  });
+  return {
+    dataDir: join(folder.sandbox, 'partners'),
+    controlPort: ports.sandboxControl,
+    company: {
+      baseUrl: apiUrl,
+      tokenUrl: `${apiUrl}/oauth/token`,
+      resource: `${apiUrl}/partner/v1`,
+      caFile: certificates.companyCa,
+    },
+    partners: {
+      kluch: {
+        port: ports.kluch,
+        tls: tls('kluch'),
+        houses: houses('kluch'),
+        accepts: {
+          basic: [{ username: 'domovoy', passwordFile: secrets.toKluchPassword.path }],
+          keys: [{ keyid: 'domovoy-1', publicKey: publicPem(secrets.toKluchSigningKey.value) }],
+        },
+        signing: { keyid: 'kluch-1', privateKeyFile: secrets.fromKluchSigningKey.path },
+        atCompany: { username: 'kluch', passwordFile: secrets.fromKluchPassword.path },
+      },
+      vizor: {
+        port: ports.vizor,
+        tls: tls('vizor'),
+        houses: houses('vizor'),
+        accepts: { clients: [{ clientId: 'domovoy', secrets: [{ secretFile: secrets.toVizorSecret.path }] }] },
+        atCompany: { clientId: 'vizor', clientSecretFile: secrets.fromVizorSecret.path },
+      },
+      shlagbaum: {
+        port: ports.shlagbaum,
+        tls: { ...tls('shlagbaum'), clientCaFile: certificates.partnerCa },
+        houses: houses('shlagbaum'),
+        accepts: {
+          clientId: 'domovoy',
+          sanDns: 'domovoy.company.example',
+          accounts: [{ username: 'domovoy', passwordFile: secrets.toShlagbaumPassword.path }],
+        },
+        atCompany: {
+          clientId: 'shlagbaum',
+          certFile: certificates.shlagbaumClient.certificate,
+          keyFile: certificates.shlagbaumClient.key,
+        },
+      },
+    },
+  };
+}
+
+function billingConfiguration({ folder, secrets, certificates, ports }: Parts): object {
+  const accounts = PARTNERS.flatMap(({ flats }) => [
+    [flats.paid.accountId, { [SERVICE]: 'paid' }],
+    [flats.unpaid.accountId, { [SERVICE]: 'unpaid' }],
+  ]);
+  return {
+    dataDir: join(folder.sandbox, 'billing'),
+    port: ports.billing,
+    controlPort: ports.billingControl,
+    tls: { certFile: certificates.billing.certificate, keyFile: certificates.billing.key },
+    secrets: [secrets.billing.value],
+    accounts: Object.fromEntries(accounts) as Record<string, unknown>,
+  };
+}

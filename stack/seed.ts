@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { consentFormSha256 } from '../contracts/consent-form';
+import { profilePlace } from '../contracts/sealed-places';
+import { hashSecret } from '../api/oauth/secret-hash';
+import { SCOPES } from '../api/oauth/resources';
+import { DATA_SET_FIELDS } from '../partners/data-set';
+import type { PartnerProfile, SecretName } from '../partners/profile';
+import { openDatabase, type Transaction } from '../prisma/database';
+import { parseKeyRing } from '../config/environment';
+import { localKeyEncryption } from '../vault/key-encryption';
+import { createSecretStore } from '../vault/secrets';
+import { createSubjectVault } from '../vault/subject-keys';
+import type { Certificates } from './certificates';
+import type { Ports } from './ports';
+import { publicPem, type StackSecrets } from './secrets';
+import { APP_CLIENT_ID, CONSENT_FORM, PARTNERS, RESIDENTS, SERVICE, type TownPartner } from './town';
+
+type Seeding = { readonly secrets: StackSecrets; readonly certificates: Certificates; readonly ports: Ports };
+
+/** Puts the town into the database, as the owner of the tables. Harmless to repeat: what is there stays. */
+export async function seedTown(ownerUrl: string, seeding: Seeding): Promise<void> {
+  const database = openDatabase(ownerUrl, 2);
+  try {
+    await database.$transaction(
+      async (tx) => {
+        await seedRegister(tx, seeding.secrets);
+        for (const partner of PARTNERS) await seedPartner(tx, partner, seeding);
+        await seedAppClient(tx, seeding.secrets);
+      },
+      { timeout: 30_000 },
+    );
+  } finally {
+    await database.$disconnect();
+  }
+}
+
+async function seedRegister(tx: Transaction, secrets: StackSecrets): Promise<void> {
+  const form = { ...CONSENT_FORM, purposes: [...CONSENT_FORM.purposes], sha256: consentFormSha256(CONSENT_FORM) };
+  await tx.consentForm.upsert({ where: { id: form.id }, create: form, update: {} });
+
+  const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+  for (const { id, name } of Object.values(RESIDENTS)) {
+    if (await tx.resident.findUnique({ where: { id } })) continue;
+    await tx.resident.create({ data: { id } });
+    await subjects.createKey(tx, id);
+    const sealed = await subjects.seal(tx, id, Buffer.from(JSON.stringify({ name })), profilePlace(id));
+    await tx.residentProfile.create({ data: { residentId: id, sealed } });
+  }
+}
+
+async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {
+  const { id, integration, custody, displayName, houseId, partnerHouseId } = partner;
+  const profile = profileOf(partner, seeding);
+  const row = { integration, custody, displayName, profile, agreedFields: [...DATA_SET_FIELDS] };
+  const known = await tx.partner.findUnique({ where: { id } });
+  if (!known) await tx.partner.create({ data: { id, ...row } });
+  else if (JSON.stringify(sorted(known.profile)) !== JSON.stringify(sorted(profile))) {
+    await tx.partner.update({ where: { id }, data: { profile, revision: { increment: 1 } } });
+  }
+  await seedHouse(tx, partner);
+  await tx.housePartner.createMany({
+    data: [{ houseId, partnerId: id, integration, partnerHouseId }],
+    skipDuplicates: true,
+  });
+  const accessPoint = { houseId, partnerId: id, integration, service: SERVICE };
+  await tx.accessPoint.createMany({
+    data: [
+      { ...accessPoint, id: partner.doorId, deviceId: partner.doorDeviceId, kind: 'door' },
+      { ...accessPoint, id: partner.barrierId, deviceId: partner.barrierDeviceId, kind: 'barrier' },
+    ],
+    skipDuplicates: true,
+  });
+  await seedPartnerSecrets(tx, partner, seeding);
+  await seedPartnerClient(tx, partner, seeding.secrets);
+}
+
+async function seedHouse(tx: Transaction, { houseId, flats }: TownPartner): Promise<void> {
+  await tx.house.createMany({ data: [{ id: houseId }], skipDuplicates: true });
+  const owners = { paid: RESIDENTS.anna.id, unpaid: RESIDENTS.boris.id };
+  for (const standing of ['paid', 'unpaid'] as const) {
+    const { propertyId, accountId, rightId } = flats[standing];
+    await tx.property.createMany({
+      data: [{ id: propertyId, houseId, kind: 'flat', billingAccountId: accountId }],
+      skipDuplicates: true,
+    });
+    await tx.propertyRight.createMany({
+      data: [{ id: rightId, residentId: owners[standing], propertyId, kind: 'owner', startsAt: new Date(0) }],
+      skipDuplicates: true,
+    });
+  }
+}
+
+/** How we reach each partner: the same settings that an operator would enter. */
+function profileOf({ id }: TownPartner, { certificates, ports, secrets }: Seeding): PartnerProfile {
+  const baseUrl = `https://localhost:${ports[id].toString()}`;
+  const caPem = readFileSync(certificates.partnerCa, 'utf8');
+  const connection = { baseUrl, caPem, apiVersion: 'v1', timeoutMs: 3_000, maxConnections: 32, requestsPerSecond: 200 };
+  switch (id) {
+    case 'kluch':
+      return {
+        profile: 'basic-signed',
+        ...connection,
+        username: 'domovoy',
+        keyId: 'domovoy-1',
+        partnerKeys: [{ keyId: 'kluch-1', publicKeyPem: publicPem(secrets.fromKluchSigningKey.value) }],
+      };
+    case 'vizor':
+      return { profile: 'oauth-client', ...connection, issuer: baseUrl, clientId: 'domovoy' };
+    case 'shlagbaum':
+      return {
+        profile: 'mtls-oidc',
+        ...connection,
+        issuer: `${baseUrl}/oidc`,
+        clientId: 'domovoy',
+        grant: 'password',
+        username: 'domovoy',
+        certificatePem: readFileSync(certificates.ourClient.certificate, 'utf8'),
+      };
+  }
+}
+
+async function seedPartnerSecrets(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {
+  const { secrets, certificates } = seeding;
+  const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const store = createSecretStore(localKeyEncryption(ring.keys, ring.currentId));
+  const values: Readonly<Record<TownPartner['id'], Partial<Record<SecretName, string>>>> = {
+    kluch: { 'basic-password': secrets.toKluchPassword.value, 'signing-key': secrets.toKluchSigningKey.value },
+    vizor: { 'client-secret': secrets.toVizorSecret.value },
+    shlagbaum: {
+      password: secrets.toShlagbaumPassword.value,
+      'tls-key': readFileSync(certificates.ourClient.key, 'utf8'),
+    },
+  };
+  const { id: owner, integration } = partner;
+  for (const [name, value] of Object.entries(values[owner])) {
+    const known = await store.get(tx, owner, name).catch(() => null);
+    if (known !== value) await store.put(tx, { owner, name, integration, value });
+  }
+}
+
+async function seedPartnerClient(tx: Transaction, partner: TownPartner, secrets: StackSecrets): Promise<void> {
+  const ways = {
+    kluch: { authMethod: 'basic_signed', secretHashes: [hashSecret(secrets.fromKluchPassword.value)] },
+    vizor: { authMethod: 'client_secret_basic', secretHashes: [hashSecret(secrets.fromVizorSecret.value)] },
+    shlagbaum: { authMethod: 'tls_client_auth', secretHashes: [], certificateName: 'shlagbaum.partner.example' },
+  };
+  const { id, integration } = partner;
+  const client = { audience: 'partner', partnerId: id, integration, scopes: [...SCOPES.partner], ...ways[id] };
+  await tx.oAuthClient.upsert({ where: { id }, create: { id, ...client }, update: {} });
+}
+
+async function seedAppClient(tx: Transaction, secrets: StackSecrets): Promise<void> {
+  const create = {
+    id: APP_CLIENT_ID,
+    audience: 'app',
+    authMethod: 'client_secret_basic',
+    secretHashes: [hashSecret(secrets.appClient.value)],
+    scopes: [...SCOPES.app],
+  };
+  await tx.oAuthClient.upsert({ where: { id: APP_CLIENT_ID }, create, update: {} });
+}
+
+/** PostgreSQL gives JSON members back in an order of its own. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, member]) => [name, sorted(member)]));
+}

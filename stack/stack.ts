@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import { projectFile } from '../config/project-root';
+import { ensureLogins } from '../prisma/logins';
+import { migrate } from '../prisma/migrate';
+import { ensureCertificates, type Certificates } from './certificates';
+import { assertPortsFree, stackPorts, type Ports } from './ports';
+import { clearStaleLock, ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from './postgres';
+import { preparePostgresHome } from './postgres-home';
+import { apiPlan, DATABASE, LOGINS, sandboxPlans, workerPlan } from './processes';
+import { writeSandboxConfiguration } from './sandbox-configuration';
+import { stackSecrets, type StackSecrets } from './secrets';
+import { seedTown } from './seed';
+import { StackError } from './stack-error';
+import { assertSpace, lockStateFolder, openStateFolder, type StateFolder } from './state-folder';
+import { createSupervisor, endOrphans, type Supervisor } from './supervisor';
+import { findTemporalCli } from './temporal-cli';
+import { NAMESPACE, temporalPlan } from './temporal-server';
+import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from './town';
+
+export type Stack = {
+  readonly apiUrl: string;
+  readonly companyCaPem: string;
+  readonly secrets: StackSecrets;
+  readonly ports: Ports;
+  readonly gaveUp: Promise<StackError>;
+  linkTo(workflowId: string): string;
+  printAddresses(): void;
+  stop(): Promise<void>;
+};
+
+/** Brings the whole local stack up, step by step, and says what it does. Whatever it started ends when it fails. */
+export async function runStack(
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void,
+  ending: AbortSignal,
+): Promise<Stack> {
+  const ports = stackPorts(env);
+  const folder = openStateFolder(env);
+  assertSpace(folder);
+  const unlock = lockStateFolder(folder);
+  const supervisor = createSupervisor(folder, print);
+  const stop = async (): Promise<void> => {
+    await supervisor.stop();
+    unlock();
+  };
+  ending.addEventListener('abort', () => void supervisor.stop());
+  try {
+    await endOrphans(folder, print);
+    await assertPortsFree(ports);
+    return { ...(await startEverything({ env, print, ports, folder, supervisor, ending })), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startEverything(parts: {
+  env: NodeJS.ProcessEnv;
+  print: (line: string) => void;
+  ports: Ports;
+  folder: StateFolder;
+  supervisor: Supervisor;
+  ending: AbortSignal;
+}): Promise<Omit<Stack, 'stop'>> {
+  const { env, print, ports, folder, supervisor } = parts;
+  const step = async (what: string, work: () => Promise<void>): Promise<void> => {
+    if (parts.ending.aborted) throw new StackError('Stopped while starting.', 'Start again.');
+    const startedMs = performance.now();
+    await work();
+    print(`✔ ${what} (${((performance.now() - startedMs) / 1_000).toFixed(1)} s)`);
+  };
+  const cli = await findTemporalCli(env, print);
+  const certificates = await ensureCertificates(folder.certificates);
+  const secrets = stackSecrets(folder);
+  const apiUrl = `https://localhost:${ports.api.toString()}`;
+
+  await step('PostgreSQL', () => startPostgres(folder, ports, secrets, supervisor));
+  const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
+  await step('database', () => prepareDatabase(ownerUrl, { ports, secrets, certificates }));
+  await step('Temporal', () => supervisor.start(temporalPlan(cli, folder, ports)));
+  await step('billing and partners', async () => {
+    const configuration = writeSandboxConfiguration({ folder, secrets, certificates, ports, apiUrl });
+    await Promise.all(sandboxPlans(configuration, ports).map((plan) => supervisor.start(plan)));
+  });
+  const own = { secrets, certificates, ports, apiUrl };
+  await step('API and workers', async () => {
+    const queues = ['smart-home', 'communal', 'core'] as const;
+    const plans = [...queues.map((queue) => workerPlan(own, queue)), apiPlan(own)];
+    await Promise.all(plans.map((plan) => supervisor.start(plan)));
+  });
+
+  const uiUrl = `http://127.0.0.1:${ports.temporalUi.toString()}/namespaces/${NAMESPACE}/workflows`;
+  return {
+    apiUrl,
+    companyCaPem: readFileSync(certificates.companyCa, 'utf8'),
+    secrets,
+    ports,
+    gaveUp: supervisor.gaveUp,
+    linkTo: (workflowId) => `${uiUrl}/${encodeURIComponent(workflowId)}`,
+    printAddresses() {
+      printAddresses({ print, apiUrl, uiUrl, folder, certificates, secrets, ports });
+    },
+  };
+}
+
+async function startPostgres(folder: StateFolder, ports: Ports, secrets: StackSecrets, supervisor: Supervisor) {
+  const home = preparePostgresHome(folder.postgres);
+  await initializePostgres(home, secrets.postgres.value);
+  clearStaleLock(home);
+  await supervisor.start(postgresPlan(home, ports.postgres, secrets.postgres.value));
+  await ensureDatabase(ports.postgres, secrets.postgres.value, DATABASE);
+}
+
+async function prepareDatabase(
+  ownerUrl: string,
+  seeding: { ports: Ports; secrets: StackSecrets; certificates: Certificates },
+): Promise<void> {
+  await migrate(ownerUrl, projectFile('prisma/migrations'));
+  const { secrets } = seeding;
+  await ensureLogins(ownerUrl, [
+    { name: LOGINS.api, password: secrets.apiDatabase.value, role: 'domovoy_api' },
+    { name: LOGINS['smart-home'], password: secrets.smartHomeDatabase.value, role: 'domovoy_smart_home' },
+    { name: LOGINS.communal, password: secrets.communalDatabase.value, role: 'domovoy_communal' },
+    { name: LOGINS.core, password: secrets.coreDatabase.value, role: 'domovoy_core' },
+  ]);
+  await seedTown(ownerUrl, seeding);
+}
+
+function printAddresses(options: {
+  print: (line: string) => void;
+  apiUrl: string;
+  uiUrl: string;
+  folder: StateFolder;
+  certificates: Certificates;
+  secrets: StackSecrets;
+  ports: Ports;
+}): void {
+  const { print, apiUrl, uiUrl, folder, certificates, secrets, ports } = options;
+  const [partner] = PARTNERS;
+  const curl = `curl -sS --cacert '${certificates.companyCa}'`;
+  print('');
+  print(`API            ${apiUrl}   (document: ${apiUrl}/openapi.json, to read: ${apiUrl}/docs)`);
+  print(`Temporal UI    ${uiUrl}`);
+  print(`Sandbox        http://127.0.0.1:${ports.sandboxControl.toString()}   (see sandbox/README.md)`);
+  print(`State          ${folder.path}   (logs in logs/; removed by: npm run reset)`);
+  print('');
+  print('Open a door on demand:');
+  print(
+    `  TOKEN=$(${curl} -u "${APP_CLIENT_ID}:$(cat '${secrets.appClient.path}')" -d grant_type=client_credentials -d scope=app ` +
+      `${apiUrl}/oauth/token | node -p 'JSON.parse(require("fs").readFileSync(0)).access_token') && ` +
+      `${curl} -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s%N)" -H 'Content-Type: application/json' ` +
+      `-d '{"residentId":"${RESIDENTS.anna.id}"}' ${apiUrl}/app/v1/access-points/${partner?.doorId ?? ''}/openings`,
+  );
+  print('');
+  print('Ctrl-C ends it.');
+}

@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { projectFile } from '../../config/project-root';
+import type { Stack } from '../stack';
+import { APP_CLIENT_ID, PARTNERS } from '../town';
+import { createAppBackend } from './app-backend';
+import { tellOpening } from './opening-chapter';
+import { createSandbox } from './sandbox-control';
+import { createTeller } from './teller';
+
+/**
+ * Plays the living story of the product over real HTTP and TLS, chapter by chapter.
+ *
+ * @param out folder for `story.json`
+ * @returns whether every step came out as expected
+ */
+export async function tellStory(
+  stack: Stack,
+  print: (line: string) => void,
+  out: string | undefined,
+): Promise<boolean> {
+  const teller = createTeller(print, (workflowId) => stack.linkTo(workflowId));
+  const app = createAppBackend({
+    apiUrl: stack.apiUrl,
+    caPem: stack.companyCaPem,
+    clientId: APP_CLIENT_ID,
+    clientSecret: stack.secrets.appClient.value,
+  });
+  const sandbox = createSandbox({ controlUrl: `http://127.0.0.1:${stack.ports.sandboxControl.toString()}` });
+  const photo = (name: string): Buffer => readFileSync(projectFile(`sandbox/media/${name}.jpg`));
+  const photos = { resident: photo('resident'), stranger: photo('stranger') };
+  try {
+    for (const partner of PARTNERS) await tellOpening({ teller, app, sandbox, photos }, partner);
+  } finally {
+    await Promise.allSettled([app.close(), sandbox.close()]);
+  }
+  if (out !== undefined) teller.write(out);
+  print('');
+  print(teller.asExpected() ? 'Every step came out as expected.' : 'Not every step came out as expected.');
+  return teller.asExpected();
+}

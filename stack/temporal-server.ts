@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
+import type { Ports } from './ports';
+import type { StateFolder } from './state-folder';
+import type { ProcessPlan } from './supervisor';
+
+export const NAMESPACE = 'domovoy';
+
+/** Without these every task of the development server waits on a grid of 50 ms (one history shard polls 20 times a second). */
+const QUICK = [
+  'history.transferProcessorMaxPollRPS=1000',
+  'matching.numTaskqueueReadPartitions=1',
+  'matching.numTaskqueueWritePartitions=1',
+];
+
+const SEARCH_ATTRIBUTES = [
+  'DomovoyIntegration=Keyword',
+  'DomovoyProcess=Keyword',
+  'DomovoyState=Keyword',
+  'DomovoyDueAt=Datetime',
+];
+
+/** A real Temporal server with its UI, whose histories survive in the state folder. */
+export function temporalPlan(cli: string, folder: StateFolder, ports: Ports): ProcessPlan {
+  const address = `127.0.0.1:${ports.temporal.toString()}`;
+  return {
+    name: 'temporal',
+    command: cli,
+    args: [
+      'server',
+      'start-dev',
+      ...['--ip', '127.0.0.1', '--port', ports.temporal.toString()],
+      ...['--ui-ip', '127.0.0.1', '--ui-port', ports.temporalUi.toString()],
+      ...['--db-filename', join(folder.temporal, 'temporal.db'), '--namespace', NAMESPACE, '--log-level', 'warn'],
+      ...QUICK.flatMap((value) => ['--dynamic-config-value', value]),
+      ...SEARCH_ATTRIBUTES.flatMap((attribute) => ['--search-attribute', attribute]),
+    ],
+    node: false,
+    ready: () => namespaceAnswers(address),
+    readyWithinMs: 90_000,
+  };
+}
+
+async function namespaceAnswers(address: string): Promise<boolean> {
+  const connection = await Connection.connect({ address, connectTimeout: 2_000 });
+  try {
+    const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace: NAMESPACE });
+    return namespaceInfo?.name === NAMESPACE;
+  } finally {
+    await connection.close();
+  }
+}
