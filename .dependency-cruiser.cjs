@@ -4,7 +4,10 @@ const only = (name, from, to, comment) => ({
   comment,
   severity: 'error',
   from: { path: from, pathNot: '\\.test\\.ts$' },
-  to: { path: '^(access|activities|api|bench|cli|config|console|contracts|journal|partners|prisma|sandbox|stack|test|vault|workers|workflows)/', pathNot: to },
+  to: {
+    path: '^(access|activities|api|bench|cli|config|console|contracts|journal|partners|prisma|sandbox|stack|test|vault|workers|workflows)/',
+    pathNot: to,
+  },
 });
 
 module.exports = {
@@ -12,12 +15,32 @@ module.exports = {
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
     only('contracts-know-nothing', '^contracts/', '^contracts/', 'What crosses a boundary depends on nothing inside.'),
     only('access-is-pure', '^access/', '^(access|contracts)/', 'Deciding is pure (design rule 10).'),
-    only('workflows-know-types', '^workflows/', '^(workflows|contracts)/|^activities/', 'Workflows know the types of activities.'),
+    only(
+      'workflows-know-types',
+      '^workflows/',
+      '^(workflows|contracts)/|^activities/',
+      'Workflows know the types of activities.',
+    ),
     only('vault', '^vault/', '^(vault|contracts|prisma)/', 'The vault knows stores and contracts.'),
     only('journal', '^journal/', '^(journal|contracts|prisma|vault)/', 'The journal knows stores, contracts and keys.'),
-    only('partners', '^partners/', '^(partners|contracts|config|prisma|vault)/', 'Adapters know ports, contracts and stores.'),
-    only('activities', '^activities/', '^(activities|access|contracts|journal|partners|prisma|vault)/', 'Activities know ports and stores.'),
-    only('api', '^api/', '^(api|access|config|contracts|journal|partners|prisma|vault)/|^workflows/', 'The API starts and signals workflows, and reads.'),
+    only(
+      'partners',
+      '^partners/',
+      '^(partners|contracts|config|prisma|vault)/',
+      'Adapters know ports, contracts and stores.',
+    ),
+    only(
+      'activities',
+      '^activities/',
+      '^(activities|access|contracts|journal|partners|prisma|vault)/',
+      'Activities know ports and stores.',
+    ),
+    only(
+      'api',
+      '^api/',
+      '^(api|access|config|contracts|journal|partners|prisma|vault)/|^workflows/',
+      'The API starts and signals workflows, and reads.',
+    ),
     only('sandbox-is-outside', '^sandbox/', '^sandbox/', 'The other side shares no code with the product.'),
     {
       name: 'tests-stay-outside',

@@ -1,4 +1,5 @@
-const esmOnly = '@prisma/schema-engine-wasm|openid-client|jose|oauth4webapi|oidc-provider|zod-openapi|http-message-sig|structured-headers';
+const esmOnly =
+  '@prisma/schema-engine-wasm|openid-client|jose|oauth4webapi|oidc-provider|zod-openapi|http-message-sig|structured-headers';
 
 /** Shared by every project: swc compiles, ESM-only packages too; generated Prisma code imports with `.js` endings. */
 const base = {

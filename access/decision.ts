@@ -30,9 +30,7 @@ export function decideAccess(facts: AccessFacts): AccessDecision {
 }
 
 function hasRight({ rights, nowMs }: AccessFacts): boolean {
-  return rights.some(
-    ({ startsAtMs, endsAtMs }) => startsAtMs <= nowMs && (endsAtMs === null || nowMs < endsAtMs),
-  );
+  return rights.some(({ startsAtMs, endsAtMs }) => startsAtMs <= nowMs && (endsAtMs === null || nowMs < endsAtMs));
 }
 
 function hasConsent({ method, consent, nowMs }: AccessFacts): boolean {

@@ -25,7 +25,10 @@ export async function loadAccessFacts(
       : await tx.resident.findUnique({
           where: { id: residentId },
           include: {
-            rights: { where: { property: { houseId: device?.houseId ?? request.accessPointId } }, include: { property: true } },
+            rights: {
+              where: { property: { houseId: device?.houseId ?? request.accessPointId } },
+              include: { property: true },
+            },
             consents:
               request.method === 'face'
                 ? { where: { partnerId: request.partnerId }, orderBy: [{ status: 'asc' }, { expiresAt: 'desc' }] }

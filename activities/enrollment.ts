@@ -50,7 +50,16 @@ export function createEnrollmentActivities(deps: {
       await database.$transaction(async (tx) => {
         const sealed = await deps.subjects.seal(tx, residentId, vectorToBytes(vector), templatePlace(enrollmentId));
         const { modelVersion } = extraction;
-        const row = { id: enrollmentId, residentId, partnerId, integration, enrollmentId, houseId, sealed, modelVersion };
+        const row = {
+          id: enrollmentId,
+          residentId,
+          partnerId,
+          integration,
+          enrollmentId,
+          houseId,
+          sealed,
+          modelVersion,
+        };
         await tx.faceTemplate.createMany({ data: [row], skipDuplicates: true });
       });
       return null;

@@ -12,8 +12,7 @@ import type { Database, Transaction } from '../prisma/database';
 import { loadAccessFacts, type LoadedFacts } from './access-facts';
 
 type BillingQuestion = { accountIds: string[]; service: string };
-type Assessment =
-  { kind: 'ended'; result: OpenAccessResult } | { kind: 'ask-billing'; billing: BillingQuestion };
+type Assessment = { kind: 'ended'; result: OpenAccessResult } | { kind: 'ask-billing'; billing: BillingQuestion };
 
 export type OpenAccessActivities = ReturnType<typeof createOpenAccessActivities>;
 
@@ -103,7 +102,10 @@ export function createOpenAccessActivities(deps: {
     async recallBilling({ accountIds, service }: BillingQuestion): Promise<BillingStanding | 'unavailable'> {
       const rows = await database.billingAnswer.findMany({ where: { accountId: { in: accountIds }, service } });
       return best(
-        rows.map(({ standing, asOf }) => ({ standing: standing === 'paid' ? 'paid' : 'unpaid', asOfMs: asOf.getTime() })),
+        rows.map(({ standing, asOf }) => ({
+          standing: standing === 'paid' ? 'paid' : 'unpaid',
+          asOfMs: asOf.getTime(),
+        })),
       );
     },
 
@@ -136,7 +138,9 @@ export function createOpenAccessActivities(deps: {
     tx: Transaction,
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
-  ): Promise<{ kind: 'ended'; result: OpenAccessResult } | { kind: 'command'; device: NonNullable<LoadedFacts['device']> }> {
+  ): Promise<
+    { kind: 'ended'; result: OpenAccessResult } | { kind: 'command'; device: NonNullable<LoadedFacts['device']> }
+  > {
     await ensureRow(tx, deps.integration, request);
     const row = await lockRow(tx, request.openingId);
     if (row.endedAt !== null) return { kind: 'ended', result: resultOf(row) };

@@ -13,9 +13,10 @@ const START = `Scalar.createApiReference('#reference', { url: '/openapi.json', w
 
 /** `dist/api/scalar.js` in a build: the page's one script, served by ourselves so that it works without the internet. */
 const scriptFile = (): string | undefined =>
-  [projectFile('dist/api/scalar.js'), projectFile('node_modules/@scalar/api-reference/dist/browser/standalone.js')].find(
-    existsSync,
-  );
+  [
+    projectFile('dist/api/scalar.js'),
+    projectFile('node_modules/@scalar/api-reference/dist/browser/standalone.js'),
+  ].find(existsSync);
 
 /** `/openapi.json`, made from the operations themselves, and a page to read it at `/docs`. */
 export function documentRoutes(openApiDocument: () => object): Router {

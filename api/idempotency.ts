@@ -36,12 +36,12 @@ export function requestFingerprint(operation: string, target: string, content: B
  * same resource, so that a repeat after a crash finds what the first try began (design rule 6).
  */
 export function resourceIdFor(clientId: string, operation: string, key: string): string {
-  const digest = createHash('sha256').update(JSON.stringify([clientId, operation, key])).digest();
+  const digest = createHash('sha256')
+    .update(JSON.stringify([clientId, operation, key]))
+    .digest();
   digest[6] = (digest.readUInt8(6) & 0x0f) | 0x80;
   digest[8] = (digest.readUInt8(8) & 0x3f) | 0x80;
-  return digest
-    .toString('hex', 0, 16)
-    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  return digest.toString('hex', 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
 /**

@@ -3,7 +3,7 @@ import { createServer } from 'node:https';
 import { readApiConfiguration, type ApiSecrets, type ApiSettings } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
-import { onShutdown } from '../config/shutdown';
+import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { SERVER_TLS } from '../config/tls';
 import { openDatabase, type Database } from '../prisma/database';
@@ -53,7 +53,7 @@ async function end(database: Database, log: Logger, closers: readonly (() => Pro
   await Promise.allSettled(closers.map((close) => close()));
   await database.$disconnect();
   log.info({ event: 'stopped' }, 'stopped');
-  process.disconnect?.();
+  releaseParent();
 }
 
 /**
@@ -72,5 +72,5 @@ const tlsOptions = (settings: ApiSettings, secrets: ApiSecrets) => ({
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : 'The API failed.');
   process.exitCode = 1;
-  process.disconnect?.();
+  releaseParent();
 });

@@ -121,7 +121,8 @@ function assertSameRequest(stored: string, fingerprint: string): void {
   });
 }
 
-const isOutcome = (status: string): status is OpeningOutcome => (OPENING_OUTCOMES as readonly string[]).includes(status);
+const isOutcome = (status: string): status is OpeningOutcome =>
+  (OPENING_OUTCOMES as readonly string[]).includes(status);
 
 /** What callers may see of an opening: no reason, nobody's identity. */
 export function viewOfOpening(row: OpeningRow): OpeningView {

@@ -3,18 +3,23 @@ import { notFound } from './problem';
 
 /** What each problem type means and what a caller can do. `type` of a problem is the URL of its entry here. */
 export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
-  'invalid-request': 'The request breaks the contract; `errors` names each field and the rule. Correct it and send it again with a new Idempotency-Key.',
+  'invalid-request':
+    'The request breaks the contract; `errors` names each field and the rule. Correct it and send it again with a new Idempotency-Key.',
   'not-found': 'There is no such resource, or it is not yours to know of. The two are answered alike.',
   'unsupported-media-type': 'Send the body in one of the media types that `errors` lists.',
   'too-large': 'The body is larger than this endpoint takes.',
   unauthorized: 'The credentials are missing, wrong, expired or not meant for this API. Get a new token.',
   'insufficient-scope': 'The token is good, and not for this operation.',
-  'idempotency-key': 'Writes need an Idempotency-Key header: 8 to 128 visible ASCII characters, new for each intent, the same for each repeat.',
+  'idempotency-key':
+    'Writes need an Idempotency-Key header: 8 to 128 visible ASCII characters, new for each intent, the same for each repeat.',
   'idempotency-key-reused': 'This Idempotency-Key came with another request before. Use a new one.',
-  'request-in-progress': 'The first request with this Idempotency-Key is still being worked on. Repeat after Retry-After.',
-  'access-denied': 'The decision was no. `reason`, where the caller may know it, says what the resident can do about it.',
+  'request-in-progress':
+    'The first request with this Idempotency-Key is still being worked on. Repeat after Retry-After.',
+  'access-denied':
+    'The decision was no. `reason`, where the caller may know it, says what the resident can do about it.',
   'opening-expired': 'The time of this opening is over. It did not open and will not.',
-  'opening-unknown': 'A command was sent and not confirmed in time. Ask for the opening again to learn more; do not assume either.',
+  'opening-unknown':
+    'A command was sent and not confirmed in time. Ask for the opening again to learn more; do not assume either.',
   'opening-failed': 'The device could not be reached. It did not open.',
   'consent-missing': 'Biometrics need a consent in force.',
   'consent-form-outdated': 'The consent form was replaced. Show the resident the current one.',

@@ -73,7 +73,10 @@ const ApiSecrets = SharedSecrets.extend({
   /** JSON array of private Ed25519 JWKs; the first one signs, all are published. */
   TOKEN_SIGNING_KEYS: z.string().transform((text, context) => {
     try {
-      return z.array(z.looseObject({ kid: z.string() })).min(1).parse(JSON.parse(text));
+      return z
+        .array(z.looseObject({ kid: z.string() }))
+        .min(1)
+        .parse(JSON.parse(text));
     } catch {
       context.addIssue({ code: 'custom', message: 'is not a JSON array of keys' });
       return z.NEVER;
@@ -81,7 +84,10 @@ const ApiSecrets = SharedSecrets.extend({
   }),
   /** Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). */
   MESSAGE_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
-  HIDDEN_ID_KEY: z.base64().min(44).transform((text) => Buffer.from(text, 'base64')),
+  HIDDEN_ID_KEY: z
+    .base64()
+    .min(44)
+    .transform((text) => Buffer.from(text, 'base64')),
 });
 
 const WorkerSettings = SharedSettings.extend({

@@ -13,3 +13,8 @@ export function onShutdown(stop: (reason: string) => void): void {
   process.on('SIGINT', once('SIGINT'));
   process.on('disconnect', once('parent gone'));
 }
+
+/** Lets go of the parent's channel, which would keep a process alive that has nothing left to do. */
+export function releaseParent(): void {
+  if (process.connected) process.disconnect();
+}

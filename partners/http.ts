@@ -74,11 +74,12 @@ export function createPartnerHttp(options: {
           headers: { accept: 'application/json', 'accept-encoding': 'identity', ...headers },
           body: body ?? null,
           signal,
-          dispatcher: agent.compose((dispatch) => (options, handler) =>
-            dispatch(
-              options,
-              noticingStart(handler, () => (sent = true)),
-            ),
+          dispatcher: agent.compose(
+            (dispatch) => (options, handler) =>
+              dispatch(
+                options,
+                noticingStart(handler, () => (sent = true)),
+              ),
           ),
         });
         const bytes = Buffer.from(await answer.body.arrayBuffer());
@@ -114,7 +115,8 @@ const flat = (headers: Record<string, string | string[] | undefined>): Record<st
 
 function transportFailure(error: unknown, sent: boolean): PartnerError {
   const { code } = error as { code?: string };
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return new PartnerError('PartnerMisanswered', 'The answer is too large.');
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
+    return new PartnerError('PartnerMisanswered', 'The answer is too large.');
   return sent
     ? new PartnerError('PartnerUnavailable', 'The partner did not answer in time, or broke off.')
     : new PartnerError('PartnerUnreachable', 'No connection to the partner could be made.');

@@ -56,15 +56,12 @@ export async function signRequest(
   const digest: Record<string, string> =
     request.body.length > 0 ? { 'content-digest': contentDigest(request.body) } : {};
   const created = Math.floor(nowMs / 1_000);
-  const signed = await createSignature(
-    requestDescriptor({ ...request, headers: { ...request.headers, ...digest } }),
-    {
-      label: LABEL,
-      components: requestComponents(request),
-      parameters: { created, expires: created + SIGNATURE_LIFE_S, nonce: newNonce(), keyid: keyId, alg: ALGORITHM },
-      signer: { algorithm: ALGORITHM, sign: (data) => sign(null, data, key) },
-    },
-  );
+  const signed = await createSignature(requestDescriptor({ ...request, headers: { ...request.headers, ...digest } }), {
+    label: LABEL,
+    components: requestComponents(request),
+    parameters: { created, expires: created + SIGNATURE_LIFE_S, nonce: newNonce(), keyid: keyId, alg: ALGORITHM },
+    signer: { algorithm: ALGORITHM, sign: (data) => sign(null, data, key) },
+  });
   return { ...digest, 'signature-input': signed.signatureInput, signature: signed.signature };
 }
 

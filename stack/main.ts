@@ -26,7 +26,10 @@ async function main(): Promise<void> {
   const stack = await runStack(process.env, print, ending.signal);
   try {
     if (values.story) {
-      const asExpected = await Promise.race([tellStory(stack, print, values.out), stopped(stack.gaveUp, ending.signal)]);
+      const asExpected = await Promise.race([
+        tellStory(stack, print, values.out),
+        stopped(stack.gaveUp, ending.signal),
+      ]);
       process.exitCode = asExpected ? 0 : 1;
     }
     if (!values.once && !ending.signal.aborted) {

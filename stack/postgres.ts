@@ -33,7 +33,11 @@ export async function initializePostgres({ bin, data, user }: PostgresHome, pass
       { ...user, cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C' } },
     );
   } catch (error) {
-    const words = String((error as { stderr?: unknown }).stderr).trim().split('\n').at(-1) ?? '';
+    const words =
+      String((error as { stderr?: unknown }).stderr)
+        .trim()
+        .split('\n')
+        .at(-1) ?? '';
     throw new StackError(`The first database could not be made: ${words}.`, 'Run `npm run reset` and start again.');
   } finally {
     rmSync(folder, { recursive: true, force: true });

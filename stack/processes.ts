@@ -24,7 +24,13 @@ export const LOGINS = {
 } as const;
 
 /** One program of ours, as `node dist/…`, with the same environment that the containers have. */
-function program(name: string, file: string, args: string[], env: Record<string, string>, readyUrl: string): ProcessPlan {
+function program(
+  name: string,
+  file: string,
+  args: string[],
+  env: Record<string, string>,
+  readyUrl: string,
+): ProcessPlan {
   return {
     name,
     command: process.execPath,
@@ -60,6 +66,8 @@ export function apiPlan(parts: Parts): ProcessPlan {
       TOKEN_SIGNING_KEYS_FILE: secrets.tokenSigningKeys.path,
       HIDDEN_ID_KEY_FILE: secrets.hiddenIdKey.path,
       MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
+      // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
+      FACE_THRESHOLD: '0.8',
     },
     `http://127.0.0.1:${ports.apiHealth.toString()}/health/ready`,
   );

@@ -32,7 +32,9 @@ export async function runWithProgress(
     options.print(`  ${what}: ${seconds()}${lines.length > 0 ? `, ${(lines.at(-1) ?? '').slice(0, 80)}` : ''}`);
   }, SAY_EVERY_MS);
   try {
-    const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
+    const code = await new Promise<number | null>((resolve, reject) =>
+      child.once('error', reject).once('close', resolve),
+    );
     if (code !== 0) throw new Error(`${what} failed: ${lines.slice(-3).join(' / ').slice(-400)}`);
     options.print(`  ${what}: done in ${seconds()}`);
   } finally {

@@ -19,7 +19,10 @@ export function explained(error: unknown, doing: string): unknown {
         'Choose another folder with DOMOVOY_STATE_DIR, or mend its owner.',
       );
     case 'EROFS':
-      return new StackError(`The file system is read-only (${doing}).`, 'Choose another folder with DOMOVOY_STATE_DIR.');
+      return new StackError(
+        `The file system is read-only (${doing}).`,
+        'Choose another folder with DOMOVOY_STATE_DIR.',
+      );
     default:
       return error;
   }

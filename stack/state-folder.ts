@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { projectFile } from '../config/project-root';
 import { isAlive, startTimeOf } from './process-identity';
@@ -35,7 +45,14 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
   try {
     // The database server may run as another user: it must be able to pass through, not to read.
     mkdirSync(path, { recursive: true, mode: 0o711 });
-    for (const name of [folder.certificates, folder.secrets, folder.run, folder.sandbox, folder.logs, folder.temporal]) {
+    for (const name of [
+      folder.certificates,
+      folder.secrets,
+      folder.run,
+      folder.sandbox,
+      folder.logs,
+      folder.temporal,
+    ]) {
       mkdirSync(name, { recursive: true, mode: 0o700 });
     }
   } catch (error) {

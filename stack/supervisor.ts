@@ -25,7 +25,7 @@ export type Supervisor = {
   /** Starts a process and waits until it is ready; from then on it is started again whenever it ends by itself. */
   start(plan: ProcessPlan): Promise<void>;
   pidOf(name: string): number | null;
-  /** Ends everything, last started first. May be called more than once. */
+  /** Ends everything: our own programs together, then the servers, last started first. May be called more than once. */
   stop(): Promise<void>;
   /** Resolves with a sentence when a process cannot be kept alive. */
   readonly gaveUp: Promise<StackError>;
@@ -112,7 +112,9 @@ export function createSupervisor(folder: StateFolder, print: (line: string) => v
     pidOf: (name) => running.find(({ plan }) => plan.name === name)?.child?.pid ?? null,
     stop() {
       stopping ??= (async () => {
-        for (const entry of running.toReversed()) await end(entry);
+        // Our own programs rest on the servers and on nothing of each other that matters while ending.
+        await Promise.all(running.filter(({ plan }) => plan.node).map(end));
+        for (const entry of running.filter(({ plan }) => !plan.node).toReversed()) await end(entry);
       })();
       return stopping;
     },

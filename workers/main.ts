@@ -3,7 +3,7 @@ import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@tempor
 import { readWorkerConfiguration, type WorkerSecrets, type WorkerSettings } from '../config/environment';
 import { serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
-import { onShutdown } from '../config/shutdown';
+import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal, dataConverterWith, temporalAddress } from '../config/temporal';
 import { TASK_QUEUES, type Integration, type TaskQueue } from '../contracts/ids';
 import { createBillingClient } from '../partners/billing';
@@ -60,6 +60,7 @@ async function main(): Promise<void> {
     await connection.close();
   }
   log.info({ event: 'stopped' }, 'stopped');
+  releaseParent();
 }
 
 async function activitiesFor(
@@ -125,5 +126,5 @@ function installRuntime(log: Logger): void {
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : 'The worker failed.');
   process.exitCode = 1;
-  process.disconnect?.();
+  releaseParent();
 });

@@ -46,7 +46,12 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
           partnerId: partner.id,
           custody: partner.custody === 'company' ? 'company' : 'partner',
         };
-        await stage(request, { residentId, houseId: query.houseId, integration: partner.integration }, clean, caller.clientId);
+        await stage(
+          request,
+          { residentId, houseId: query.houseId, integration: partner.integration },
+          clean,
+          caller.clientId,
+        );
         await start(deps.temporal, request, partner.integration);
         return { status: 202, body: await view(request.enrollmentId) };
       },
@@ -67,7 +72,8 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
     const resident = await database.resident.findUnique({ where: { id: residentId } });
     if (resident?.status !== 'active') throw notFound();
     const consent = await database.consent.findUnique({ where: { id: query.consentId }, include: { partner: true } });
-    if (consent?.residentId !== residentId) throw invalidField('consentId', "is not one of the resident's consents", 404);
+    if (consent?.residentId !== residentId)
+      throw invalidField('consentId', "is not one of the resident's consents", 404);
     if (consent.status !== 'granted' || consent.expiresAt.getTime() <= Date.now()) {
       throw new HttpProblem({ status: 403, type: 'consent-missing', title: 'The consent is not in force' });
     }

@@ -28,7 +28,8 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
   return async (req, res, next) => {
     const refuse = (code: string): Error => unauthorized(checks.log, code, 'Basic realm="partner"');
     const credentials = basicCredentials(req.get('authorization'));
-    const client = credentials && (await checks.database.oAuthClient.findUnique({ where: { id: credentials.username } }));
+    const client =
+      credentials && (await checks.database.oAuthClient.findUnique({ where: { id: credentials.username } }));
     const hashes = client?.active === true && client.authMethod === 'basic_signed' ? client.secretHashes : NO_HASHES;
     if (!credentials || !matchesSecret(credentials.password, hashes) || !client?.partnerId) throw refuse('credential');
 

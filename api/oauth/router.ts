@@ -1,6 +1,7 @@
 import { Router, urlencoded, type RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWK } from 'jose';
 import type { Provider } from 'oidc-provider';
+import type { Database } from '../../prisma/database';
 import { hiddenId, NO_TOKEN } from './hidden-id';
 import { createProvider, type ProviderOptions } from './provider';
 import { issuerUrl } from './resources';
@@ -30,6 +31,7 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
     req.url = '/.well-known/openid-configuration';
     handled(callback)(req, res, next);
   });
+  router.post('/oauth/token', urlencoded({ extended: false, limit: '32kb' }), grantUsualScope(options.database));
   router.post(
     ['/oauth/introspect', '/oauth/revoke'],
     urlencoded({ extended: false, limit: '16kb' }),
@@ -48,6 +50,27 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
       callback = provider.callback();
     },
   };
+}
+
+/**
+ * A client that names no scope gets all that it was registered for: the default that RFC 6749, section 3.3, leaves to
+ * the server. The library would give none.
+ */
+function grantUsualScope(database: Database): RequestHandler {
+  return async (req, _res, next) => {
+    const body = req.body as { scope?: unknown; client_id?: unknown } | undefined;
+    if (body && body.scope === undefined) {
+      const id = clientIdOf(req.get('authorization')) ?? body.client_id;
+      const client = typeof id === 'string' ? await database.oAuthClient.findUnique({ where: { id } }) : null;
+      if (client) body.scope = client.scopes.join(' ');
+    }
+    next();
+  };
+}
+
+function clientIdOf(authorization: string | undefined): string | undefined {
+  const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(authorization ?? '')?.[1];
+  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8').split(':')[0];
 }
 
 const handled =

@@ -61,7 +61,8 @@ export function createLogin(deps: {
     try {
       const answer = await renew(await discover());
       const lifeS = answer.expires_in ?? 0;
-      if (lifeS <= 0 || lifeS > LONGEST_LIFE_S) throw new PartnerError('PartnerMisanswered', 'The token lives too long.');
+      if (lifeS <= 0 || lifeS > LONGEST_LIFE_S)
+        throw new PartnerError('PartnerMisanswered', 'The token lives too long.');
       refreshToken = answer.refresh_token;
       return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, Date.now()) };
     } catch (error) {

@@ -12,7 +12,10 @@ import type { PartnerCall, PartnerGateway } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 
 const Opened = z.object({ commandId: z.string(), result: z.literal('opened'), openedAt: z.iso.datetime() });
-const Extracted = z.object({ vector: z.array(z.number()).length(FACE_VECTOR_LENGTH), modelVersion: z.string().max(64) });
+const Extracted = z.object({
+  vector: z.array(z.number()).length(FACE_VECTOR_LENGTH),
+  modelVersion: z.string().max(64),
+});
 const Devices = z.object({
   items: z.array(
     z.object({
@@ -37,9 +40,17 @@ export function createOauthClientPartner(deps: {
   agreed: AgreedFields;
 }): PartnerGateway {
   const { profile, http } = deps;
-  const authorized = authorizedBy(http, createTokenCache(() => fetchToken(deps)));
+  const authorized = authorizedBy(
+    http,
+    createTokenCache(() => fetchToken(deps)),
+  );
 
-  async function post(path: string, body: { json: object } | { jpeg: Buffer }, fields: DataSetField[], call: PartnerCall) {
+  async function post(
+    path: string,
+    body: { json: object } | { jpeg: Buffer },
+    fields: DataSetField[],
+    call: PartnerCall,
+  ) {
     await assertAgreed(deps.agreed, fields);
     const [contentType, bytes] =
       'json' in body ? ['application/json', Buffer.from(JSON.stringify(body.json))] : ['image/jpeg', body.jpeg];

@@ -79,14 +79,18 @@ export async function tellOpening({ teller, app, sandbox, photos }: Cast, partne
   );
 }
 
+/** Longer than any restart of a process in the story takes. */
+const ENROLLED_WITHIN_MS = 180_000;
+
 /** Waits for the enrollment's end as the app would: by asking. */
 async function enrolled(app: AppBackend, enrollmentId: string): Promise<string> {
-  for (;;) {
+  for (const untilMs = Date.now() + ENROLLED_WITHIN_MS; Date.now() < untilMs;) {
     const { body } = await app.get(`/app/v1/face-enrollments/${enrollmentId}`);
     const state = String(body['state'] ?? body['title']);
     if (state !== 'requested' && state !== 'processing') return state;
     await pause(200);
   }
+  return 'still in progress';
 }
 
 async function seen(sandbox: Sandbox, partner: TownPartner, picture: Buffer): Promise<Told> {

@@ -39,9 +39,12 @@ export function createTeller(print: (line: string) => void, linkTo: (workflowId:
     },
     async step({ name, profile, asked, expected }, play) {
       const startedMs = performance.now();
-      const { outcome, workflowId = null } = await play().catch((error: unknown) => ({
-        outcome: `error: ${error instanceof Error ? error.message : 'unknown'}`,
-      }) as Told);
+      const { outcome, workflowId = null } = await play().catch(
+        (error: unknown) =>
+          ({
+            outcome: `error: ${error instanceof Error ? error.message : 'unknown'}`,
+          }) as Told,
+      );
       const durationMs = Math.round(performance.now() - startedMs);
       const good = outcome === expected;
       steps.push({ name, profile, expected, outcome, durationMs, workflowId });

@@ -116,6 +116,15 @@ describe('shlagbaum', () => {
       expect([answer.status, answer.body]).toEqual([status, { error }]);
     });
 
+    it('gives an identity besides when OpenID is asked for', async () => {
+      const form = { grant_type: 'password', username: 'svc-domovoy', password: SECRETS.shlagbaumPassword };
+      const { body } = await token({ ...form, scope: 'openid offline_access' });
+      const { id_token: idToken } = body as { id_token: string };
+      expect(decodeJwt(idToken)).toMatchObject({ iss: url('/oidc'), aud: 'domovoy', sub: 'svc-domovoy' });
+      expect((await equipment(idToken)).status).toBe(401);
+      expect((await token({ ...form, scope: 'everything' })).body).toEqual({ error: 'invalid_scope' });
+    });
+
     it("refuses another holder's certificate of the same authority", async () => {
       const dispatcher = sandbox.agentWith(
         await sandbox.authority.issue('other', { client: true, dns: ['other.example'] }),

@@ -19,6 +19,8 @@ const Face = z.strictObject({ userId: Id, photo: PhotoBase64 });
 const FaceSubject = z.strictObject({ userId: Id });
 const Plate = z.strictObject({ plate: z.string().min(1).max(20) });
 
+const SCOPES = ['openid', 'offline_access'];
+
 const FACE_STATUS = {
   processing: 'PENDING',
   active: 'ACTIVE',
@@ -91,7 +93,7 @@ export function shlagbaumApp(deps: {
       grant_types_supported: ['password', 'client_credentials', 'refresh_token'],
       token_endpoint_auth_methods_supported: ['tls_client_auth'],
       tls_client_certificate_bound_access_tokens: true,
-      scopes_supported: ['openid'],
+      scopes_supported: SCOPES,
       response_types_supported: [],
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['EdDSA'],
@@ -123,12 +125,15 @@ export function shlagbaumApp(deps: {
     if (form.has('client_secret')) throw new TokenRefusal('invalid_request');
     const resource = form.get('resource');
     if (resource !== undefined && resource !== `${deps.publicUrl()}${BASE}`) throw new TokenRefusal('invalid_target');
-    const scope = form.get('scope');
-    if (scope !== undefined && scope !== 'openid') throw new TokenRefusal('invalid_scope');
+    const scopes = (form.get('scope') ?? '').split(' ').filter((scope) => scope !== '');
+    if (!scopes.every((scope) => SCOPES.includes(scope))) throw new TokenRefusal('invalid_scope');
     const bound = { client_id: clientId, cnf: { 'x5t#S256': thumbprint } };
     const answer = { token_type: 'Bearer', expires_in: ACCESS_TOKEN_S };
-    const identity = async (sub: string) =>
-      scope === undefined ? {} : { id_token: await tokens.idToken(clientId, sub), scope };
+    // A login gives a refresh token whether or not `offline_access` was asked for: the contract has it so.
+    const identity = async (sub: string) => ({
+      ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
+      ...(scopes.includes('openid') ? { id_token: await tokens.idToken(clientId, sub) } : {}),
+    });
 
     switch (form.get('grant_type')) {
       case 'client_credentials':
