@@ -20,7 +20,15 @@ export default defineConfig(
   },
   {
     // The environment belongs to the configuration, to the local stack that makes it, and to test plumbing.
-    files: ['config/environment.ts', '*/main.ts', '*/*/main.ts', 'stack/**/*.ts', 'test/**/*.ts', 'cli/**/*.ts'],
+    files: [
+      'config/environment.ts',
+      '*/main.ts',
+      '*/*/main.ts',
+      'prisma/print-schema.ts',
+      'stack/**/*.ts',
+      'test/**/*.ts',
+      'cli/**/*.ts',
+    ],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import express, { Router, type Express, type RequestHandler } from 'express';
+import express, { type Router, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../config/logger';
 import { documentRoutes } from './documentation';

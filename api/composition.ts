@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { Router, type Express } from 'express';
+import { type Router, type Express } from 'express';
 import type { ApiSecrets, ApiSettings } from '../config/environment';
 import type { Logger } from '../config/logger';
 import type { Database } from '../prisma/database';

@@ -50,7 +50,7 @@ export type OperationInput<Params, Query, Body> = {
 export function defineOperation<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>(
   operation: Operation<P, Q, B>,
 ): Operation {
-  return operation as unknown as Operation;
+  return operation;
 }
 
 export const PHOTO_MEDIA_TYPES = ['image/jpeg', 'image/png'] as const;
@@ -137,12 +137,12 @@ function declaredOnly(operation: Operation, { status, body }: Answer): unknown {
 }
 
 function parseInput(operation: Operation, req: Parameters<RequestHandler>[0]) {
-  const params = operation.params.parse(req.params) as never;
-  const query = z.strictObject(operation.query?.shape ?? {}).parse(req.query) as never;
+  const params = operation.params.parse(req.params);
+  const query = z.strictObject(operation.query?.shape ?? {}).parse(req.query);
   if (operation.body?.kind === 'photo') {
     const photo = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
-    return { params, query, body: undefined as never, photo, content: photo };
+    return { params, query, body: null, photo, content: photo };
   }
-  const body = operation.body ? (operation.body.schema.parse(req.body ?? {}) as never) : (undefined as never);
-  return { params, query, body, photo: Buffer.alloc(0), content: JSON.stringify(body ?? null) };
+  const body: unknown = operation.body ? operation.body.schema.parse(req.body ?? {}) : null;
+  return { params, query, body, photo: Buffer.alloc(0), content: JSON.stringify(body) };
 }

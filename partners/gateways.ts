@@ -7,7 +7,7 @@ import { PartnerProfile } from './profile';
 
 export type Gateways = {
   /** The gateway of a partner that this process may see. @throws PartnerError when there is none or it is not active */
-  get(partnerId: string): Promise<PartnerGateway>;
+  readonly get: (partnerId: string) => Promise<PartnerGateway>;
   close(): Promise<void>;
 };
 

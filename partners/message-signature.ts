@@ -161,7 +161,7 @@ function hasOneSignature(signatureInput: string): boolean {
 /** @returns whether the digest is of these bytes, compared in constant time */
 export function digestMatches(header: string | undefined, body: Buffer): boolean {
   try {
-    const member = parseDictionary(header ?? '').get('sha-256')?.[0];
+    const member: unknown = parseDictionary(header ?? '').get('sha-256')?.[0];
     if (!(member instanceof ArrayBuffer)) return false;
     const given = Buffer.from(member);
     const expected = createHash('sha256').update(body).digest();

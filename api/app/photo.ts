@@ -1,4 +1,4 @@
-import sharp from 'sharp';
+import sharp, { type Metadata } from 'sharp';
 import { invalidField } from '../problem';
 
 export type PhotoLimits = { readonly maxPixels: number };
@@ -17,7 +17,8 @@ const JPEG_QUALITY = 90;
 export async function cleanPhoto(bytes: Buffer, { maxPixels }: PhotoLimits): Promise<Buffer> {
   if (bytes.length === 0) throw invalidField('photo', 'is empty');
   const image = sharp(bytes, { limitInputPixels: false, failOn: 'error' });
-  const { format, width, height, pages } = await image.metadata().catch(() => ({}) as Partial<sharp.Metadata>);
+  const unreadable: Partial<Metadata> = {};
+  const { format, width, height, pages } = await image.metadata().catch(() => unreadable);
   if (!width || !height) throw invalidField('photo', 'is not an image that can be read', 422);
   if (!FORMATS.has(format ?? '') || (pages ?? 1) > 1) throw invalidField('photo', 'must be a JPEG or PNG photo', 422);
   if (width * height > maxPixels) throw invalidField('photo', `has more than ${maxPixels.toString()} pixels`, 422);

@@ -36,7 +36,7 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
   return {
     adapter: createAdapterFactory(database),
     clients: [],
-    jwks: { keys: signingKeys as NonNullable<Configuration['jwks']>['keys'] },
+    jwks: { keys: signingKeys },
     routes: { token: '/token', introspection: '/introspect', revocation: '/revoke', jwks: '/jwks' },
     clientAuthMethods: ['client_secret_basic', 'tls_client_auth'],
     extraClientMetadata: { properties: ['audience', 'secretHashes'] },
@@ -118,7 +118,7 @@ type StructuredToken = {
  */
 function rememberStructuredTokens(provider: Provider, hiddenIdKey: Buffer): void {
   const prototype = provider.ClientCredentials.prototype as unknown as {
-    getValueAndPayload(this: StructuredToken): Promise<{ payload?: unknown }>;
+    getValueAndPayload: (this: StructuredToken) => Promise<{ payload?: unknown }>;
   };
   const original = prototype.getValueAndPayload;
   prototype.getValueAndPayload = async function getValueAndPayload() {

@@ -10,7 +10,7 @@ export type AuthorizationServer = {
   /** To be mounted at the root: serves `/oauth/…` and the metadata of RFC 8414. */
   readonly router: Router;
   /** Public keys, as our own APIs verify with. */
-  publicKeys(): JSONWebKeySet;
+  readonly publicKeys: () => JSONWebKeySet;
   /** Signs with the first key from now on. Keys that may still be in use stay in the list. */
   useKeys(signingKeys: readonly JWK[]): void;
 };
@@ -104,5 +104,5 @@ const publicKeysOf = (keys: readonly JWK[]): JSONWebKeySet => ({
     ...(kid !== undefined && { kid }),
     alg: 'EdDSA',
     use: 'sig',
-  })) as JSONWebKeySet['keys'],
+  })),
 });

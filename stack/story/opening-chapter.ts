@@ -110,7 +110,8 @@ async function told(sandbox: Sandbox, partner: TownPartner, body: Record<string,
   const workflowId = openAccessWorkflowId(openingId);
   if (body['status'] !== 'opened') {
     const denied = String(body['type']).endsWith('access-denied') ? 'denied' : String(body['title']);
-    return { outcome: body['reason'] === undefined ? denied : `${denied}: ${String(body['reason'])}`, workflowId };
+    const { reason } = body;
+    return { outcome: typeof reason === 'string' ? `${denied}: ${reason}` : denied, workflowId };
   }
   const effects = await sandbox.effects(partner.id, `open/${openingId}`);
   return { outcome: effects === 1 ? 'opened once' : `opened ${effects.toString()} times`, workflowId };

@@ -13,6 +13,10 @@ export type Step = {
 
 export type Told = { readonly outcome: string; readonly workflowId?: string | null };
 
+const failed = (error: unknown): Told => ({
+  outcome: `error: ${error instanceof Error ? error.message : 'unknown'}`,
+});
+
 export type Teller = {
   chapter(title: string): void;
   /** Plays one step and prints what was asked, what came of it, how long it took and where to look at it. */
@@ -39,12 +43,7 @@ export function createTeller(print: (line: string) => void, linkTo: (workflowId:
     },
     async step({ name, profile, asked, expected }, play) {
       const startedMs = performance.now();
-      const { outcome, workflowId = null } = await play().catch(
-        (error: unknown) =>
-          ({
-            outcome: `error: ${error instanceof Error ? error.message : 'unknown'}`,
-          }) as Told,
-      );
+      const { outcome, workflowId = null } = await play().catch(failed);
       const durationMs = Math.round(performance.now() - startedMs);
       const good = outcome === expected;
       steps.push({ name, profile, expected, outcome, durationMs, workflowId });

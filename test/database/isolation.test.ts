@@ -58,7 +58,7 @@ describe('integrations are apart in the database', () => {
     for (const statement of [`UPDATE ${table} SET integration = 'communal'`, `DELETE FROM ${table}`]) {
       const changed = await communal.query(statement).then(
         ({ rowCount }) => rowCount,
-        (error: { code: string }) => error.code,
+        (error: unknown) => (error as { code: string }).code,
       );
       expect([0, '42501']).toContain(changed);
     }
