@@ -124,12 +124,12 @@ export function createOpenAccessActivities(deps: {
     },
 
     /** The time is over or trying again is of no use: says what can be said of it. */
-    async concludeOpening(request: OpenAccessRequest): Promise<OpenAccessResult> {
+    async concludeOpening(request: OpenAccessRequest, why: 'time-over' | 'gave-up'): Promise<OpenAccessResult> {
       return database.$transaction(async (tx) => {
         await ensureRow(tx, deps.integration, request);
         const { attempts } = await tx.opening.findUniqueOrThrow({ where: { id: request.openingId } });
-        const inTime = Date.now() < Date.parse(request.notAfter);
-        return end(tx, request, attempts > 0 ? 'unknown' : inTime ? 'failed' : 'expired');
+        const isOver = why === 'time-over' || Date.now() >= Date.parse(request.notAfter);
+        return end(tx, request, attempts > 0 ? 'unknown' : isOver ? 'expired' : 'failed');
       });
     },
   };

@@ -5,16 +5,11 @@ import { serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal, dataConverterWith, temporalAddress } from '../config/temporal';
-import { TASK_QUEUES, type Integration, type TaskQueue } from '../contracts/ids';
-import { createBillingClient } from '../partners/billing';
-import { createGateways } from '../partners/gateways';
+import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
-import { localKeyEncryption } from '../vault/key-encryption';
-import { createSecretStore } from '../vault/secrets';
-import { createPhotoStage } from '../vault/staged-photos';
-import { createSubjectVault } from '../vault/subject-keys';
 import { ensureHousekeeping } from './schedules';
-import { coreActivities, createWorker, integrationActivities } from './worker';
+import { composeIntegration } from './integration';
+import { coreActivities, createWorker } from './worker';
 import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
 
 /** `node workers/main.js smart-home | communal | core`: one process per integration, and one for the rest (R4.10). */
@@ -74,38 +69,7 @@ async function activitiesFor(
     await ensureHousekeeping(client);
     return { activities: coreActivities({ database }), close: () => client.connection.close() };
   }
-  return integrationOf(taskQueue, database, settings, secrets);
-}
-
-function integrationOf(
-  integration: Integration,
-  database: Database,
-  settings: WorkerSettings,
-  secrets: WorkerSecrets,
-): { activities: object; close: () => Promise<void> } {
-  const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
-  const gateways = createGateways({ database, secretStore: createSecretStore(keyEncryption) });
-  const billing = createBillingClient({
-    baseUrl: settings.BILLING_URL,
-    caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),
-    timeoutMs: settings.BILLING_TIMEOUT_MS,
-    secret: () => Promise.resolve(secrets.BILLING_SECRET),
-  });
-  const activities = integrationActivities({
-    integration,
-    database,
-    gatewayOf: gateways.get,
-    billing,
-    policy: { billingMaxAgeMs: settings.BILLING_MAX_AGE_MS },
-    billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
-    photos: createPhotoStage(keyEncryption),
-    subjects: createSubjectVault(keyEncryption),
-  });
-  const close = async (): Promise<void> => {
-    await gateways.close();
-    await billing.close();
-  };
-  return { activities, close };
+  return composeIntegration(taskQueue, database, settings, secrets);
 }
 
 /** The SDK's own log lines go through the same logger and the same allow-list of fields. */

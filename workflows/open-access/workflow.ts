@@ -28,18 +28,18 @@ export async function openAccessWorkflow(request: OpenAccessRequest): Promise<Op
 }
 
 async function decideAndOpen(request: OpenAccessRequest): Promise<OpenAccessResult> {
-  if (timeLeftMs(request.notAfter, Date.now()) === null) return records.concludeOpening(request);
+  if (timeLeftMs(request.notAfter, Date.now()) === null) return records.concludeOpening(request, 'time-over');
   const assessment = await records.assessOpening(request);
   if (assessment.kind === 'ended') return assessment.result;
 
   const billing = await billingStanding(request, assessment.billing);
   const leftMs = timeLeftMs(request.notAfter, Date.now());
-  if (leftMs === null) return records.concludeOpening(request);
+  if (leftMs === null) return records.concludeOpening(request, 'time-over');
   try {
-    return await withinTime(leftMs).openAccessPoint(request, billing);
+    return await commands(leftMs).openAccessPoint(request, billing);
   } catch (error) {
     if (wf.isCancellation(error)) throw error;
-    return records.concludeOpening(request);
+    return records.concludeOpening(request, 'gave-up');
   }
 }
 
@@ -51,17 +51,27 @@ async function billingStanding(
   const leftMs = timeLeftMs(notAfter, Date.now());
   if (leftMs === null) return 'unavailable';
   try {
-    return await withinTime(billingBudgetMs(leftMs)).askBilling(question);
+    return await questions(billingBudgetMs(leftMs)).askBilling(question);
   } catch (error) {
     if (wf.isCancellation(error)) throw error;
     return records.recallBilling(question);
   }
 }
 
-/** Effects outside: tried again quickly, and never after `leftMs`. */
-const withinTime = (leftMs: number) =>
+/**
+ * The command: tried again quickly. That no try comes late is not left to a time-out here, because the SDK does not end
+ * a local activity's retries by `scheduleToCloseTimeout`: the activity itself ends the opening when its time is over.
+ */
+const commands = (leftMs: number) =>
   wf.proxyLocalActivities<OpenAccessActivities>({
-    scheduleToCloseTimeout: leftMs,
     startToCloseTimeout: leftMs,
-    retry: { initialInterval: '100 milliseconds', backoffCoefficient: 2, maximumInterval: '1 second' },
+    retry: { initialInterval: '100 milliseconds', backoffCoefficient: 2, maximumInterval: '500 milliseconds' },
   });
+
+/** Billing: a few tries that fit into its share of the time together. */
+const questions = (budgetMs: number) =>
+  wf.proxyLocalActivities<OpenAccessActivities>({
+    startToCloseTimeout: Math.max(1, Math.floor(budgetMs / BILLING_TRIES)),
+    retry: { initialInterval: '50 milliseconds', backoffCoefficient: 2, maximumAttempts: BILLING_TRIES },
+  });
+const BILLING_TRIES = 3;

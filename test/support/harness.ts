@@ -1,0 +1,293 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { createStack } from '../../api/composition';
+import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
+import { createLogger } from '../../config/logger';
+import { dataConverterWith } from '../../config/temporal';
+import { SERVER_TLS } from '../../config/tls';
+import { INTEGRATIONS } from '../../contracts/ids';
+import { openDatabase, type Database } from '../../prisma/database';
+import { startBilling } from '../../sandbox/billing/service';
+import { BillingConfig } from '../../sandbox/billing/config';
+import { readConfig } from '../../sandbox/config-file';
+import { PartnersConfig } from '../../sandbox/partners/config';
+import { startSimulator } from '../../sandbox/partners/simulator';
+import { ensureCertificates, type Certificates } from '../../stack/certificates';
+import type { Ports } from '../../stack/ports';
+import { writeSandboxConfiguration } from '../../stack/sandbox-configuration';
+import { stackSecrets, type StackSecrets } from '../../stack/secrets';
+import { seedTown } from '../../stack/seed';
+import { openStateFolder } from '../../stack/state-folder';
+import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
+import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
+import { findTestServer } from '../../stack/test-server/find';
+import { APP_CLIENT_ID } from '../../stack/town';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { composeIntegration } from '../../workers/integration';
+import { createWorker } from '../../workers/worker';
+import { createTestDatabase, type TestDatabase } from './database';
+import { freePorts } from './free-ports';
+
+/**
+ * The whole product in one process, for one suite: API over TLS, both integrations' workers, the sandbox with its
+ * partners and billing, a PostgreSQL database of its own, and a Temporal server that skips time. Everything is real but
+ * the clock.
+ */
+export type Harness = {
+  readonly apiUrl: string;
+  readonly caPem: string;
+  readonly app: AppBackend;
+  readonly sandbox: Sandbox;
+  readonly billingControlUrl: string;
+  readonly sandboxControlUrl: string;
+  readonly temporal: TestWorkflowEnvironment;
+  /** As the tables' owner: tests look at everything. */
+  readonly owner: Database;
+  readonly db: TestDatabase;
+  readonly secrets: StackSecrets;
+  readonly certificates: Certificates;
+  readonly logLines: string[];
+  /** Another API process on the same database and Temporal. */
+  startAnotherApi(): Promise<{ apiUrl: string }>;
+  /** Ends the workers as a crash would: nobody polls any more until `startWorkers`. */
+  stopWorkers(): Promise<void>;
+  startWorkers(): Promise<void>;
+  close(): Promise<void>;
+};
+
+let bundle: Promise<WorkflowBundle> | undefined;
+const workflowBundle = (): Promise<WorkflowBundle> =>
+  (bundle ??= bundleWorkflowCode({
+    workflowsPath: require.resolve('../../workflows'),
+    failureConverterPath: require.resolve('../../config/failure-converter'),
+    logger: createQuietLogger(),
+  }));
+
+export async function createHarness(options: { openWithinMs?: number } = {}): Promise<Harness> {
+  const closers: (() => Promise<unknown>)[] = [];
+  const state = openStateFolder({ DOMOVOY_STATE_DIR: mkdtempSync(join(tmpdir(), 'domovoy-harness-')) });
+  const certificates = await ensureCertificates(state.certificates);
+  const secrets = stackSecrets(state);
+  const ports = await harnessPorts();
+  const apiUrl = `https://localhost:${ports.api.toString()}`;
+  const logLines: string[] = [];
+  const log = createLogger('test', 'debug', { write: (line: string) => void logLines.push(line) });
+
+  const db = await createTestDatabase();
+  closers.push(() => db.drop());
+  await seedTown(db.ownerUrl, { secrets, certificates, ports });
+  const owner = openDatabase(db.ownerUrl, 3);
+  closers.push(() => owner.$disconnect());
+
+  const configuration = writeSandboxConfiguration({ folder: state, secrets, certificates, ports, apiUrl });
+  const billing = await startBilling(readConfig(configuration.billing, BillingConfig));
+  closers.push(() => billing.close());
+  const simulator = await startSimulator(readConfig(configuration.partners, PartnersConfig), (error) => {
+    throw error instanceof Error ? error : new Error('the simulator failed');
+  });
+  closers.push(() => simulator.close());
+
+  const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const payloadKeys = parseKeyRing(secrets.payloadKeys.value);
+  const dataConverter = dataConverterWith(payloadKeys);
+  const path = await findTestServer(process.env, () => undefined);
+  const temporal = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path } },
+    client: { dataConverter },
+  });
+  closers.push(() => temporal.teardown());
+  await registerSearchAttributes(temporal);
+
+  const workers = createWorkers();
+  await workers.start();
+  closers.push(() => workers.stop());
+
+  async function startApi(port: number): Promise<void> {
+    const database = openDatabase(db.urlFor('domovoy_api'), 8);
+    const app = createStack({
+      settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
+      secrets: apiSecrets(secrets),
+      database,
+      temporal: temporal.client,
+      keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+      log,
+    });
+    const server = createServer(
+      {
+        ...SERVER_TLS,
+        key: readFileSync(certificates.api.key),
+        cert: readFileSync(certificates.api.certificate),
+        ca: readFileSync(certificates.clientCa),
+        requestCert: true,
+        rejectUnauthorized: false,
+      },
+      app,
+    );
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    closers.push(() => closeServer(server), () => database.$disconnect());
+  }
+  await startApi(ports.api);
+
+  const caPem = readFileSync(certificates.companyCa, 'utf8');
+  const clientSecret = secrets.appClient.value;
+  const app = createAppBackend({ apiUrl, caPem, clientId: APP_CLIENT_ID, clientSecret });
+  const sandboxControlUrl = `http://127.0.0.1:${ports.sandboxControl.toString()}`;
+  const sandbox = createSandbox({ controlUrl: sandboxControlUrl });
+  closers.push(
+    () => app.close(),
+    () => sandbox.close(),
+  );
+
+  return {
+    apiUrl,
+    caPem,
+    app,
+    sandbox,
+    sandboxControlUrl,
+    billingControlUrl: `http://127.0.0.1:${ports.billingControl.toString()}`,
+    temporal,
+    owner,
+    db,
+    secrets,
+    certificates,
+    logLines,
+    async startAnotherApi() {
+      const [port = 0] = await freePorts(1);
+      await startApi(port);
+      return { apiUrl: `https://localhost:${port.toString()}` };
+    },
+    stopWorkers: () => workers.stop(),
+    startWorkers: () => workers.start(),
+    async close() {
+      for (const close of closers.toReversed()) await close();
+    },
+  };
+
+  function createWorkers() {
+    let stops: (() => Promise<void>)[] = [];
+    return {
+      async start() {
+        for (const integration of INTEGRATIONS) {
+          const role = integration === 'smart-home' ? 'domovoy_smart_home' : 'domovoy_communal';
+          const database = openDatabase(db.urlFor(role), 8);
+          const integrated = composeIntegration(
+            integration,
+            database,
+            {
+              BILLING_URL: `https://localhost:${ports.billing.toString()}`,
+              BILLING_CA_FILE: certificates.companyCa,
+              BILLING_TIMEOUT_MS: 800,
+              BILLING_MAX_AGE_MS: 24 * 3_600_000,
+            },
+            { KEY_ENCRYPTION_KEYS: ring, BILLING_SECRET: secrets.billing.value },
+          );
+          const worker = await createWorker({
+            connection: temporal.nativeConnection,
+            namespace: temporal.namespace ?? 'default',
+            taskQueue: integration,
+            activities: integrated.activities,
+            workflows: { workflowBundle: await workflowBundle() },
+            dataConverter,
+            identity: `${integration}-${randomUUID()}`,
+          });
+          const running = worker.run();
+          stops.push(async () => {
+            worker.shutdown();
+            await running;
+            await integrated.close();
+            await database.$disconnect();
+          });
+        }
+      },
+      async stop() {
+        const stopping = stops;
+        stops = [];
+        await Promise.all(stopping.map((stop) => stop()));
+      },
+    };
+  }
+}
+
+function apiSettings(apiUrl: string, certificates: Certificates, openWithinMs: number): ApiSettings {
+  return {
+    LOG_LEVEL: 'debug',
+    HEALTH_PORT: 1,
+    HEALTH_HOST: '127.0.0.1',
+    DATABASE_POOL_SIZE: 8,
+    OPEN_WITHIN_MS: openWithinMs,
+    API_HOST: '127.0.0.1',
+    API_PORT: Number(new URL(apiUrl).port),
+    API_PUBLIC_URL: apiUrl,
+    API_TLS_CERT_FILE: certificates.api.certificate,
+    CLIENT_CA_FILE: certificates.clientCa,
+    MESSAGE_KEY_ID: 'domovoy',
+    FACE_THRESHOLD: 0.8,
+    FACE_MARGIN: 0.05,
+    PHOTO_MAX_BYTES: 1_000_000,
+    PHOTO_MAX_PIXELS: 50_000_000,
+  };
+}
+
+function apiSecrets(secrets: StackSecrets): ApiSecrets {
+  return {
+    DATABASE_URL: '',
+    KEY_ENCRYPTION_KEYS: parseKeyRing(secrets.keyEncryptionKeys.value),
+    PAYLOAD_KEYS: parseKeyRing(secrets.payloadKeys.value),
+    API_TLS_KEY: '',
+    TOKEN_SIGNING_KEYS: JSON.parse(secrets.tokenSigningKeys.value) as ApiSecrets['TOKEN_SIGNING_KEYS'],
+    MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519')
+      .privateKey.export({ type: 'pkcs8', format: 'pem' })
+      .toString(),
+    HIDDEN_ID_KEY: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+  };
+}
+
+async function harnessPorts(): Promise<Ports> {
+  const names = [
+    'api',
+    'postgres',
+    'temporal',
+    'temporalUi',
+    'apiHealth',
+    'smartHomeHealth',
+    'communalHealth',
+    'coreHealth',
+    'sandboxControl',
+    'kluch',
+    'vizor',
+    'shlagbaum',
+    'billing',
+    'billingControl',
+  ] as const;
+  const ports = await freePorts(names.length);
+  return Object.fromEntries(names.map((name, index) => [name, ports[index] ?? 0])) as Ports;
+}
+
+/** The time-skipping server knows no attribute until it is told; KEYWORD is 2 in its API. */
+async function registerSearchAttributes(temporal: TestWorkflowEnvironment): Promise<void> {
+  await temporal.connection.operatorService
+    .addSearchAttributes({
+      namespace: temporal.namespace ?? 'default',
+      searchAttributes: { DomovoyIntegration: 2, DomovoyProcess: 2, DomovoyState: 2 },
+    })
+    .catch(() => undefined);
+}
+
+const closeServer = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+    server.closeAllConnections();
+  });
+
+function createQuietLogger() {
+  const silent = () => undefined;
+  return { log: silent, trace: silent, debug: silent, info: silent, warn: silent, error: silent };
+}
+

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import type { WorkerSecrets, WorkerSettings } from '../config/environment';
+import type { Integration } from '../contracts/ids';
+import { createBillingClient } from '../partners/billing';
+import { createGateways } from '../partners/gateways';
+import type { Database } from '../prisma/database';
+import { localKeyEncryption } from '../vault/key-encryption';
+import { createSecretStore } from '../vault/secrets';
+import { createPhotoStage } from '../vault/staged-photos';
+import { createSubjectVault } from '../vault/subject-keys';
+import { integrationActivities } from './worker';
+
+export type Integrated = { readonly activities: object; readonly close: () => Promise<void> };
+
+/** Everything that one integration's worker is made of: its own gateways, secrets and sockets. */
+export function composeIntegration(
+  integration: Integration,
+  database: Database,
+  settings: Pick<WorkerSettings, 'BILLING_URL' | 'BILLING_CA_FILE' | 'BILLING_TIMEOUT_MS' | 'BILLING_MAX_AGE_MS'>,
+  secrets: Pick<WorkerSecrets, 'KEY_ENCRYPTION_KEYS' | 'BILLING_SECRET'>,
+): Integrated {
+  const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
+  const gateways = createGateways({ database, secretStore: createSecretStore(keyEncryption) });
+  const billing = createBillingClient({
+    baseUrl: settings.BILLING_URL,
+    caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),
+    timeoutMs: settings.BILLING_TIMEOUT_MS,
+    secret: () => Promise.resolve(secrets.BILLING_SECRET),
+  });
+  const activities = integrationActivities({
+    integration,
+    database,
+    gatewayOf: gateways.get,
+    billing,
+    policy: { billingMaxAgeMs: settings.BILLING_MAX_AGE_MS },
+    billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
+    photos: createPhotoStage(keyEncryption),
+    subjects: createSubjectVault(keyEncryption),
+  });
+  const close = async (): Promise<void> => {
+    await gateways.close();
+    await billing.close();
+  };
+  return { activities, close };
+}
