@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
@@ -59,6 +60,8 @@ export type Harness = {
   startWorkers(): Promise<void>;
   close(): Promise<void>;
 };
+
+const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
 
 let bundle: Promise<WorkflowBundle> | undefined;
 const workflowBundle = (): Promise<WorkflowBundle> =>
@@ -268,12 +271,12 @@ async function harnessPorts(): Promise<Ports> {
   return Object.fromEntries(names.map((name, index) => [name, ports[index] ?? 0])) as Ports;
 }
 
-/** The time-skipping server knows no attribute until it is told; KEYWORD is 2 in its API. */
+/** The time-skipping server knows no attribute until it is told. */
 async function registerSearchAttributes(temporal: TestWorkflowEnvironment): Promise<void> {
   await temporal.connection.operatorService
     .addSearchAttributes({
       namespace: temporal.namespace ?? 'default',
-      searchAttributes: { DomovoyIntegration: 2, DomovoyProcess: 2, DomovoyState: 2 },
+      searchAttributes: { DomovoyIntegration: KEYWORD, DomovoyProcess: KEYWORD, DomovoyState: KEYWORD },
     })
     .catch(() => undefined);
 }

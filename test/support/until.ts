@@ -3,8 +3,9 @@ import type { Harness } from './harness';
 
 /** Asks until it is so. A test that never gets its answer fails with what it was waiting for. */
 export async function until(what: string, isSo: () => Promise<boolean>, withinMs = 20_000): Promise<void> {
-  for (const endMs = Date.now() + withinMs; Date.now() < endMs; await pause(50)) {
+  for (const endMs = Date.now() + withinMs; Date.now() < endMs; ) {
     if (await isSo()) return;
+    await pause(50);
   }
   throw new Error(`Waited in vain: ${what}`);
 }
