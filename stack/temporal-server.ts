@@ -7,7 +7,7 @@ import type { ProcessPlan } from './supervisor';
 export const NAMESPACE = 'domovoy';
 
 /** Without these every task of the development server waits on a grid of 50 ms (one history shard polls 20 times a second). */
-const QUICK = [
+export const QUICK_SETTINGS = [
   'history.transferProcessorMaxPollRPS=1000',
   'matching.numTaskqueueReadPartitions=1',
   'matching.numTaskqueueWritePartitions=1',
@@ -32,7 +32,7 @@ export function temporalPlan(cli: string, folder: StateFolder, ports: Ports): Pr
       ...['--ip', '127.0.0.1', '--port', ports.temporal.toString()],
       ...['--ui-ip', '127.0.0.1', '--ui-port', ports.temporalUi.toString()],
       ...['--db-filename', join(folder.temporal, 'temporal.db'), '--namespace', NAMESPACE, '--log-level', 'warn'],
-      ...QUICK.flatMap((value) => ['--dynamic-config-value', value]),
+      ...QUICK_SETTINGS.flatMap((value) => ['--dynamic-config-value', value]),
       ...SEARCH_ATTRIBUTES.flatMap((attribute) => ['--search-attribute', attribute]),
     ],
     node: false,

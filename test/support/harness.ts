@@ -11,7 +11,9 @@ import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/en
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
 import { SERVER_TLS } from '../../config/tls';
+import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
+import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
@@ -26,6 +28,8 @@ import { seedTown } from '../../stack/seed';
 import { openStateFolder } from '../../stack/state-folder';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
+import { findTemporalCli } from '../../stack/temporal-cli';
+import { QUICK_SETTINGS } from '../../stack/temporal-server';
 import { findTestServer } from '../../stack/test-server/find';
 import { APP_CLIENT_ID } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
@@ -71,7 +75,13 @@ const workflowBundle = (): Promise<WorkflowBundle> =>
     logger: createQuietLogger(),
   }));
 
-export async function createHarness(options: { openWithinMs?: number } = {}): Promise<Harness> {
+/**
+ * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
+ * @param options.openWithinMs time of an opening, milliseconds
+ */
+export async function createHarness(
+  options: { openWithinMs?: number; server?: 'real' | 'skipping' } = {},
+): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
   const state = openStateFolder({ DOMOVOY_STATE_DIR: mkdtempSync(join(tmpdir(), 'domovoy-harness-')) });
   const certificates = await ensureCertificates(state.certificates);
@@ -98,13 +108,10 @@ export async function createHarness(options: { openWithinMs?: number } = {}): Pr
   const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
   const payloadKeys = parseKeyRing(secrets.payloadKeys.value);
   const dataConverter = dataConverterWith(payloadKeys);
-  const path = await findTestServer(process.env, () => undefined);
-  const temporal = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path } },
-    client: { dataConverter },
-  });
+  const temporal = await (options.server === 'real'
+    ? startRealServer(dataConverter)
+    : startSkippingServer(dataConverter));
   closers.push(() => temporal.teardown());
-  await registerSearchAttributes(temporal);
 
   const workers = createWorkers();
   await workers.start();
@@ -132,7 +139,10 @@ export async function createHarness(options: { openWithinMs?: number } = {}): Pr
       app,
     );
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-    closers.push(() => closeServer(server), () => database.$disconnect());
+    closers.push(
+      () => closeServer(server),
+      () => database.$disconnect(),
+    );
   }
   await startApi(ports.api);
 
@@ -243,9 +253,7 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
     PAYLOAD_KEYS: parseKeyRing(secrets.payloadKeys.value),
     API_TLS_KEY: '',
     TOKEN_SIGNING_KEYS: JSON.parse(secrets.tokenSigningKeys.value) as ApiSecrets['TOKEN_SIGNING_KEYS'],
-    MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519')
-      .privateKey.export({ type: 'pkcs8', format: 'pem' })
-      .toString(),
+    MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     HIDDEN_ID_KEY: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
   };
 }
@@ -271,14 +279,31 @@ async function harnessPorts(): Promise<Ports> {
   return Object.fromEntries(names.map((name, index) => [name, ports[index] ?? 0])) as Ports;
 }
 
-/** The time-skipping server knows no attribute until it is told. */
-async function registerSearchAttributes(temporal: TestWorkflowEnvironment): Promise<void> {
-  await temporal.connection.operatorService
+/** It knows no search attribute until it is told. */
+async function startSkippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+  const path = await findTestServer(process.env, () => undefined);
+  const environment = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path } },
+    client: { dataConverter },
+  });
+  await environment.connection.operatorService
     .addSearchAttributes({
-      namespace: temporal.namespace ?? 'default',
+      namespace: environment.namespace ?? 'default',
       searchAttributes: { DomovoyIntegration: KEYWORD, DomovoyProcess: KEYWORD, DomovoyState: KEYWORD },
     })
     .catch(() => undefined);
+  return environment;
+}
+
+async function startRealServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+  return TestWorkflowEnvironment.createLocal({
+    server: {
+      executable: { type: 'existing-path', path: await findTemporalCli(process.env, () => undefined) },
+      searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
+      extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
+    },
+    client: { dataConverter },
+  });
 }
 
 const closeServer = (server: Server): Promise<void> =>
@@ -293,4 +318,3 @@ function createQuietLogger() {
   const silent = () => undefined;
   return { log: silent, trace: silent, debug: silent, info: silent, warn: silent, error: silent };
 }
-

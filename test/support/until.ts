@@ -3,7 +3,7 @@ import type { Harness } from './harness';
 
 /** Asks until it is so. A test that never gets its answer fails with what it was waiting for. */
 export async function until(what: string, isSo: () => Promise<boolean>, withinMs = 20_000): Promise<void> {
-  for (const endMs = Date.now() + withinMs; Date.now() < endMs; ) {
+  for (const endMs = Date.now() + withinMs; Date.now() < endMs;) {
     if (await isSo()) return;
     await pause(50);
   }

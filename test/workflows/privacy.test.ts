@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import { temporal } from '@temporalio/proto';
+import { parseKeyRing } from '../../config/environment';
+import { projectFile } from '../../config/project-root';
+import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { createPayloadCodec } from '../../vault/payload-codec';
+import { createHarness, type Harness } from '../support/harness';
+import { ended } from '../support/until';
+
+const photo = readFileSync(projectFile('sandbox/media/resident.jpg'));
+const anna = RESIDENTS.anna;
+
+describe('after the story, with every partner,', () => {
+  let h: Harness;
+  let histories: temporal.api.history.v1.IHistory[] = [];
+
+  beforeAll(async () => {
+    h = await createHarness({ server: 'real' });
+    for (const partner of PARTNERS) await story(partner);
+    const ids: string[] = [];
+    for await (const { workflowId } of h.temporal.client.workflow.list()) ids.push(workflowId);
+    expect(ids.length).toBeGreaterThanOrEqual(PARTNERS.length * 4);
+    histories = await Promise.all(ids.map((id) => h.temporal.client.workflow.getHandle(id).fetchHistory()));
+  }, 180_000);
+  afterAll(() => h.close());
+
+  async function story(partner: TownPartner): Promise<void> {
+    const form = await h.app.get('/app/v1/consent-forms/current');
+    const request = { partnerId: partner.id, formId: form.body['formId'], formSha256: form.body['sha256'] };
+    const consent = await h.app.post(`/app/v1/residents/${anna.id}/consents`, request);
+    const query = `consentId=${String(consent.body['consentId'])}&houseId=${partner.houseId}`;
+    const { body } = await h.app.post(`/app/v1/residents/${anna.id}/face-enrollments?${query}`, photo);
+    await ended(h, `enrollment/${String(body['enrollmentId'])}`);
+    const { company } = await h.sandbox.showFace(partner.id, partner.doorDeviceId, photo);
+    expect(company?.status).toBe(200);
+    await h.app.post(`/app/v1/access-points/${partner.doorId}/openings`, { residentId: anna.id });
+    await h.app.post(`/app/v1/access-points/${partner.doorId}/openings`, { residentId: RESIDENTS.boris.id });
+  }
+
+  /** Everything of a history that is text, as the server has it and as the codec opens it. */
+  async function texts(): Promise<{ stored: string; opened: string }> {
+    const ring = parseKeyRing(h.secrets.payloadKeys.value);
+    const codec = createPayloadCodec(ring.keys, ring.currentId);
+    const payloads: Payload[] = [];
+    const stored = histories.map((history) => JSON.stringify(history, collect(payloads))).join('\n');
+    const decoded = await codec.decode(payloads);
+    const opened = decoded.map((payload) => {
+      try {
+        return JSON.stringify(defaultPayloadConverter.fromPayload(payload));
+      } catch {
+        return Buffer.from(payload.data ?? []).toString('latin1');
+      }
+    });
+    return { stored, opened: opened.join('\n') };
+  }
+
+  it('no payload, id, memo, search attribute or failure of any execution holds a name, photo, vector or plate', async () => {
+    const { stored, opened } = await texts();
+    expect(opened).toContain(anna.id); // the opaque id is there, so we did look inside
+    for (const text of [stored, opened]) {
+      for (const name of [anna.name, RESIDENTS.boris.name, ...anna.name.split(' ')]) expect(text).not.toContain(name);
+      expect(text).not.toContain(photo.subarray(100, 160).toString('base64'));
+      expect(text).not.toMatch(/"(faceVector|vector|photo|plate|name)"/);
+      expect(text).not.toMatch(/(-?0\.\d{4,},\s*){8}/);
+    }
+  });
+
+  it('payloads are encrypted as the server stores them', async () => {
+    const { stored } = await texts();
+    expect(stored).not.toContain('openingId');
+    expect(stored).not.toContain(Buffer.from('"openingId"').toString('base64'));
+  });
+
+  it('no log line holds a name, a token, a secret, a photo or a vector', async () => {
+    const log = h.logLines.join('\n');
+    expect(log.length).toBeGreaterThan(1_000);
+    for (const secret of [
+      h.secrets.appClient.value,
+      h.secrets.fromVizorSecret.value,
+      h.secrets.fromKluchPassword.value,
+    ]) {
+      expect(log).not.toContain(secret);
+    }
+    expect(log).not.toMatch(/eyJ[\w-]{20,}/);
+    for (const name of anna.name.split(' ')) expect(log).not.toContain(name);
+    expect(log).not.toMatch(/(-?0\.\d{4,},\s*){8}/);
+    const { token } = await h.owner.partnerSubject.findFirstOrThrow();
+    expect(log).not.toContain(token);
+  });
+
+  it('the database holds names and vectors sealed only', async () => {
+    const profiles = await h.owner.residentProfile.findMany();
+    for (const { sealed } of profiles) expect(Buffer.from(sealed).toString('utf8')).not.toMatch(/[А-я]{4}/);
+    const templates = await h.owner.faceTemplate.findMany();
+    expect(templates.length).toBeGreaterThan(0);
+    for (const { sealed } of templates) expect(sealed.length).toBe(1 + 12 + 512 * 4 + 16);
+  });
+});
+
+/** Collects payloads on the way. Messages show their bytes as base64 here, so nothing of them escapes the search. */
+function collect(payloads: Payload[]) {
+  return (_key: string, value: unknown): unknown => {
+    if (value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value) {
+      const { metadata, data } = value as { metadata: Record<string, string>; data: string };
+      const entries = Object.entries(metadata).map(([name, text]) => [name, Buffer.from(text, 'base64')]);
+      payloads.push({
+        metadata: Object.fromEntries(entries) as Record<string, Uint8Array>,
+        data: Buffer.from(data, 'base64'),
+      });
+    }
+    return value;
+  };
+}
