@@ -1,3 +1,6 @@
+const { existsSync } = require('node:fs');
+const { join } = require('node:path');
+
 const esmOnly =
   '@prisma/schema-engine-wasm|openid-client|jose|oauth4webapi|oidc-provider|zod-openapi|http-message-sig|structured-headers';
 
@@ -15,6 +18,9 @@ const base = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.domovoy/'],
 };
 
+/** A folder may be on its way; one that is there is always run. */
+const hasTests = (name) => existsSync(join(__dirname, 'test', name));
+
 const folder = (name) => ({
   ...base,
   displayName: name,
@@ -24,6 +30,8 @@ const folder = (name) => ({
 });
 
 module.exports = {
+  // Two cores, real servers: a slow moment is no failure. Nothing waits this long when it works.
+  testTimeout: 60_000,
   projects: [
     {
       ...base,
@@ -32,10 +40,6 @@ module.exports = {
       testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/', '<rootDir>/dist/', '<rootDir>/.domovoy/'],
     },
     { ...base, displayName: 'replay', roots: ['<rootDir>/test/replay'] },
-    folder('database'),
-    folder('workflows'),
-    folder('api'),
-    folder('partners'),
-    folder('stack'),
+    ...['database', 'workflows', 'api', 'partners', 'stack'].filter(hasTests).map(folder),
   ],
 };

@@ -1,0 +1,71 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import type { Payload, PayloadCodec } from '@temporalio/common';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { parseKeyRing } from '../config/environment';
+import { projectFile } from '../config/project-root';
+import { createPayloadCodec } from '../vault/payload-codec';
+import { stackPorts } from './ports';
+import { openStateFolder } from './state-folder';
+import { NAMESPACE } from './temporal-server';
+
+/** One closed execution of each, found by these queries in the running local stack. */
+const WANTED: Readonly<Record<string, string>> = {
+  'open-access/opened': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'opened'`,
+  'open-access/denied': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'denied'`,
+  'enrollment/partner-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'communal'`,
+  'enrollment/company-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'smart-home'`,
+  'consent/granted': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'granted'`,
+  'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
+};
+
+/**
+ * `npm run history:record`: writes histories of the running local stack to `test/replay/histories`, payloads decrypted,
+ * so that later code can be shown to replay what this code did. Histories hold opaque ids only; these are made up.
+ */
+async function main(): Promise<void> {
+  const folder = openStateFolder(process.env);
+  const ring = parseKeyRing(readFileSync(join(folder.secrets, 'payload-keys'), 'utf8'));
+  const codec = createPayloadCodec(ring.keys, ring.currentId);
+  const address = `127.0.0.1:${stackPorts(process.env).temporal.toString()}`;
+  const connection = await Connection.connect({ address });
+  const client = new Client({ connection, namespace: NAMESPACE });
+  for (const [name, query] of Object.entries(WANTED)) {
+    const found = await oldest(client.workflow.list({ query }));
+    if (!found) throw new Error(`The running stack has no execution for ${name}; play the story first.`);
+    const history = await client.workflow.getHandle(found.workflowId, found.runId).fetchHistory();
+    await decryptPayloads(history, codec);
+    const file = projectFile(`test/replay/histories/${name}.json`);
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, `${historyToJSON(history)}\n`);
+    console.log(`${name}: ${found.workflowId}`);
+  }
+  await connection.close();
+}
+
+/** Lists come newest first; the story begins with the partner in company custody. */
+async function oldest<T>(items: AsyncIterable<T>): Promise<T | undefined> {
+  let last: T | undefined;
+  for await (const item of items) last = item;
+  return last;
+}
+
+/** Payloads lie anywhere in a history; each is replaced where it is. */
+async function decryptPayloads(value: unknown, codec: PayloadCodec): Promise<void> {
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return;
+  for (const [key, member] of Object.entries(value) as [keyof typeof value, unknown][]) {
+    if (isPayload(member)) {
+      const [decoded] = await codec.decode([member]);
+      (value as Record<string, unknown>)[key] = decoded;
+    } else await decryptPayloads(member, codec);
+  }
+}
+
+const isPayload = (value: unknown): value is Payload =>
+  value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value;
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});
