@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { ACCESS_METHODS, type AccessFacts } from '../contracts/access';
+import { decideAccess } from './decision';
+
+const NOW = 1_800_000_000_000;
+const HOUR = 3_600_000;
+
+/** Everything in order: by face, so that every check has something to say. */
+const good: AccessFacts = {
+  nowMs: NOW,
+  method: 'face',
+  device: { status: 'active' },
+  resident: { status: 'active' },
+  rights: [{ startsAtMs: NOW - HOUR, endsAtMs: null }],
+  consent: { status: 'granted', expiresAtMs: NOW + HOUR },
+  billing: { standing: 'paid', asOfMs: NOW },
+  lockedUntilMs: null,
+  policy: { billingMaxAgeMs: 24 * HOUR },
+};
+
+const instant = fc.oneof(
+  fc.integer({ min: -2 * 24 * HOUR, max: 2 * 24 * HOUR }).map((offset) => NOW + offset),
+  fc.constantFrom(NOW, NOW - 1, NOW + 1, NaN, Infinity, -Infinity),
+);
+const anyFacts: fc.Arbitrary<AccessFacts> = fc.record({
+  nowMs: fc.constant(NOW),
+  method: fc.constantFrom(...ACCESS_METHODS),
+  device: fc.option(fc.record({ status: fc.constantFrom('active', 'blocked', 'removed') })),
+  resident: fc.option(fc.record({ status: fc.constantFrom('active', 'blocked', 'erased') })),
+  rights: fc.array(fc.record({ startsAtMs: instant, endsAtMs: fc.option(instant) }), { maxLength: 3 }),
+  consent: fc.option(
+    fc.record({ status: fc.constantFrom('offered', 'granted', 'withdrawn', 'expired'), expiresAtMs: instant }),
+  ),
+  billing: fc.oneof(
+    fc.constantFrom('not-asked' as const, 'unavailable' as const),
+    fc.record({ standing: fc.constantFrom('paid' as const, 'unpaid' as const), asOfMs: instant }),
+  ),
+  lockedUntilMs: fc.option(instant),
+  policy: fc.constant({ billingMaxAgeMs: 24 * HOUR }),
+});
+
+/** What must be so for a door to open, said once more and otherwise: as a list of statements about the facts. */
+function everyConditionHolds(facts: AccessFacts): boolean {
+  const { billing, consent, lockedUntilMs, method } = facts;
+  const statements = [
+    facts.device?.status === 'active',
+    facts.resident?.status === 'active',
+    facts.rights.some(({ startsAtMs: from, endsAtMs: to }) => from <= NOW && (to === null || to > NOW)),
+    method !== 'face' || (consent?.status === 'granted' && consent.expiresAtMs > NOW),
+    typeof billing === 'object' && billing.standing === 'paid',
+    typeof billing === 'object' && billing.asOfMs >= NOW - 24 * HOUR && billing.asOfMs <= NOW + 60_000,
+    method === 'app' || method === 'relay' || lockedUntilMs === null || lockedUntilMs <= NOW,
+  ];
+  return statements.every(Boolean);
+}
+
+describe('the access decision', () => {
+  it('allows when every condition holds, and only then, whatever the combination of states', () => {
+    fc.assert(
+      fc.property(anyFacts, (facts) => (decideAccess(facts).kind === 'allow') === everyConditionHolds(facts)),
+      { numRuns: 20_000 },
+    );
+  });
+
+  it('never allows what it would deny with one condition better, and is total', () => {
+    const worse: ((facts: AccessFacts) => AccessFacts)[] = [
+      (facts) => ({ ...facts, device: null }),
+      (facts) => ({ ...facts, resident: null }),
+      (facts) => ({ ...facts, rights: [] }),
+      (facts) => ({ ...facts, billing: 'unavailable' }),
+      (facts) => ({ ...facts, method: 'face', consent: null }),
+      (facts) => ({ ...facts, method: 'face', lockedUntilMs: NOW + 1 }),
+    ];
+    fc.assert(
+      fc.property(anyFacts, fc.constantFrom(...worse), (facts, spoil) => {
+        expect(decideAccess(spoil(facts)).kind).toBe('deny');
+      }),
+    );
+  });
+
+  it('asks billing only when nothing else stands in the way', () => {
+    fc.assert(
+      fc.property(anyFacts, (facts) => {
+        const asked = decideAccess({ ...facts, billing: 'not-asked' }).kind === 'ask-billing';
+        return asked === everyConditionHolds({ ...facts, billing: { standing: 'paid', asOfMs: NOW } });
+      }),
+    );
+  });
+
+  it('names the first failed check in the order device, identity, state, right, consent, billing, lockout', () => {
+    const failures: [string, Partial<AccessFacts>][] = [
+      ['device-unavailable', { device: { status: 'blocked' } }],
+      ['identity-unknown', { resident: null }],
+      ['resident-inactive', { resident: { status: 'blocked' } }],
+      ['no-right', { rights: [] }],
+      ['consent-missing', { consent: null }],
+      ['service-unpaid', { billing: { standing: 'unpaid', asOfMs: NOW } }],
+      ['locked-out', { lockedUntilMs: NOW + 1 }],
+    ];
+    failures.forEach(([reason], first) => {
+      // Identity comes before state: with nobody identified there is no state to fail.
+      const later = failures.slice(first).filter(([name]) => name !== 'identity-unknown' || reason === name);
+      const facts = later.reduceRight<AccessFacts>((facts, [, change]) => ({ ...facts, ...change }), good);
+      expect(decideAccess(facts)).toEqual({ kind: 'deny', reason });
+    });
+  });
+
+  it.each([
+    ['a right begins at its first instant', { rights: [{ startsAtMs: NOW, endsAtMs: null }] }, 'allow'],
+    ['a right is over at its last', { rights: [{ startsAtMs: 0, endsAtMs: NOW }] }, 'deny'],
+    ['a consent is over at its last', { consent: { status: 'granted', expiresAtMs: NOW } }, 'deny'],
+    ['a lockout is over at its last', { lockedUntilMs: NOW }, 'allow'],
+    [
+      'an answer of billing may be as old as the policy says',
+      { billing: { standing: 'paid', asOfMs: NOW - 24 * HOUR } },
+      'allow',
+    ],
+    ['and no older', { billing: { standing: 'paid', asOfMs: NOW - 24 * HOUR - 1 } }, 'deny'],
+    ['an answer from the future is no answer', { billing: { standing: 'paid', asOfMs: NOW + 60_001 } }, 'deny'],
+  ] as const)('%s', (_sentence, change, kind) => {
+    expect(decideAccess({ ...good, ...change }).kind).toBe(kind);
+  });
+});
