@@ -107,7 +107,12 @@ describe('virtual devices', () => {
       const answer = await show('kluch', resident);
       expect(answer.body).toMatchObject({ seen: 'match', company: { status: 200 } });
       const [relayed] = heard('/resident-requests');
-      expect(JSON.parse(relayed?.body ?? '')).toEqual({ clientId: 'client-1', deviceId: 'door-1', action: 'open' });
+      expect(JSON.parse(relayed?.body ?? '')).toEqual({
+        clientId: 'client-1',
+        deviceId: 'door-1',
+        action: 'open',
+        recognizedBy: 'face',
+      });
       expect(relayed?.headers).toMatchObject({
         authorization: expect.stringMatching(/^Basic /),
         'signature-input': expect.stringMatching(

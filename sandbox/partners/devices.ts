@@ -62,7 +62,8 @@ export function deviceRoutes(app: Express, partnerOf: (req: Request) => Partner)
       const found = await partner.effects.recognize(taken, house.id);
       if (found === null) return { seen: 'no-match', company: null };
       if (typeof found === 'string') return { seen: found, company: null };
-      return { seen: 'match', company: await residentRequest(partner, device, found.clientId, seeing.idempotencyKey) };
+      const company = await residentRequest(partner, device, found.clientId, 'face', seeing.idempotencyKey);
+      return { seen: 'match', company };
     });
   });
 
@@ -93,7 +94,7 @@ export function deviceRoutes(app: Express, partnerOf: (req: Request) => Partner)
     const { clientId, idempotencyKey } = controlInput(ResidentRequest, req.body);
     await timed(res, async () => ({
       seen: 'request',
-      company: await residentRequest(partner, device, clientId, idempotencyKey),
+      company: await residentRequest(partner, device, clientId, 'request', idempotencyKey),
     }));
   });
 
@@ -146,8 +147,14 @@ async function openAt(
   }
 }
 
-async function residentRequest(partner: Partner, device: Device, clientId: string, key: string | undefined) {
-  const body = { clientId, deviceId: device.id, action: 'open' };
+async function residentRequest(
+  partner: Partner,
+  device: Device,
+  clientId: string,
+  recognizedBy: 'face' | 'request',
+  key: string | undefined,
+) {
+  const body = { clientId, deviceId: device.id, action: 'open', recognizedBy };
   const call = {
     method: 'POST',
     path: '/partner/v1/resident-requests',

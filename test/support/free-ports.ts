@@ -1,15 +1,29 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
 
-/** @returns that many ports of the loopback that were free a moment ago, all different */
+/** Below the range from which systems take ports for outgoing connections: those come and go while a suite starts. */
+const RANGE = { from: 12_000, to: 32_000 };
+
+/** @returns that many ports of the loopback, all different, chosen at random and free */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listening()));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(RANGE.from, RANGE.to);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
 }
 
-const listening = () =>
-  new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject).listen(0, '127.0.0.1', () => resolve(server));
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const probe = createServer();
+    probe
+      .once('error', () => {
+        resolve(false);
+      })
+      .listen(port, '127.0.0.1', () => {
+        probe.close(() => {
+          resolve(true);
+        });
+      });
   });

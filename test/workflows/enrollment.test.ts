@@ -132,6 +132,18 @@ describe('an enrollment', () => {
     expect(await stagedPhotos()).toBe(0);
   });
 
+  it('does not open a door by face at a partner that recognises faces itself, once the consent has ended', async () => {
+    const { body } = await upload(kluch, await consentTo('kluch'));
+    await outcome(String(body['enrollmentId']));
+    expect((await h.sandbox.showFace('kluch', kluch.doorDeviceId, photo)).company?.status).toBe(200);
+    await h.owner.consent.updateMany({ where: { partnerId: 'kluch' }, data: { status: 'withdrawn' } });
+    const after = await h.sandbox.showFace('kluch', kluch.doorDeviceId, photo);
+    expect(after.company?.status).toBe(403);
+    const openingId = String(after.company?.body['openingId']);
+    expect((await h.owner.opening.findUniqueOrThrow({ where: { id: openingId } })).reason).toBe('consent-missing');
+    expect(await h.sandbox.effects('kluch', `open/${openingId}`)).toBe(0);
+  });
+
   it('does not open a door by face once the consent has ended', async () => {
     const consentId = await consentTo('vizor');
     const { body } = await upload(vizor, consentId);
