@@ -1,9 +1,9 @@
 import 'reflect-metadata';
-import { randomBytes, webcrypto } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
-import { writeDurably } from './state-folder';
+import { readIfThere, writeDurably } from './state-folder';
 
 export type CertificatePaths = {
   readonly certificate: string;
@@ -114,10 +114,17 @@ async function leaf(
   return paths;
 }
 
+/** Whether there is a certificate with enough life left and the key that belongs to it: a crash may part the two. */
 function isUsable({ certificate, key }: CertificatePaths, daysLeft: number): boolean {
-  if (!existsSync(certificate) || !existsSync(key)) return false;
-  const { notAfter } = new x509.X509Certificate(readFileSync(certificate, 'utf8'));
-  return notAfter.getTime() - Date.now() > daysLeft * DAY_MS;
+  const [certificatePem, keyPem] = [readIfThere(certificate), readIfThere(key)];
+  if (certificatePem === null || keyPem === null) return false;
+  try {
+    const found = new X509Certificate(certificatePem);
+    const lasts = new Date(found.validTo).getTime() - Date.now() > daysLeft * DAY_MS;
+    return lasts && found.checkPrivateKey(createPrivateKey(keyPem));
+  } catch {
+    return false;
+  }
 }
 
 function isSignedBy({ certificate }: CertificatePaths, by: Authority): boolean {

@@ -1,6 +1,7 @@
+import './check-node';
 import { parseArgs } from 'node:util';
 import { runStack } from './stack';
-import { StackError } from './stack-error';
+import { explained, StackError } from './stack-error';
 import { tellStory } from './story/story';
 
 /** `npm start`, and with `--story` `npm run demo`. */
@@ -16,7 +17,8 @@ async function main(): Promise<void> {
     console.log(line);
   };
   const ending = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // A closed terminal is a way to stop, too.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (ending.signal.aborted) process.exit(130);
       print('Stopping.');
@@ -56,8 +58,8 @@ async function stopped(gaveUp: Promise<StackError>, signal: AbortSignal): Promis
 
 main()
   .catch((error: unknown) => {
-    if (error instanceof StackError) console.error(error.message);
-    else console.error(error);
+    const told = explained(error, 'the local stack');
+    console.error(told instanceof StackError ? told.message : told);
     process.exitCode = 1;
   })
   // Nothing is left to wait for; a socket that lingers must not keep the terminal.

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
+import { listenerOf } from './port-holder';
 import { StackError } from './stack-error';
 
 const DEFAULTS = {
@@ -21,6 +21,24 @@ const DEFAULTS = {
 
 export type Ports = Readonly<Record<keyof typeof DEFAULTS, number>>;
 
+/** What the person who reads an error knows each port as. */
+const WANTED_FOR: Readonly<Record<keyof Ports, string>> = {
+  api: 'the API',
+  postgres: 'PostgreSQL',
+  temporal: 'Temporal',
+  temporalUi: "Temporal's UI",
+  apiHealth: "the API's health",
+  smartHomeHealth: "the smart-home worker's health",
+  communalHealth: "the communal worker's health",
+  coreHealth: "the core worker's health",
+  sandboxControl: "the sandbox's control",
+  kluch: 'the partner kluch',
+  vizor: 'the partner vizor',
+  shlagbaum: 'the partner shlagbaum',
+  billing: 'billing',
+  billingControl: "billing's control",
+};
+
 /** The ports of the local stack, all shifted by DOMOVOY_PORT_OFFSET so that two stacks can live side by side. */
 export function stackPorts(env: NodeJS.ProcessEnv): Ports {
   const offset = Number(env['DOMOVOY_PORT_OFFSET'] ?? 0);
@@ -32,11 +50,12 @@ export function stackPorts(env: NodeJS.ProcessEnv): Ports {
 
 /** @throws StackError that names the first port that is taken, by whom as far as can be seen, and the remedy */
 export async function assertPortsFree(ports: Ports): Promise<void> {
-  for (const [name, port] of Object.entries(ports)) {
+  for (const name of Object.keys(WANTED_FOR) as (keyof Ports)[]) {
+    const port = ports[name];
     if (await isFree(port)) continue;
-    const holder = holderOf(port);
+    const holder = listenerOf(port);
     throw new StackError(
-      `Port ${port.toString()}, wanted for ${name}, is taken${holder === null ? '' : ` by ${holder}`}.`,
+      `Port ${port.toString()}, wanted for ${WANTED_FOR[name]}, is taken${holder === null ? '' : ` by ${holder}`}.`,
       'Stop what holds it, or shift all ports with DOMOVOY_PORT_OFFSET=100.',
     );
   }
@@ -54,19 +73,4 @@ function isFree(port: number): Promise<boolean> {
         });
       });
   });
-}
-
-function holderOf(port: number): string | null {
-  try {
-    const listing = execFileSync('lsof', ['-nP', '-Fpc', `-iTCP:${port.toString()}`, '-sTCP:LISTEN'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: 3_000,
-    });
-    const [, pid = '?'] = /^p(\d+)$/m.exec(listing) ?? [];
-    const [, command = '?'] = /^c(.+)$/m.exec(listing) ?? [];
-    return `${command} (process ${pid})`;
-  } catch {
-    return null;
-  }
 }

@@ -1,66 +1,140 @@
 import { execFile } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { chownSync, existsSync, realpathSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import type { PostgresHome } from './postgres-home';
-import { isAlive, startTimeOf } from './process-identity';
-import { StackError } from './stack-error';
+import { giveTo, type PostgresHome } from './postgres-home';
+import { commandOf, isAlive, startTimeOf } from './process-identity';
+import { explained, StackError } from './stack-error';
+import { flushFolder, readIfThere } from './state-folder';
 import type { ProcessPlan } from './supervisor';
 
 const run = promisify(execFile);
 
-/** Makes the database cluster unless it is there: UTF-8, checksums, passwords for everybody, also on the loopback. */
-export async function initializePostgres({ bin, data, user }: PostgresHome, password: string): Promise<void> {
-  if (existsSync(join(data, 'PG_VERSION'))) return;
-  const folder = mkdtempSync(join(tmpdir(), 'domovoy-initdb-'));
-  const passwordFile = join(folder, 'password');
-  writeFileSync(passwordFile, password, { mode: 0o600 });
-  if (user) for (const path of [folder, passwordFile]) chownSync(path, user.uid, user.gid);
-  try {
-    await run(
-      join(bin, 'initdb'),
-      [
-        `--pgdata=${data}`,
-        '--username=postgres',
-        `--pwfile=${passwordFile}`,
-        '--auth=scram-sha-256',
-        '--encoding=UTF8',
-        '--locale=C',
-        '--data-checksums',
-      ],
-      { ...user, cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C' } },
+/**
+ * Makes the database cluster unless it is there: UTF-8, checksums, passwords for everybody, also on the loopback.
+ *
+ * It is made aside and moved into its place when it is whole: a cluster that was left half made looks like a finished
+ * one and never starts.
+ */
+export async function initializePostgres(home: PostgresHome, password: string): Promise<void> {
+  const { data, user } = home;
+  const installed = await majorVersion(home);
+  const found = readIfThere(join(data, 'PG_VERSION'))?.trim();
+  if (found === installed) return;
+  if (found !== undefined) {
+    throw new StackError(
+      `The database in ${data} is of PostgreSQL ${found}, the installed one is ${installed}.`,
+      'Run `npm run reset` and start again.',
     );
+  }
+  const making = `${data}.making`;
+  const passwordFile = `${data}.password`;
+  rmSync(making, { recursive: true, force: true });
+  rmSync(passwordFile, { force: true });
+  try {
+    giveTo(making, user ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 });
+    writeFileSync(passwordFile, password, { mode: 0o600, flag: 'wx' });
+    if (user) chownSync(passwordFile, user.uid, user.gid);
+    await initdb(home, making, passwordFile);
+    rmdirSync(data);
+    renameSync(making, data);
+    flushFolder(dirname(data));
   } catch (error) {
-    const words =
-      String((error as { stderr?: unknown }).stderr)
-        .trim()
-        .split('\n')
-        .at(-1) ?? '';
-    throw new StackError(`The first database could not be made: ${words}.`, 'Run `npm run reset` and start again.');
+    throw explained(error, `making the first database in ${data}`);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(passwordFile, { force: true });
+    rmSync(making, { recursive: true, force: true });
   }
 }
 
-/**
- * Removes the lock file of a server that is gone. PostgreSQL does so itself unless another process got the same pid
- * meanwhile, which is common in containers.
- */
-export function clearStaleLock({ data }: PostgresHome): void {
-  const path = join(data, 'postmaster.pid');
-  if (!existsSync(path)) return;
-  const pid = Number(readFileSync(path, 'utf8').split('\n')[0]);
-  const alive = isAlive({ pid, startTime: startTimeOf(pid) });
-  if (!alive || !commandOf(pid).includes('postgres')) rmSync(path, { force: true });
+async function initdb({ bin, user }: PostgresHome, data: string, passwordFile: string): Promise<void> {
+  const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--encoding=UTF8'];
+  const safety = ['--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--data-checksums'];
+  const options = { ...user, cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C' } };
+  try {
+    await run(join(bin, 'initdb'), [`--pgdata=${data}`, '--username=postgres', ...locale, ...safety], options);
+  } catch (error) {
+    const said = saidBy(error);
+    if (said.some((line) => line.includes('No space left'))) {
+      throw explained({ code: 'ENOSPC' }, 'making the first database');
+    }
+    // What follows the complaint is about tidying up.
+    const words = said.find((line) => /error:|FATAL:/.test(line)) ?? said.at(-1) ?? 'no word of why';
+    throw new StackError(`The first database could not be made: ${words}.`, 'Run `npm run reset` and start again.');
+  }
 }
 
-function commandOf(pid: number): string {
+/** Also the proof that the programs run on this system at all, before anything rests on them. */
+async function majorVersion({ bin, user }: PostgresHome): Promise<string> {
   try {
-    return readFileSync(`/proc/${pid.toString()}/cmdline`, 'utf8');
-  } catch {
-    return 'postgres';
+    const { stdout } = await run(join(bin, 'postgres'), ['--version'], { ...user, cwd: '/' });
+    return /(\d+)(\.\d+)*\s*$/.exec(stdout)?.[1] ?? stdout.trim();
+  } catch (error) {
+    throw new StackError(
+      `PostgreSQL from npm does not run on this system: ${saidBy(error).at(-1) ?? ''}.`,
+      'Systems without glibc, such as Alpine, need docker compose.',
+    );
+  }
+}
+
+function saidBy(error: unknown): string[] {
+  const { stderr, message } = error as { stderr?: unknown; message?: string };
+  const text = typeof stderr === 'string' && stderr.trim() !== '' ? stderr : (message ?? '');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().replace(/\.$/, ''));
+}
+
+/** How long a server that was left behind may take to write everything and stop, milliseconds. */
+const STRAY_STOPS_WITHIN_MS = 15_000;
+
+/**
+ * Sees to what `postmaster.pid` names. A server that still runs on this data is ended: two on one folder destroy it,
+ * and nobody supervises that one. Any other process only got the pid of one that is gone, which is common in
+ * containers, and PostgreSQL would refuse to start: then the file goes.
+ *
+ * @param data the data folder
+ */
+export async function endStrayPostgres(data: string, print: (line: string) => void): Promise<void> {
+  const path = join(data, 'postmaster.pid');
+  const pid = Number(readIfThere(path)?.split('\n')[0]);
+  if (Number.isNaN(pid)) return;
+  const stray = { pid, startTime: startTimeOf(pid) };
+  if (isAlive(stray)) {
+    const command = commandOf(pid);
+    // Unknown what it is: PostgreSQL decides for itself.
+    if (command === null) return;
+    if (isServerOn(command, data)) {
+      print(`Ending PostgreSQL (process ${pid.toString()}), which runs on ${data} by itself.`);
+      await endServer(stray);
+    }
+  }
+  rmSync(path, { force: true });
+}
+
+function isServerOn([program = '', ...args]: string[], data: string): boolean {
+  const named = args[args.indexOf('-D') + 1];
+  if (!/^postgres(\.exe)?$/.test(basename(program)) || !args.includes('-D') || named === undefined) return false;
+  return named === data || (existsSync(named) && realpathSync(named) === realpathSync(data));
+}
+
+/** First "fast", which ends sessions and writes everything; then "immediate", after which the log is replayed. */
+async function endServer(stray: { pid: number; startTime: string | null }): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    try {
+      process.kill(stray.pid, signal);
+    } catch (error) {
+      if ((error as { code?: string }).code === 'ESRCH') return;
+      throw new StackError(
+        `PostgreSQL (process ${stray.pid.toString()}) runs on this database as another user.`,
+        'Stop it as that user, and start again.',
+      );
+    }
+    for (let waitedMs = 0; waitedMs < STRAY_STOPS_WITHIN_MS && isAlive(stray); waitedMs += 50) await pause(50);
+    if (!isAlive(stray)) return;
   }
 }
 

@@ -1,7 +1,11 @@
-import { rmSync } from 'node:fs';
-import { removePostgresElsewhere } from './postgres-home';
-import { StackError } from './stack-error';
-import { lockStateFolder, openStateFolder } from './state-folder';
+import './check-node';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
+import { endStrayPostgres } from './postgres';
+import { postgresPlaces, removePostgres } from './postgres-home';
+import { explained, StackError } from './stack-error';
+import { openStateFolder, type StateFolder } from './state-folder';
+import { lockStateFolder } from './state-lock';
 import { endOrphans } from './supervisor';
 import { toolCache } from './tool-cache';
 
@@ -11,9 +15,9 @@ async function main(): Promise<void> {
   const unlock = lockStateFolder(folder);
   try {
     await endOrphans(folder, console.log);
-    removePostgresElsewhere(folder.postgres);
-    rmSync(folder.path, { recursive: true, force: true });
-    console.log(`Removed ${folder.path}.`);
+    for (const data of postgresPlaces(folder.postgres)) await endStrayPostgres(data, console.log);
+    removePostgres(folder.postgres);
+    removeState(folder);
     if (!process.argv.includes('--tools')) return;
     rmSync(toolCache(process.env), { recursive: true, force: true });
     console.log(`Removed ${toolCache(process.env)}.`);
@@ -22,7 +26,25 @@ async function main(): Promise<void> {
   }
 }
 
+/** Removes what the stack made and nothing else: DOMOVOY_STATE_DIR may name a folder that holds other things too. */
+function removeState({ path, certificates, secrets, temporal, logs, sandbox, run }: StateFolder): void {
+  // The lock lies in the last one.
+  for (const name of [certificates, secrets, temporal, logs, sandbox, run]) {
+    rmSync(name, { recursive: true, force: true });
+  }
+  const left = existsSync(path) ? readdirSync(path) : [];
+  if (left.length === 0) {
+    rmdirSync(path);
+    console.log(`Removed ${path}.`);
+  } else {
+    console.log(
+      `Removed what the stack made in ${path}; left there: ${left.map((name) => basename(name)).join(', ')}.`,
+    );
+  }
+}
+
 main().catch((error: unknown) => {
-  console.error(error instanceof StackError ? error.message : error);
+  const told = explained(error, 'removing the state');
+  console.error(told instanceof StackError ? told.message : told);
   process.exitCode = 1;
 });

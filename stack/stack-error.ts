@@ -11,6 +11,7 @@ export function explained(error: unknown, doing: string): unknown {
   const { code } = error as { code?: string };
   switch (code) {
     case 'ENOSPC':
+    case 'EDQUOT':
       return new StackError(`The disk is full (${doing}).`, 'Free some space and start again.');
     case 'EACCES':
     case 'EPERM':
@@ -23,7 +24,28 @@ export function explained(error: unknown, doing: string): unknown {
         `The file system is read-only (${doing}).`,
         'Choose another folder with DOMOVOY_STATE_DIR.',
       );
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return new StackError(
+        `A file stands where a folder should be (${doing}).`,
+        'Remove it, or choose another folder with DOMOVOY_STATE_DIR.',
+      );
+    case 'EMFILE':
+    case 'ENFILE':
+      return new StackError(
+        `Too many files are open (${doing}).`,
+        'Raise the limit (`ulimit -n 4096`) and start again.',
+      );
     default:
       return error;
+  }
+}
+
+/** As {@link explained}, for work that throws. */
+export function explaining<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw explained(error, doing);
   }
 }

@@ -4,14 +4,16 @@ import { ensureLogins } from '../prisma/logins';
 import { migrate } from '../prisma/migrate';
 import { ensureCertificates, type Certificates } from './certificates';
 import { assertPortsFree, stackPorts, type Ports } from './ports';
-import { clearStaleLock, ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from './postgres';
+import { endStrayPostgres, ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from './postgres';
 import { preparePostgresHome } from './postgres-home';
 import { apiPlan, DATABASE, LOGINS, sandboxPlans, workerPlan } from './processes';
+import { runStep } from './progress';
 import { writeSandboxConfiguration } from './sandbox-configuration';
 import { stackSecrets, type StackSecrets } from './secrets';
 import { seedTown } from './seed';
 import { StackError } from './stack-error';
-import { assertSpace, lockStateFolder, openStateFolder, type StateFolder } from './state-folder';
+import { assertSpace, openStateFolder, type StateFolder } from './state-folder';
+import { lockStateFolder } from './state-lock';
 import { createSupervisor, endOrphans, type Supervisor } from './supervisor';
 import { findTemporalCli } from './temporal-cli';
 import { NAMESPACE, temporalPlan } from './temporal-server';
@@ -50,6 +52,8 @@ export async function runStack(
     return { ...(await startEverything({ env, print, ports, folder, supervisor, ending })), stop };
   } catch (error) {
     await stop();
+    // What was under way when its servers were stopped complains of that, each in its own way.
+    if (ending.aborted) throw new StackError('Stopped while starting.', 'Start again.');
     throw error;
   }
 }
@@ -65,16 +69,14 @@ async function startEverything(parts: {
   const { env, print, ports, folder, supervisor } = parts;
   const step = async (what: string, work: () => Promise<void>): Promise<void> => {
     if (parts.ending.aborted) throw new StackError('Stopped while starting.', 'Start again.');
-    const startedMs = performance.now();
-    await work();
-    print(`✔ ${what} (${((performance.now() - startedMs) / 1_000).toFixed(1)} s)`);
+    await runStep(what, work);
   };
-  const cli = await findTemporalCli(env, print);
+  const cli = await findTemporalCli(env, print, parts.ending);
   const certificates = await ensureCertificates(folder.certificates);
   const secrets = stackSecrets(folder);
   const apiUrl = `https://localhost:${ports.api.toString()}`;
 
-  await step('PostgreSQL', () => startPostgres(folder, ports, secrets, supervisor));
+  await step('PostgreSQL', () => startPostgres({ folder, ports, secrets, supervisor, print }));
   const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
   await step('database', () => prepareDatabase(ownerUrl, { ports, secrets, certificates }));
   await step('Temporal', () => supervisor.start(temporalPlan(cli, folder, ports)));
@@ -103,10 +105,17 @@ async function startEverything(parts: {
   };
 }
 
-async function startPostgres(folder: StateFolder, ports: Ports, secrets: StackSecrets, supervisor: Supervisor) {
-  const home = preparePostgresHome(folder.postgres);
+async function startPostgres(parts: {
+  folder: StateFolder;
+  ports: Ports;
+  secrets: StackSecrets;
+  supervisor: Supervisor;
+  print: (line: string) => void;
+}): Promise<void> {
+  const { folder, ports, secrets, supervisor, print } = parts;
+  const home = preparePostgresHome(folder.postgres, print);
   await initializePostgres(home, secrets.postgres.value);
-  clearStaleLock(home);
+  await endStrayPostgres(home.data, print);
   await supervisor.start(postgresPlan(home, ports.postgres, secrets.postgres.value));
   await ensureDatabase(ports.postgres, secrets.postgres.value, DATABASE);
 }

@@ -1,18 +1,18 @@
 import {
+  accessSync,
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
-  rmSync,
   statfsSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { projectFile } from '../config/project-root';
-import { isAlive, startTimeOf } from './process-identity';
-import { explained, StackError } from './stack-error';
+import { explaining, StackError } from './stack-error';
 
 export type StateFolder = {
   readonly path: string;
@@ -26,11 +26,12 @@ export type StateFolder = {
 };
 
 /** PostgreSQL and Temporal stop working in the middle of things when the disk fills up; say so before. */
-const SPACE_NEEDED_BYTES = 1_000_000_000;
+const SPACE_NEEDED_BYTES = 1_073_741_824;
 
 /** The one folder that holds everything the local stack makes: `.domovoy` in the project, or DOMOVOY_STATE_DIR. */
 export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
-  const path = env['DOMOVOY_STATE_DIR'] ?? projectFile('.domovoy');
+  const named = env['DOMOVOY_STATE_DIR'] ?? '';
+  const path = named === '' ? projectFile('.domovoy') : resolve(named);
   const inside = (name: string): string => join(path, name);
   const folder: StateFolder = {
     path,
@@ -42,26 +43,29 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
     run: inside('run'),
     sandbox: inside('sandbox'),
   };
-  try {
+  const { certificates, secrets, run, sandbox, logs, temporal } = folder;
+  explaining(`making ${path}`, () => {
     // The database server may run as another user: it must be able to pass through, not to read.
-    mkdirSync(path, { recursive: true, mode: 0o711 });
-    for (const name of [
-      folder.certificates,
-      folder.secrets,
-      folder.run,
-      folder.sandbox,
-      folder.logs,
-      folder.temporal,
-    ]) {
+    makeFolder(path);
+    for (const name of [certificates, secrets, run, sandbox, logs, temporal]) {
       mkdirSync(name, { recursive: true, mode: 0o700 });
+      accessSync(name, constants.R_OK | constants.W_OK | constants.X_OK);
     }
-  } catch (error) {
-    throw explained(error, `making ${path}`);
-  }
+  });
   return folder;
 }
 
-/** @throws StackError when less than a gigabyte is free */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o711 });
+  } catch (error) {
+    // What Node makes of a file system that is read-only.
+    if ((error as { code?: string }).code !== 'ENOENT') throw error;
+    throw new StackError(`${path} cannot be made where it is to lie.`, 'Choose another folder with DOMOVOY_STATE_DIR.');
+  }
+}
+
+/** @throws StackError when less than a gibibyte is free */
 export function assertSpace(folder: StateFolder): void {
   const { bavail, bsize } = statfsSync(folder.path);
   if (bavail * bsize >= SPACE_NEEDED_BYTES) return;
@@ -72,55 +76,55 @@ export function assertSpace(folder: StateFolder): void {
   );
 }
 
-/** Writes so that a crash leaves the old content or the new one, never half of it. */
+/**
+ * Writes so that a crash leaves the old content or the new one, never half of it.
+ *
+ * @throws StackError when the disk is full or the folder closed
+ */
 export function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): void {
-  const temporary = `${path}.new`;
-  const file = openSync(temporary, 'w', mode);
-  try {
-    writeSync(file, content as string);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
+  explaining(`writing ${path}`, () => {
+    const temporary = `${path}.new`;
+    writeFileSync(temporary, content, { mode, flush: true });
+    renameSync(temporary, path);
+    flushFolder(dirname(path));
+  });
 }
 
-/** A secret of the local stack: made at first use, found again afterwards. */
-export function secretFile(folder: StateFolder, name: string, make: () => string): { path: string; value: string } {
-  const path = join(folder.secrets, name);
+/** A rename is on the disk only when its folder is. Some systems cannot flush folders; there it is left to them. */
+export function flushFolder(path: string): void {
+  if (process.platform === 'win32') return;
+  const folder = openSync(path, 'r');
   try {
-    return { path, value: readFileSync(path, 'utf8') };
-  } catch {
-    const value = make();
-    writeDurably(path, value);
-    return { path, value };
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
   }
 }
 
 /**
- * Keeps a second stack off the folder. A lock whose process is gone is taken over.
+ * A secret of the local stack: made at first use, found again afterwards.
  *
- * @returns what gives it back
+ * A file that is there and cannot be read is an error, never a reason to make another: what the old secret encrypted
+ * would be lost.
  */
-export function lockStateFolder(folder: StateFolder): () => void {
-  const path = join(folder.run, 'stack.lock');
-  const holder = readLock(path);
-  if (holder !== null && holder.pid !== process.pid && isAlive(holder)) {
-    throw new StackError(
-      `Another stack (process ${holder.pid.toString()}) runs on ${folder.path}.`,
-      'Stop it first, or give this one its own folder with DOMOVOY_STATE_DIR and ports with DOMOVOY_PORT_OFFSET=100.',
-    );
+export function secretFile(folder: StateFolder, name: string, make: () => string): { path: string; value: string } {
+  const path = join(folder.secrets, name);
+  const found = explaining(`reading ${path}`, () => readIfThere(path));
+  if (found === '') {
+    throw new StackError(`The secret ${path} is empty.`, 'Put it back from a backup, or run `npm run reset`.');
   }
-  writeDurably(path, JSON.stringify({ pid: process.pid, startTime: startTimeOf(process.pid) }));
-  return () => {
-    rmSync(path, { force: true });
-  };
+  if (found !== null) return { path, value: found };
+  const value = make();
+  writeDurably(path, value);
+  return { path, value };
 }
 
-function readLock(path: string): { pid: number; startTime: string | null } | null {
+/** @returns `null` for a file that does not exist; every other error is thrown */
+export function readIfThere(path: string): string | null {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as { pid: number; startTime: string | null };
-  } catch {
-    return null;
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT') return null;
+    throw error;
   }
 }

@@ -1,15 +1,15 @@
-import { accessSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 
 /** Where built and downloaded tools are kept between clones; not part of the state folder. */
 export const toolCache = (env: NodeJS.ProcessEnv): string =>
-  join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'domovoy', 'tools');
+  join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'domovoy', 'tools');
 
 export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
     return false;
   }
@@ -25,17 +25,47 @@ export function onPath(name: string, env: NodeJS.ProcessEnv): string | null {
  * Makes a folder of the cache whole or not at all: two builds at once do not disturb each other, and one that is
  * killed leaves nothing that looks finished.
  *
+ * @param program the file in it that makes it useful; a folder that lacks it is replaced
  * @param make fills the temporary folder that it is given
  */
-export async function makeInCache(folder: string, make: (temporary: string) => Promise<void>): Promise<void> {
+export async function makeInCache(
+  folder: string,
+  program: string,
+  make: (temporary: string) => Promise<void>,
+): Promise<void> {
   mkdirSync(dirname(folder), { recursive: true });
+  removeAbandoned(folder);
   const temporary = mkdtempSync(`${folder}.`);
   try {
     await make(temporary);
-    renameSync(temporary, folder);
-  } catch (error) {
+    if (!moved(temporary, folder) && !isExecutable(join(folder, program))) {
+      rmSync(folder, { recursive: true, force: true });
+      renameSync(temporary, folder);
+    }
+  } finally {
     rmSync(temporary, { recursive: true, force: true });
-    // Somebody else was quicker: theirs is as good.
-    if (!['ENOTEMPTY', 'EEXIST'].includes((error as { code?: string }).code ?? '')) throw error;
+  }
+}
+
+/** @returns false when somebody else was quicker */
+function moved(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (['ENOTEMPTY', 'EEXIST'].includes((error as { code?: string }).code ?? '')) return false;
+    throw error;
+  }
+}
+
+/** No build takes this long; a temporary folder that is older was left by one that was killed. */
+const ABANDONED_AFTER_MS = 3_600_000;
+
+function removeAbandoned(folder: string): void {
+  const parent = dirname(folder);
+  for (const name of readdirSync(parent).filter((each) => each.startsWith(`${basename(folder)}.`))) {
+    const path = join(parent, name);
+    const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Date.now() };
+    if (Date.now() - mtimeMs > ABANDONED_AFTER_MS) rmSync(path, { recursive: true, force: true });
   }
 }

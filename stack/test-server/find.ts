@@ -3,15 +3,17 @@ import { join } from 'node:path';
 import { projectFile } from '../../config/project-root';
 import { runWithProgress } from '../run-with-progress';
 import { sdkDownload } from '../sdk-download';
-import { StackError } from '../stack-error';
+import { explained, StackError } from '../stack-error';
 import { isExecutable, makeInCache, onPath, toolCache } from '../tool-cache';
 
 const VERSION = '1.38.0';
 
-/** Finds its jars beside itself, wherever the cache lies. */
+/** Finds its jars beside itself, wherever the cache lies and however it is called. */
 const SCRIPT = `#!/bin/sh
 exec java -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"
 `;
+
+const REMEDY = 'Install a Java runtime (11 or newer) and Maven, or name a server with TEMPORAL_TEST_SERVER.';
 
 /**
  * Finds the time-skipping server that tests of workflows use: TEMPORAL_TEST_SERVER, the tool cache, the SDK's own
@@ -20,28 +22,47 @@ exec java -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"
  * @returns the path of a program for the SDK's `existing-path`
  */
 export async function findTestServer(env: NodeJS.ProcessEnv, print: (line: string) => void): Promise<string> {
-  const named = env['TEMPORAL_TEST_SERVER'];
-  if (named !== undefined) return named;
+  const named = env['TEMPORAL_TEST_SERVER'] ?? '';
+  if (named !== '') {
+    if (isExecutable(named)) return named;
+    throw new StackError('TEMPORAL_TEST_SERVER names no program.', 'Correct it, or leave it out.');
+  }
   const folder = join(toolCache(env), `temporal-test-server-${VERSION}`);
   const cached = join(folder, 'temporal-test-server');
-  if (isExecutable(cached)) return cached;
+  const java = onPath('java', env);
+  // The script of the cache rests on Java; without it the SDK would wait for a server that never answers.
+  if (isExecutable(cached) && java !== null) return cached;
 
   const downloaded = await sdkDownload('test-server', join(toolCache(env), 'sdk'), print);
   if (downloaded !== null) return downloaded;
 
   const maven = onPath('mvn', env);
-  if (maven === null || onPath('java', env) === null) {
+  if (maven === null || java === null) {
     throw new StackError(
       'The time-skipping server is missing, its download is out of reach, and Java with Maven is not installed.',
-      'Install a Java runtime (11 or newer) and Maven, or name a server with TEMPORAL_TEST_SERVER.',
+      REMEDY,
     );
   }
-  await makeInCache(folder, async (temporary) => {
-    copyFileSync(projectFile('stack/test-server/pom.xml'), join(temporary, 'pom.xml'));
-    const goal = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(temporary, 'lib')}`];
-    await runWithProgress('fetching the time-skipping server', maven, goal, { cwd: temporary, env, print });
-    writeFileSync(join(temporary, 'temporal-test-server'), SCRIPT);
-    chmodSync(join(temporary, 'temporal-test-server'), 0o755);
-  });
+  try {
+    await makeInCache(folder, 'temporal-test-server', (temporary) => fetchJars(maven, temporary, env, print));
+  } catch (error) {
+    const told = explained(error, 'fetching the time-skipping server');
+    if (told instanceof StackError) throw told;
+    const words = error instanceof Error ? error.message : String(error);
+    throw new StackError(`The time-skipping server is missing, and ${words}.`, REMEDY);
+  }
   return cached;
+}
+
+async function fetchJars(
+  maven: string,
+  folder: string,
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void,
+): Promise<void> {
+  copyFileSync(projectFile('stack/test-server/pom.xml'), join(folder, 'pom.xml'));
+  const goal = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(folder, 'lib')}`];
+  await runWithProgress('fetching the time-skipping server', maven, goal, { cwd: folder, env, print });
+  writeFileSync(join(folder, 'temporal-test-server'), SCRIPT);
+  chmodSync(join(folder, 'temporal-test-server'), 0o755);
 }

@@ -61,9 +61,11 @@ describe('after the story, with every partner,', () => {
     for (const text of [stored, opened]) {
       for (const name of [anna.name, RESIDENTS.boris.name, ...anna.name.split(' ')]) expect(text).not.toContain(name);
       expect(text).not.toContain(photo.subarray(100, 160).toString('base64'));
-      expect(text).not.toMatch(/"(faceVector|vector|photo|plate|name)"/);
-      expect(text).not.toMatch(/(-?0\.\d{4,},\s*){8}/);
+      // As yes or no: a failing match would print the whole history.
+      expect(/(-?0\.\d{4,},\s*){8}/.test(text)).toBe(false);
+      expect(/"(faceVector|vector|photo|plate)"/.test(text)).toBe(false);
     }
+    expect(/"name"/.test(opened)).toBe(false); // outside of payloads it is the name of queues and activities
   });
 
   it('payloads are encrypted as the server stores them', async () => {

@@ -1,0 +1,169 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isAlive } from './process-identity';
+import { runWithProgress } from './run-with-progress';
+import { findTemporalCli } from './temporal-cli';
+import { findTestServer } from './test-server/find';
+import { isExecutable, makeInCache, onPath } from './tool-cache';
+
+const root = mkdtempSync(join(tmpdir(), 'domovoy-tools-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const fresh = () => mkdtempSync(join(root, 'f-'));
+const none = () => undefined;
+
+function writeProgram(folder: string, name: string, text: string): string {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, name);
+  writeFileSync(path, `#!/bin/sh\n${text}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+const temporal = (folder: string, server: string) =>
+  writeProgram(folder, 'temporal', `echo 'temporal version 1.5.1 (Server ${server}, UI 2.42.1)'`);
+
+describe('the tool cache', () => {
+  it('holds a tool whole or not at all', async () => {
+    const folder = join(fresh(), 'tool');
+    const failing = makeInCache(folder, 'tool', async (temporary) => {
+      writeProgram(temporary, 'tool', 'exit 0');
+      throw new Error('half way');
+    });
+    await expect(failing).rejects.toThrow('half way');
+    expect(readdirSync(join(folder, '..'))).toEqual([]);
+  });
+
+  it('serves two who make the same tool at once', async () => {
+    const folder = join(fresh(), 'tool');
+    const make = () => makeInCache(folder, 'tool', async (temporary) => void writeProgram(temporary, 'tool', 'exit 0'));
+    await Promise.all([make(), make(), make()]);
+    expect(isExecutable(join(folder, 'tool'))).toBe(true);
+    expect(readdirSync(join(folder, '..'))).toEqual(['tool']);
+  });
+
+  it('replaces a folder that lacks its program', async () => {
+    const folder = join(fresh(), 'tool');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'rest'), '');
+    await makeInCache(folder, 'tool', async (temporary) => void writeProgram(temporary, 'tool', 'exit 0'));
+    expect(readdirSync(folder)).toEqual(['tool']);
+  });
+
+  it('removes what builds that were killed left long ago, and not what is being built', async () => {
+    const parent = fresh();
+    for (const name of ['tool.old', 'tool.new']) mkdirSync(join(parent, name));
+    const longAgo = Date.now() / 1_000 - 7_200;
+    utimesSync(join(parent, 'tool.old'), longAgo, longAgo);
+    await makeInCache(join(parent, 'tool'), 'tool', async (temporary) => void writeProgram(temporary, 'tool', ':'));
+    expect(readdirSync(parent).sort()).toEqual(['tool', 'tool.new']);
+  });
+});
+
+it('finds the first program of a name on PATH, and no folder of that name', () => {
+  const [first, second] = [fresh(), fresh()];
+  mkdirSync(join(first, 'tool'));
+  const program = writeProgram(second, 'tool', ':');
+  expect(onPath('tool', { PATH: `${first}:${second}` })).toBe(program);
+});
+
+describe('the Temporal server', () => {
+  it('is the one that DOMOVOY_TEMPORAL_CLI names', async () => {
+    const program = temporal(fresh(), '1.29.1');
+    await expect(findTemporalCli({ DOMOVOY_TEMPORAL_CLI: program }, none)).resolves.toBe(program);
+  });
+
+  it.each([
+    ['names no program', () => join(root, 'none')],
+    ['does not run', () => writeProgram(fresh(), 'temporal', 'exit 1')],
+    ['does not say which server it holds', () => writeProgram(fresh(), 'temporal', 'echo something else')],
+    ['holds server 1.25, older than 1.28', () => temporal(fresh(), '1.25.0')],
+  ])('is refused by name when it %s', async (problem, program) => {
+    await expect(findTemporalCli({ DOMOVOY_TEMPORAL_CLI: program() }, none)).rejects.toThrow(problem);
+  });
+
+  it('comes from PATH before the cache', async () => {
+    const [path, cache] = [fresh(), fresh()];
+    temporal(join(cache, 'domovoy/tools/temporal-cli-v1.5.1'), '1.29.1');
+    const program = temporal(path, '1.29.1');
+    await expect(findTemporalCli({ PATH: path, XDG_CACHE_HOME: cache }, none)).resolves.toBe(program);
+  });
+
+  it('comes from the cache when the one on PATH is too old, which is said', async () => {
+    const [path, cache] = [fresh(), fresh()];
+    const old = temporal(path, '1.20.0');
+    const program = temporal(join(cache, 'domovoy/tools/temporal-cli-v1.5.1'), '1.29.1');
+    const lines: string[] = [];
+    const found = findTemporalCli({ PATH: path, XDG_CACHE_HOME: cache }, (line) => lines.push(line));
+    await expect(found).resolves.toBe(program);
+    expect(lines).toEqual([`Not using ${old}: it holds server 1.20, older than 1.28.`]);
+  });
+});
+
+describe('the time-skipping server', () => {
+  it('is the one that TEMPORAL_TEST_SERVER names, if it is there', async () => {
+    const program = writeProgram(fresh(), 'server', ':');
+    await expect(findTestServer({ TEMPORAL_TEST_SERVER: program }, none)).resolves.toBe(program);
+    await expect(findTestServer({ TEMPORAL_TEST_SERVER: join(root, 'none') }, none)).rejects.toThrow(
+      'names no program',
+    );
+  });
+
+  it('comes from the cache when there is a Java to run it', async () => {
+    const [path, cache] = [fresh(), fresh()];
+    writeProgram(path, 'java', ':');
+    const folder = join(cache, 'domovoy/tools/temporal-test-server-1.38.0');
+    const program = writeProgram(folder, 'temporal-test-server', ':');
+    await expect(findTestServer({ PATH: path, XDG_CACHE_HOME: cache }, none)).resolves.toBe(program);
+  });
+});
+
+describe('a long step', () => {
+  const node = (script: string, more: object = {}) => {
+    const lines: string[] = [];
+    const done = runWithProgress('building', process.execPath, ['-e', script], {
+      print: (line) => lines.push(line),
+      ...more,
+    });
+    return { lines, done };
+  };
+
+  it('says that it is at work, on what, and how long it took', async () => {
+    const { lines, done } = node(`console.error('\\x1b[1mpackage/one\\x1b[0m\\n\\x1b[0m'); setTimeout(() => {}, 900)`, {
+      sayEveryMs: 300,
+    });
+    await done;
+    expect(lines[0]).toMatch(/^ {2}building: \d s/);
+    expect(lines.some((line) => line.endsWith(' s, package/one'))).toBe(true);
+    expect(lines.at(-1)).toMatch(/^ {2}building: done in \d+ s$/);
+  });
+
+  it('fails with its last words', async () => {
+    const { done } = node(`console.error('the reason'); process.exit(2)`);
+    await expect(done).rejects.toThrow('building failed: the reason');
+  });
+
+  it('ends with everything it started when it is asked to', async () => {
+    const file = join(fresh(), 'pid');
+    const ending = new AbortController();
+    const script = `const child = require('node:child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+      require('node:fs').writeFileSync(${JSON.stringify(file)}, String(child.pid)); console.log('up'); setInterval(() => {}, 1000);`;
+    const { done } = node(script, {
+      signal: ending.signal,
+      sayEveryMs: 50,
+      print: (line: string) => {
+        if (line.endsWith('up')) ending.abort();
+      },
+    });
+    await expect(done).rejects.toThrow(/abort/i);
+    expect(isAlive({ pid: Number(readFileSync(file, 'utf8')), startTime: null })).toBe(false);
+  });
+});
