@@ -1,5 +1,6 @@
 import type { AccessFacts } from '../contracts/access';
 import type { OpenAccessRequest } from '../contracts/openings';
+import { LOCKOUT, lockoutKey } from '../contracts/lockout';
 import type { Transaction } from '../prisma/database';
 
 type FactsFromDatabase = Pick<AccessFacts, 'device' | 'resident' | 'rights' | 'consent' | 'lockedUntilMs'>;
@@ -55,9 +56,17 @@ export async function loadAccessFacts(
             expiresAtMs: consent.expiresAt.getTime(),
           }
         : null,
-      lockedUntilMs: null,
+      lockedUntilMs: await lockedUntilMs(tx, request.accessPointId),
     },
     billing: { accountIds: [...new Set(valid.map(({ accountId }) => accountId))], service: device?.service ?? '' },
     device: device && { deviceId: device.deviceId, kind: device.kind as 'door' | 'barrier' },
   };
+}
+
+/** The counter's own row says until when: the API writes it at each failed identification. */
+async function lockedUntilMs(tx: Transaction, accessPointId: string): Promise<number | null> {
+  const rows = await tx.$queryRaw<{ expire: bigint | null }[]>`
+    SELECT expire FROM rate_limits WHERE key = ${lockoutKey(accessPointId)} AND points > ${LOCKOUT.attempts}`;
+  const [row] = rows;
+  return row ? Number(row.expire ?? Infinity) : null;
 }

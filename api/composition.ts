@@ -14,6 +14,7 @@ import { appOpeningOperations } from './app/openings';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
 import { createFaceIdentifier } from './face-identification';
+import type { FailedIdentifications } from './failed-identifications';
 import { issuerUrl } from './oauth/resources';
 import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
@@ -29,6 +30,7 @@ export type ApiDependencies = {
   readonly database: Database;
   readonly temporal: Client;
   readonly keyEncryption: KeyEncryption;
+  readonly failedIdentifications: FailedIdentifications;
   readonly log: Logger;
 };
 
@@ -62,7 +64,13 @@ export function apiSections(deps: ApiDependencies): ApiSection[] {
       base: '/partner/v1',
       tag: 'partner',
       operations: [
-        ...partnerOpeningOperations({ database, temporal, openWithinMs, faces }),
+        ...partnerOpeningOperations({
+          database,
+          temporal,
+          openWithinMs,
+          faces,
+          failedIdentifications: deps.failedIdentifications,
+        }),
         ...partnerWebhookOperations({ database, temporal }),
       ],
     },

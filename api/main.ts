@@ -9,6 +9,7 @@ import { SERVER_TLS } from '../config/tls';
 import { openDatabase, type Database } from '../prisma/database';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
+import { createFailedIdentifications } from './failed-identifications';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -17,7 +18,8 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
-  const app = createStack({ settings, secrets, database, temporal, keyEncryption, log });
+  const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
+  const app = createStack({ settings, secrets, database, temporal, keyEncryption, failedIdentifications, log });
 
   const server = createServer(tlsOptions(settings, secrets), app);
   server.requestTimeout = 30_000;
@@ -37,7 +39,9 @@ async function main(): Promise<void> {
   onShutdown((reason) => {
     log.info({ event: 'stopping', signal: reason }, 'stopping');
     server.close(() => {
-      end(database, log, [() => health.close(), () => temporal.connection.close()]).catch(() => undefined);
+      end(database, log, [health.close, () => temporal.connection.close(), failedIdentifications.close]).catch(
+        () => undefined,
+      );
     });
     server.closeIdleConnections();
     setTimeout(() => {

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 
-export type Health = { readonly registry: Registry; close(): Promise<void> };
+export type Health = { readonly registry: Registry; readonly close: () => Promise<void> };
 
 /**
  * Serves `/health/live`, `/health/ready` and `/metrics` on a port of their own, away from what clients reach.

@@ -5,11 +5,20 @@ import { OpeningByFace, OpeningView } from '../../contracts/openings';
 import type { Database } from '../../prisma/database';
 import type { Caller } from '../authentication/caller';
 import type { FaceIdentifier } from '../face-identification';
+import type { FailedIdentifications } from '../failed-identifications';
 import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
-type Dependencies = { database: Database; temporal: Client; openWithinMs: number; faces: FaceIdentifier };
+type Dependencies = {
+  database: Database;
+  temporal: Client;
+  openWithinMs: number;
+  faces: FaceIdentifier;
+  failedIdentifications: FailedIdentifications;
+};
+
+type AccessPoint = { id: string; houseId: string; partnerId: string };
 
 const DeviceId = z.string().min(1).max(128);
 
@@ -37,7 +46,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
           fingerprint,
           accessPoint,
           method: 'face',
-          identify: () => deps.faces.identify(accessPoint, vector),
+          identify: () => identify(accessPoint, vector),
         });
         return { status: 200, body: answerForOpening(row, null) };
       },
@@ -80,6 +89,12 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       },
     }),
   ];
+
+  async function identify(accessPoint: AccessPoint, vector: Float32Array): Promise<string | null> {
+    const residentId = await deps.faces.identify(accessPoint, vector);
+    if (residentId === null) await deps.failedIdentifications.record(accessPoint.id);
+    return residentId;
+  }
 
   /** Another partner's device is answered like one that does not exist. */
   async function deviceOf({ partnerId }: Caller, deviceId: string, kind: 'door' | 'barrier' | null) {

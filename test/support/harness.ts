@@ -7,6 +7,7 @@ import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
+import { createFailedIdentifications } from '../../api/failed-identifications';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
@@ -119,12 +120,14 @@ export async function createHarness(
 
   async function startApi(port: number): Promise<void> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
+    const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
       secrets: apiSecrets(secrets),
       database,
       temporal: temporal.client,
       keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+      failedIdentifications,
       log,
     });
     const server = createServer(
@@ -140,8 +143,9 @@ export async function createHarness(
     );
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     closers.push(
-      () => closeServer(server),
       () => database.$disconnect(),
+      failedIdentifications.close,
+      () => closeServer(server),
     );
   }
   await startApi(ports.api);

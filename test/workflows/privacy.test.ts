@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import { type temporal } from '@temporalio/proto';
 import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';

@@ -465,6 +465,7 @@ GRANT USAGE ON SCHEMA public TO domovoy_api, domovoy_smart_home, domovoy_communa
 -- The company's own registers: workers read what a decision needs, never names.
 GRANT SELECT ON "houses", "residents", "properties", "property_rights", "subject_keys", "consent_forms"
   TO domovoy_smart_home, domovoy_communal;
+GRANT SELECT ON "rate_limits" TO domovoy_smart_home, domovoy_communal;
 GRANT SELECT, INSERT, UPDATE ON "billing_answers" TO domovoy_smart_home, domovoy_communal, domovoy_core;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO domovoy_api, domovoy_core;
 REVOKE SELECT ON "secrets" FROM domovoy_api;
