@@ -9,6 +9,8 @@ import { ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from '.
 import { preparePostgresHome, removePostgres } from '../../stack/postgres-home';
 import { openStateFolder } from '../../stack/state-folder';
 import { createSupervisor } from '../../stack/supervisor';
+import { findTemporalCli } from '../../stack/temporal-cli';
+import { findTestServer } from '../../stack/test-server/find';
 import { TEMPLATE, TEST_LOGINS } from './database';
 import { freePorts } from './free-ports';
 
@@ -19,6 +21,9 @@ declare global {
 /** One PostgreSQL server for the run, a migrated template in it; each suite makes a database of its own from that. */
 export default async function globalSetup(): Promise<void> {
   if (process.env['DOMOVOY_TEST_POSTGRES'] !== undefined) return;
+  // What has to be fetched or built is, before the clock of any test runs; workers inherit where it is.
+  process.env['TEMPORAL_TEST_SERVER'] = await findTestServer(process.env, console.log);
+  process.env['DOMOVOY_TEMPORAL_CLI'] = await findTemporalCli(process.env, console.log);
   const password = randomBytes(16).toString('hex');
   const [port = 0] = await freePorts(1);
   const state = join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`);
