@@ -1,10 +1,20 @@
+import { PartnerError } from './failure';
+
 /** A token from a partner's authorization server and until when it may be used. */
 export type AccessToken = { readonly value: string; readonly usableUntilMs: number };
 
+/** How long one caller waits: until it is cancelled or its own time is over. */
+export type TokenWait = { readonly signal: AbortSignal; readonly timeoutMs?: number };
+
 export type TokenCache = {
-  /** The current token; fetched once however many callers wait. */
-  get(): Promise<string>;
-  /** The partner refused this one: the next `get` fetches another. */
+  /**
+   * The current token; fetched once however many callers wait.
+   *
+   * @throws PartnerError `PartnerUnreachable` when the caller's time is over: nothing was sent; its abort reason when it
+   *   was cancelled; else whatever the fetch threw
+   */
+  get(wait: TokenWait): Promise<string>;
+  /** The partner refused this one: the next `get` fetches another. A token that was replaced meanwhile is left alone. */
   reject(token: string): void;
 };
 
@@ -17,19 +27,50 @@ export const TOKEN_MARGIN_MS = 30_000;
  */
 export function createTokenCache(fetch: () => Promise<AccessToken>, now: () => number = Date.now): TokenCache {
   let current: AccessToken | undefined;
-  let fetching: Promise<AccessToken> | undefined;
-  return {
-    async get() {
-      if (current && current.usableUntilMs > now()) return current.value;
-      fetching ??= fetch().finally(() => (fetching = undefined));
-      current = await fetching;
+  let fetching: Promise<string> | undefined;
+
+  async function renew(): Promise<string> {
+    try {
+      current = await fetch();
       return current.value;
+    } finally {
+      fetching = undefined;
+    }
+  }
+
+  return {
+    async get(wait) {
+      wait.signal.throwIfAborted();
+      if (current && current.usableUntilMs > now()) return current.value;
+      return patiently((fetching ??= renew()), wait);
     },
     reject(token) {
       if (current?.value === token) current = undefined;
     },
   };
 }
+
+/** Waits for a shared promise on one caller's own terms. */
+function patiently(shared: Promise<string>, { signal, timeoutMs }: TokenWait): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => settle(() => reject(late())), Math.max(timeoutMs, 0));
+    const onAbort = (): void => settle(() => reject(signal.reason as Error));
+    const settle = (how: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      how();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    shared.then(
+      (token) => settle(() => resolve(token)),
+      (error: Error) => settle(() => reject(error)),
+    );
+  });
+}
+
+const late = (): PartnerError =>
+  new PartnerError('PartnerUnreachable', "No token came from the partner's authorization server in time.");
 
 /** @param expiresInS `expires_in` of the token answer, seconds */
 export const usableUntil = (expiresInS: number, nowMs: number): number =>

@@ -18,7 +18,13 @@ const Answer = z.object({
   asOf: z.iso.datetime(),
 });
 
-/** Billing over HTTPS with a bearer secret of the company's own. */
+/**
+ * Billing over HTTPS with a bearer secret of the company's own. An answer that says to be from the future counts as one
+ * of now: how long it may be relied on while billing is out is counted from it.
+ *
+ * @param options.timeoutMs longest wait for one answer, milliseconds
+ * @param options.secret read for each question, so that a rotated one is used at once
+ */
 export function createBillingClient(options: {
   baseUrl: string;
   caPem: string;
@@ -29,16 +35,18 @@ export function createBillingClient(options: {
   return {
     close: () => http.close(),
     async standing({ accountId, service }, call) {
-      const path = `/billing/v1/accounts/${accountId}/services/${encodeURIComponent(service)}`;
+      const path = `/billing/v1/accounts/${encodeURIComponent(accountId)}/services/${encodeURIComponent(service)}`;
+      const url = new URL(options.baseUrl.replace(/\/+$/, '') + path);
       const headers = { authorization: `Bearer ${await options.secret()}` };
       try {
-        const answer = await http.send({ method: 'GET', url: new URL(path, options.baseUrl), headers }, call);
+        const answer = await http.send({ method: 'GET', url, headers }, call);
+        const now = new Date().toISOString();
         // An account that billing does not know has paid for nothing.
-        if (answer.status === 404) return { standing: 'unpaid', asOf: new Date().toISOString() };
+        if (answer.status === 404) return { standing: 'unpaid', asOf: now };
         if (answer.status !== 200) throw unavailable();
         const { standing, asOf, ...echo } = parseAnswer(answer, Answer);
         if (echo.accountId !== accountId || echo.service !== service) throw unavailable();
-        return { standing, asOf };
+        return { standing, asOf: Date.parse(asOf) > Date.now() ? now : asOf };
       } catch (error) {
         call.signal.throwIfAborted();
         throw error instanceof PartnerError ? unavailable() : error;

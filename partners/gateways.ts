@@ -13,37 +13,69 @@ export type Gateways = {
 
 /** Gateways by partner, built when first needed and anew when the partner's row changes: no code, no restart. */
 export function createGateways({ database, secretStore }: { database: Database; secretStore: SecretStore }): Gateways {
-  const built = new Map<string, { revision: number; gateway: Promise<PartnerGateway> }>();
+  return keepGateways({
+    load: (partnerId) => database.partner.findUnique({ where: { id: partnerId } }),
+    build: (partnerId, profile) =>
+      createGateway({
+        partnerId,
+        profile,
+        secrets: (name) => secretStore.get(database, partnerId, name),
+        agreed: async () => {
+          const row = await database.partner.findUnique({ where: { id: partnerId }, select: { agreedFields: true } });
+          return row?.agreedFields ?? [];
+        },
+      }),
+  });
+}
+
+/** What a gateway is built from. `revision` rises with every change of the row. */
+export type PartnerRow = { readonly active: boolean; readonly revision: number; readonly profile: unknown };
+
+type Kept = { readonly revision: number; readonly gateway: Promise<PartnerGateway> };
+
+/**
+ * Keeps one gateway for each partner, of the newest revision that was seen. A gateway that is replaced finishes
+ * the calls that it is making before it closes; one that could not be built is not remembered.
+ */
+export function keepGateways(deps: {
+  load: (partnerId: string) => Promise<PartnerRow | null>;
+  build: (partnerId: string, profile: PartnerProfile) => Promise<PartnerGateway>;
+}): Gateways {
+  const kept = new Map<string, Kept>();
+
+  function forget(partnerId: string): void {
+    const known = kept.get(partnerId);
+    kept.delete(partnerId);
+    known?.gateway.then((gateway) => gateway.close()).catch(() => undefined);
+  }
 
   async function build(partnerId: string, settings: unknown): Promise<PartnerGateway> {
     const profile = PartnerProfile.safeParse(settings);
     if (!profile.success) throw new PartnerError('PartnerRejected', "The partner's settings cannot be used.");
-    return createGateway({
-      partnerId,
-      profile: profile.data,
-      secrets: (name) => secretStore.get(database, partnerId, name),
-      agreed: async () => {
-        const row = await database.partner.findUnique({ where: { id: partnerId }, select: { agreedFields: true } });
-        return row?.agreedFields ?? [];
-      },
-    });
+    return deps.build(partnerId, profile.data);
   }
 
   return {
     async get(partnerId) {
-      const partner = await database.partner.findUnique({ where: { id: partnerId } });
-      if (!partner?.active) throw new PartnerError('PartnerRejected', 'There is no such partner.');
-      const known = built.get(partnerId);
-      if (known?.revision === partner.revision) return known.gateway;
-      const gateway = build(partnerId, partner.profile);
-      built.set(partnerId, { revision: partner.revision, gateway });
-      gateway.catch(() => built.delete(partnerId));
-      void known?.gateway.then((old) => old.close()).catch(() => undefined);
-      return gateway;
+      const row = await deps.load(partnerId);
+      if (!row?.active) {
+        forget(partnerId);
+        throw new PartnerError('PartnerRejected', 'There is no such partner.');
+      }
+      const known = kept.get(partnerId);
+      // Rows that were read at the same time may arrive in any order: an older one replaces nothing.
+      if (known && known.revision >= row.revision) return known.gateway;
+      forget(partnerId);
+      const next: Kept = { revision: row.revision, gateway: build(partnerId, row.profile) };
+      kept.set(partnerId, next);
+      next.gateway.catch(() => {
+        if (kept.get(partnerId) === next) kept.delete(partnerId);
+      });
+      return next.gateway;
     },
     async close() {
-      const gateways = await Promise.allSettled([...built.values()].map(({ gateway }) => gateway));
-      built.clear();
+      const gateways = await Promise.allSettled([...kept.values()].map(({ gateway }) => gateway));
+      kept.clear();
       await Promise.all(gateways.flatMap((result) => (result.status === 'fulfilled' ? [result.value.close()] : [])));
     },
   };

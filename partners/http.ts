@@ -1,4 +1,4 @@
-import { Agent, request as send, type Dispatcher } from 'undici';
+import { Agent, errors, request, type Dispatcher } from 'undici';
 import type { ZodType } from 'zod';
 import { SERVER_TLS } from '../config/tls';
 import { PartnerError } from './failure';
@@ -21,16 +21,19 @@ export type HttpAnswer = {
   readonly body: Buffer;
 };
 
+/** What ends one attempt: the caller, or its time. */
+export type Attempt = Pick<PartnerCall, 'signal' | 'timeoutMs'>;
+
 export type PartnerHttp = {
   /**
    * One attempt. Resolves with whatever was answered, whole and bounded.
    *
    * @throws PartnerError `PartnerUnreachable` when nothing was sent, `PartnerUnavailable` when it may have arrived,
-   *   `PartnerMisanswered` for an answer that is too large; the abort reason when the caller gave up
+   *   `PartnerMisanswered` for an answer that is too large or not HTTP, `PartnerUnauthorized` when our certificate was
+   *   refused; the abort reason when the caller gave up
    */
-  send(request: HttpRequest, call: PartnerCall): Promise<HttpAnswer>;
-  /** undici's dispatcher, for libraries that make their own requests over the same sockets. */
-  readonly dispatcher: Dispatcher;
+  send(request: HttpRequest, attempt: Attempt): Promise<HttpAnswer>;
+  /** Waits for what is under way, which is bounded in time, and closes the sockets. */
   close(): Promise<void>;
 };
 
@@ -55,21 +58,25 @@ export function createPartnerHttp(options: {
     maxResponseSize: MAX_ANSWER_BYTES,
     connect: {
       ca: caPem,
+      rejectUnauthorized: true,
+      // Every connection looks at the partner's certificate anew: a resumed session would not see that it has run out.
+      maxCachedSessions: 0,
       timeout: Math.min(timeoutMs, 3_000),
       minVersion: SERVER_TLS.minVersion,
       ciphers: SERVER_TLS.ciphers,
+      ecdhCurve: SERVER_TLS.ecdhCurve,
       ...clientCertificate,
     },
   });
+  let closing: Promise<void> | undefined;
   return {
-    dispatcher: agent,
-    close: () => agent.destroy(),
-    async send({ method, url, headers, body }, call) {
-      const bound = Math.min(timeoutMs, call.timeoutMs ?? timeoutMs);
-      const signal = AbortSignal.any([call.signal, AbortSignal.timeout(Math.max(1, Math.ceil(bound)))]);
+    close: () => (closing ??= agent.close()),
+    async send({ method, url, headers, body }, attempt) {
+      const boundMs = Math.min(timeoutMs, attempt.timeoutMs ?? timeoutMs);
+      const signal = AbortSignal.any([attempt.signal, AbortSignal.timeout(Math.max(1, Math.ceil(boundMs)))]);
       let sent = false;
-      try {
-        const answer = await send(url, {
+      const exchange = async (): Promise<HttpAnswer> => {
+        const answer = await request(url, {
           method,
           headers: { accept: 'application/json', 'accept-encoding': 'identity', ...headers },
           body: body ?? null,
@@ -78,18 +85,32 @@ export function createPartnerHttp(options: {
             (dispatch) => (options, handler) =>
               dispatch(
                 options,
-                noticingStart(handler, () => (sent = true)),
+                noticingStart(handler, () => (sent ||= !signal.aborted)),
               ),
           ),
         });
         const bytes = Buffer.from(await answer.body.arrayBuffer());
         return { status: answer.statusCode, headers: flat(answer.headers), body: bytes };
+      };
+      try {
+        return await unlessAborted(exchange(), signal);
       } catch (error) {
-        call.signal.throwIfAborted();
+        attempt.signal.throwIfAborted();
         throw transportFailure(error, sent);
       }
     },
   };
+}
+
+/**
+ * A request that waits for a free socket looks at its signal only when it gets one; the caller does not wait for that.
+ * It is then dropped without being sent.
+ */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  return Promise.race([work, aborted]);
 }
 
 /** undici starts a request when it writes it to an open, verified connection; before that nothing has left. */
@@ -113,10 +134,19 @@ const flat = (headers: Record<string, string | string[] | undefined>): Record<st
     Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
   );
 
+/** An alert about a certificate ends the handshake, before anything of ours was read (RFC 8446, section 6.2). */
+const CERTIFICATE_ALERT = /^ERR_SSL_.*ALERT.*(?:CERTIFICATE|UNKNOWN_CA)/;
+const TOO_LARGE = ['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'UND_ERR_HEADERS_OVERFLOW'];
+const BROKEN_OFF = 'HPE_INVALID_EOF_STATE';
+
 function transportFailure(error: unknown, sent: boolean): PartnerError {
-  const { code } = error as { code?: string };
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
-    return new PartnerError('PartnerMisanswered', 'The answer is too large.');
+  const code = String((error as { code?: unknown }).code);
+  if (CERTIFICATE_ALERT.test(code)) {
+    return new PartnerError('PartnerUnauthorized', 'The partner refused our client certificate.');
+  }
+  if (TOO_LARGE.includes(code) || (error instanceof errors.HTTPParserError && code !== BROKEN_OFF)) {
+    return new PartnerError('PartnerMisanswered', 'The answer is too large, or not HTTP.');
+  }
   return sent
     ? new PartnerError('PartnerUnavailable', 'The partner did not answer in time, or broke off.')
     : new PartnerError('PartnerUnreachable', 'No connection to the partner could be made.');
@@ -133,7 +163,9 @@ export function refuse({ status, headers }: HttpAnswer): never {
       retryAfterMs: retryAfterMs(headers['retry-after']),
     });
   }
-  if (status === 401) throw new PartnerError('PartnerUnauthorized', 'The partner refused our credentials.');
+  if (status === 401 || status === 403) {
+    throw new PartnerError('PartnerUnauthorized', 'The partner refused our credentials.');
+  }
   if (status >= 500) throw new PartnerError('PartnerUnavailable', 'The partner answered that it failed.');
   if (status >= 400) throw new PartnerError('PartnerRejected', 'The partner refused.');
   throw new PartnerError('PartnerMisanswered', 'The partner answered with a status that is not agreed.');
@@ -148,13 +180,14 @@ export function retryAfterMs(header: string | undefined, nowMs = Date.now()): nu
 
 /** Parses an answer of the agreed type and shape. @throws PartnerError `PartnerMisanswered` for anything else */
 export function parseAnswer<T>({ headers, body }: HttpAnswer, schema: ZodType<T>): T {
-  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(headers['content-type'] ?? '')) {
-    throw new PartnerError('PartnerMisanswered', 'The answer is not of the agreed type.');
-  }
+  if (!isJson(headers)) throw new PartnerError('PartnerMisanswered', 'The answer is not of the agreed type.');
   const parsed = schema.safeParse(asJson(body));
   if (!parsed.success) throw new PartnerError('PartnerMisanswered', 'The answer is not of the agreed shape.');
   return parsed.data;
 }
+
+const isJson = (headers: HttpAnswer['headers']): boolean =>
+  /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(headers['content-type'] ?? '');
 
 function asJson(body: Buffer): unknown {
   try {
@@ -166,6 +199,7 @@ function asJson(body: Buffer): unknown {
 
 /** An answer's error code when it has one of the agreed shape, for statuses that the adapter gives a meaning. */
 export function answerCode<T>(answer: HttpAnswer, schema: ZodType<T>): T | null {
+  if (!isJson(answer.headers)) return null;
   const parsed = schema.safeParse(asJson(answer.body));
   return parsed.success ? parsed.data : null;
 }

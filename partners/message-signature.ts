@@ -2,10 +2,12 @@ import { createHash, randomBytes, sign, timingSafeEqual, verify, type KeyObject 
 import {
   component,
   createSignature,
+  isSignatureError,
   verifySignature,
   type RequestDescriptor,
   type ResponseDescriptor,
   type SignatureComponent,
+  type SignatureErrorCode,
 } from 'http-message-sig';
 import { parseDictionary } from 'structured-headers';
 
@@ -38,8 +40,11 @@ export type SignedResponse = {
   readonly body: Buffer;
 };
 
-/** Why a signature was refused; for the log, never for the caller. */
-export type SignatureRefusal = 'missing' | 'digest' | 'policy' | 'nonce' | 'invalid';
+/**
+ * Why a signature was refused; for the log, never for the caller. `policy`: not of the agreed form, not covering what it
+ * must, or not of this minute. `key`: by nobody we know. `invalid`: not over these bytes, or not readable at all.
+ */
+export type SignatureRefusal = 'missing' | 'digest' | 'policy' | 'nonce' | 'key' | 'invalid';
 export type SignatureCheck =
   | { readonly ok: true; readonly nonce: string; readonly keyId: string; readonly expiresAt: Date }
   | { readonly ok: false; readonly refusal: SignatureRefusal };
@@ -117,7 +122,7 @@ async function check(
   nowMs: number,
 ): Promise<SignatureCheck> {
   if (headers['signature'] === undefined || headers['signature-input'] === undefined) return refused('missing');
-  if (!hasOneSignature(headers['signature-input'])) return refused('policy');
+  if (!hasOneMember(headers['signature-input']) || !hasOneMember(headers['signature'])) return refused('policy');
   if ((descriptor.kind === 'response' || body.length > 0) && !digestMatches(headers['content-digest'], body)) {
     return refused('digest');
   }
@@ -134,7 +139,8 @@ async function check(
       },
       resolveVerifier: ({ parameters: { keyid } }) => {
         const key = keyOf(keyid ?? '');
-        if (key === null) throw new Error('unknown key');
+        // What the key is decides the algorithm, not what the message says of it.
+        if (key?.asymmetricKeyType !== 'ed25519') throw new Error('no Ed25519 key of this id');
         return { algorithm: ALGORITHM, verify: (data, signature) => verify(null, data, key, signature) };
       },
     });
@@ -143,16 +149,23 @@ async function check(
     if (!NONCE_FORMAT.test(nonce)) return refused('nonce');
     return { ok: true, nonce, keyId: keyid, expiresAt: new Date((expires + 2 * CLOCK_SKEW_S) * 1_000) };
   } catch (error) {
-    return refused((error as { code?: string }).code === 'PolicyViolation' ? 'policy' : 'invalid');
+    return refused(isSignatureError(error) ? (REFUSALS[error.code] ?? 'invalid') : 'invalid');
   }
 }
+
+const REFUSALS: Partial<Record<SignatureErrorCode, SignatureRefusal>> = {
+  PolicyViolation: 'policy',
+  AlgorithmMismatch: 'policy',
+  LabelMismatch: 'policy',
+  ResolverFailed: 'key',
+};
 
 const refused = (refusal: SignatureRefusal): SignatureCheck => ({ ok: false, refusal });
 
 /** A second signature could be one that nobody checks. */
-function hasOneSignature(signatureInput: string): boolean {
+function hasOneMember(dictionary: string): boolean {
   try {
-    return parseDictionary(signatureInput).size === 1;
+    return parseDictionary(dictionary).size === 1;
   } catch {
     return false;
   }

@@ -2,9 +2,16 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Logger } from '../../config/logger';
 import type { Integration } from '../../contracts/ids';
-import { signResponse, verifyRequest, type SignedRequest, type SigningKey } from '../../partners/message-signature';
+import {
+  digestMatches,
+  signResponse,
+  verifyRequest,
+  type SignedRequest,
+  type SigningKey,
+} from '../../partners/message-signature';
 import { PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
+import { findClientRow } from '../oauth/client-row';
 import { matchesSecret } from '../oauth/secret-hash';
 import type { Caller } from './caller';
 import { insufficientScope, unauthorized } from './token';
@@ -28,14 +35,16 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
   return async (req, res, next) => {
     const refuse = (code: string): Error => unauthorized(checks.log, code, 'Basic realm="partner"');
     const credentials = basicCredentials(req.get('authorization'));
-    const client =
-      credentials && (await checks.database.oAuthClient.findUnique({ where: { id: credentials.username } }));
+    const client = credentials && (await findClientRow(checks.database, credentials.username));
     const hashes = client?.active === true && client.authMethod === 'basic_signed' ? client.secretHashes : NO_HASHES;
     if (!credentials || !matchesSecret(credentials.password, hashes) || !client?.partnerId) throw refuse('credential');
 
     const partner = await checks.database.partner.findUnique({ where: { id: client.partnerId } });
     const keys = keysOf(partner?.active === true ? partner.profile : null);
     const message = messageOf(req, checks.publicUrl);
+    // A body that was cut off whole leaves its digest behind.
+    const digest = message.headers['content-digest'];
+    if (digest !== undefined && !digestMatches(digest, message.body)) throw refuse('signature-digest');
     const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
     if (!check.ok) throw refuse(`signature-${check.refusal}`);
     if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');

@@ -5,6 +5,7 @@ import type { Logger } from '../../config/logger';
 import type { Integration } from '../../contracts/ids';
 import type { Database } from '../../prisma/database';
 import { clientCertificate } from '../oauth/client-certificate';
+import { findClientRow, usesTokens } from '../oauth/client-row';
 import { hiddenId } from '../oauth/hidden-id';
 import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
@@ -71,16 +72,22 @@ async function isRemembered({ database, hiddenIdKey }: TokenChecks, jti: string)
   return record !== null;
 }
 
-/** The row of the client as it is now: one that was switched off is refused, whatever its token says. */
+/**
+ * The rows of the client and of its partner as they are now: who was switched off, or has to sign by now, is refused,
+ * whatever the token says.
+ */
 async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPayload): Promise<Caller> {
-  const clientId = String(payload['client_id']);
-  const client = await checks.database.oAuthClient.findUnique({ where: { id: clientId } });
-  if (!client?.active || client.audience !== audience) throw unauthorized(checks.log, 'client');
+  const clientId = payload['client_id'];
+  const client = typeof clientId === 'string' ? await findClientRow(checks.database, clientId) : null;
+  if (!client?.active || client.audience !== audience || !usesTokens(client)) throw unauthorized(checks.log, 'client');
   if (client.authMethod === 'tls_client_auth' && payload['cnf'] === undefined) {
     throw unauthorized(checks.log, 'not-bound');
   }
+  if (audience === 'partner' && !(await isActivePartner(checks.database, client.partnerId))) {
+    throw unauthorized(checks.log, 'partner');
+  }
   return {
-    clientId,
+    clientId: client.id,
     audience,
     ...(client.partnerId !== null && { partnerId: client.partnerId }),
     ...(client.integration !== null && { integration: client.integration as Integration }),
@@ -88,6 +95,11 @@ async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPay
       profile: client.authMethod === 'tls_client_auth' ? ('mtls-oidc' as const) : ('oauth-client' as const),
     }),
   };
+}
+
+async function isActivePartner(database: Database, id: string | null): Promise<boolean> {
+  const partner = id === null ? null : await database.partner.findUnique({ where: { id }, select: { active: true } });
+  return partner?.active === true;
 }
 
 const scopesOf = ({ scope }: JWTPayload & { scope?: unknown }): string[] =>

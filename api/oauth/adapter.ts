@@ -1,5 +1,5 @@
 import type { Adapter, AdapterPayload, ClientMetadata } from 'oidc-provider';
-import { SCOPES, type Audience } from './resources';
+import { findClientRow, registeredScopes, usesTokens } from './client-row';
 import type { Database } from '../../prisma/database';
 import type { Prisma } from '../../prisma/generated/client';
 
@@ -38,19 +38,19 @@ export function createAdapterFactory(database: Database): (model: string) => Ada
   };
 }
 
-const OAUTH_METHODS = ['client_secret_basic', 'tls_client_auth'];
-
 async function findClient(database: Database, id: string): Promise<ClientMetadata | undefined> {
-  const row = await database.oAuthClient.findUnique({ where: { id } });
-  if (!row?.active || !OAUTH_METHODS.includes(row.authMethod)) return undefined;
-  const allowed = SCOPES[row.audience as Audience];
+  const row = await findClientRow(database, id);
+  if (!row?.active || !usesTokens(row)) return undefined;
+  if (row.authMethod === 'tls_client_auth' && !row.certificateName) return undefined;
+  const scopes = registeredScopes(row);
   return {
     client_id: row.id,
     grant_types: ['client_credentials'],
     redirect_uris: [],
     response_types: [],
     id_token_signed_response_alg: 'EdDSA',
-    scope: row.scopes.filter((scope) => allowed.includes(scope)).join(' '),
+    // The library takes no empty one; without it provider.ts lets no scope through.
+    ...(scopes.length > 0 && { scope: scopes.join(' ') }),
     audience: row.audience,
     token_endpoint_auth_method: row.authMethod as 'client_secret_basic' | 'tls_client_auth',
     ...(row.authMethod === 'tls_client_auth'

@@ -5,6 +5,7 @@ import type { Database } from '../../prisma/database';
 import { createAdapterFactory } from './adapter';
 import { clientCertificate, isIssuedFor } from './client-certificate';
 import { hiddenId } from './hidden-id';
+import { CLIENT_AUTH_METHODS, ENDPOINTS } from './metadata';
 import { ACCESS_TOKEN_LIFE_S, audienceOf, issuerUrl, resourceUrl, SCOPES, type Audience } from './resources';
 import { matchesSecret } from './secret-hash';
 
@@ -37,8 +38,8 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
     adapter: createAdapterFactory(database),
     clients: [],
     jwks: { keys: signingKeys },
-    routes: { token: '/token', introspection: '/introspect', revocation: '/revoke', jwks: '/jwks' },
-    clientAuthMethods: ['client_secret_basic', 'tls_client_auth'],
+    routes: ENDPOINTS,
+    clientAuthMethods: [...CLIENT_AUTH_METHODS],
     extraClientMetadata: { properties: ['audience', 'secretHashes'] },
     scopes: Object.values(SCOPES).flat(),
     responseTypes: [],
@@ -48,6 +49,8 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: false },
       userinfo: { enabled: false },
+      pushedAuthorizationRequests: { enabled: false },
+      dPoP: { enabled: false },
       clientCredentials: { enabled: true },
       // A client may ask about its own tokens and no others.
       introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
@@ -67,9 +70,10 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
         enabled: true,
         defaultResource: (_ctx, client) => resourceUrl(publicUrl, client['audience'] as Audience),
         useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource, client) => {
+        getResourceServerInfo: (ctx, resource, client) => {
           const audience = audienceOf(publicUrl, resource);
           if (audience === undefined || audience !== client['audience']) throw new errors.InvalidTarget();
+          refuseUnknownScopes(ctx, client.scope);
           return {
             scope: SCOPES[audience].join(' '),
             audience: resource,
@@ -86,6 +90,15 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
       ctx.body = out;
     },
   };
+}
+
+/** The library leaves out scopes that it does not know. Who asks for too much is to hear of it (RFC 6749, section 5.2). */
+function refuseUnknownScopes({ oidc }: KoaContextWithOIDC, registered = ''): void {
+  const asked = oidc.params?.['scope'];
+  if (typeof asked !== 'string' || asked === '') return;
+  const allowed = registered.split(' ');
+  const tooMuch = asked.split(' ').filter((scope) => !allowed.includes(scope));
+  if (tooMuch.length > 0) throw new errors.InvalidScope('requested scope is not allowed', tooMuch.join(' '));
 }
 
 /** Every hash of the row counts, so that a secret that is being replaced overlaps with its successor. */

@@ -1,8 +1,9 @@
 import { Router, urlencoded, type RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWK } from 'jose';
-import type { Provider } from 'oidc-provider';
 import type { Database } from '../../prisma/database';
+import { findClientRow, registeredScopes } from './client-row';
 import { hiddenId, NO_TOKEN } from './hidden-id';
+import { ENDPOINTS, metadata } from './metadata';
 import { createProvider, type ProviderOptions } from './provider';
 import { issuerUrl } from './resources';
 
@@ -26,19 +27,29 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
   let callback = provider.callback();
   const router = Router();
 
-  router.get('/.well-known/oauth-authorization-server/oauth', (req, res, next) => {
-    // Where RFC 8414, section 3.1, wants the metadata of an issuer with a path; the library serves it below the path.
-    req.url = '/.well-known/openid-configuration';
-    handled(callback)(req, res, next);
+  // Where RFC 8414, section 3.1, wants the metadata of an issuer with a path.
+  router.get('/.well-known/oauth-authorization-server/oauth', (_req, res) => {
+    res.json(metadata(issuer));
   });
-  router.post('/oauth/token', urlencoded({ extended: false, limit: '32kb' }), grantUsualScope(options.database));
+  router.post(
+    '/oauth/token',
+    urlencoded({ extended: false, limit: '32kb' }),
+    wantClient(issuer),
+    grantUsualScope(options.database),
+  );
   router.post(
     ['/oauth/introspect', '/oauth/revoke'],
     urlencoded({ extended: false, limit: '16kb' }),
+    wantClient(issuer),
     leadToRecord({ issuer, hiddenIdKey: options.hiddenIdKey, keys: () => publicKeysOf(keys) }),
   );
   router.use('/oauth', (req, res, next) => {
-    handled(callback)(req, res, next);
+    // The library keeps the routes of flows that are off; they are none of ours.
+    if (!Object.values<string>(ENDPOINTS).includes(req.path)) {
+      next();
+      return;
+    }
+    callback(req, res).catch(next);
   });
 
   return {
@@ -52,6 +63,23 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
   };
 }
 
+/** Who does not say who he is gets 401 (RFC 6749, section 5.2; RFC 7662, section 2.3); the library would answer 400. */
+function wantClient(issuer: string): RequestHandler {
+  return (req, res, next) => {
+    const authorization = req.get('authorization');
+    const body = req.body as { client_id?: unknown } | undefined;
+    const named = authorization === undefined ? typeof body?.client_id === 'string' : /^Basic /i.test(authorization);
+    if (named) {
+      next();
+      return;
+    }
+    res
+      .status(401)
+      .set({ 'www-authenticate': `Basic realm="${issuer}"`, 'cache-control': 'no-store' })
+      .json({ error: 'invalid_client', error_description: 'client authentication failed' });
+  };
+}
+
 /**
  * A client that names no scope gets all that it was registered for: the default that RFC 6749, section 3.3, leaves to
  * the server. The library would give none.
@@ -61,8 +89,8 @@ function grantUsualScope(database: Database): RequestHandler {
     const body = req.body as { scope?: unknown; client_id?: unknown } | undefined;
     if (body && body.scope === undefined) {
       const id = clientIdOf(req.get('authorization')) ?? body.client_id;
-      const client = typeof id === 'string' ? await database.oAuthClient.findUnique({ where: { id } }) : null;
-      if (client) body.scope = client.scopes.join(' ');
+      const client = typeof id === 'string' ? await findClientRow(database, id) : null;
+      if (client) body.scope = registeredScopes(client).join(' ');
     }
     next();
   };
@@ -70,14 +98,15 @@ function grantUsualScope(database: Database): RequestHandler {
 
 function clientIdOf(authorization: string | undefined): string | undefined {
   const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(authorization ?? '')?.[1];
-  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8').split(':')[0];
+  if (encoded === undefined) return undefined;
+  const [id = ''] = Buffer.from(encoded, 'base64').toString('utf8').split(':');
+  try {
+    // OAuth's Basic is form-encoded inside (RFC 6749, section 2.3.1).
+    return decodeURIComponent(id.replaceAll('+', '%20'));
+  } catch {
+    return undefined;
+  }
 }
-
-const handled =
-  (callback: ReturnType<Provider['callback']>): RequestHandler =>
-  (req, res, next) => {
-    callback(req, res).catch(next);
-  };
 
 /** Replaces a JWT in the request by the id of its record. The client's authentication stays the library's. */
 function leadToRecord(deps: { issuer: string; hiddenIdKey: Buffer; keys: () => JSONWebKeySet }): RequestHandler {

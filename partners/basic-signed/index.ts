@@ -1,21 +1,24 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { PHOTO_REFUSALS } from '../../contracts/enrollment';
-import { assertAgreed, type AgreedFields, type DataSetField } from '../data-set';
+import { countdown } from '../bearer';
+import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set';
 import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
-import { signRequest, verifyResponse, type SignedRequest } from '../message-signature';
+import { signRequest, verifyResponse, type SignedRequest, type SigningKey } from '../message-signature';
 import type { PartnerCall, PartnerGateway } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 
 const Commanded = z.object({ command_id: z.string(), state: z.enum(['done', 'expired']), at: z.iso.datetime() });
+const Accepted = z.object({ client_id: z.string(), state: z.literal('processing') });
 const PhotoRefused = z.object({ error: z.literal('photo'), reason: z.enum(PHOTO_REFUSALS).catch('not-usable') });
 const FaceState = z.object({
   state: z.enum(['processing', 'active', 'rejected', 'deleted', 'unknown']),
   reason: z.enum(PHOTO_REFUSALS).catch('not-usable').optional(),
 });
-const Deleted = z.object({ state: z.enum(['deleted', 'pending']) });
-const PlateState = z.object({ state: z.enum(['allowed', 'deleted']) });
+const Deleted = z.object({ state: z.literal('deleted') });
+const Pending = z.object({ state: z.literal('pending') });
+const PlateAllowed = z.object({ state: z.literal('allowed') });
 const Devices = z.object({
   devices: z.array(
     z.object({
@@ -28,6 +31,12 @@ const Devices = z.object({
 });
 
 const BASE = '/smart-home/v1';
+
+/** What is sent: an order has one effect by its idempotency key, a question may be asked any number of times. */
+type Message = { readonly method: 'GET' | 'POST'; readonly path: string; readonly body: Buffer; readonly key?: string };
+
+/** What proves that it is us. Read for each call, so that a rotated secret is used at once. */
+type Credentials = { readonly password: string; readonly signing: SigningKey };
 
 /** Profile `basic-signed` (R0.6, R0.8): HTTP Basic, every message signed in both directions, JSON in snake_case. */
 export function createBasicSignedPartner(deps: {
@@ -42,29 +51,47 @@ export function createBasicSignedPartner(deps: {
     profile.partnerKeys.map(({ keyId, publicKeyPem }) => [keyId, createPublicKey(publicKeyPem)]),
   );
 
-  /** Secrets are read for each call, so that a rotated one is used at once. */
-  async function exchange(method: 'GET' | 'POST', path: string, body: Buffer, call: PartnerCall): Promise<HttpAnswer> {
+  async function credentials(): Promise<Credentials> {
     const [password, keyPem] = await Promise.all([secrets('basic-password'), secrets('signing-key')]);
+    return { password, signing: { keyId: profile.keyId, key: signingKey(keyPem) } };
+  }
+
+  /** A refusal of credentials that have been rotated meanwhile is no refusal: sends once more with the newest. */
+  async function exchange(message: Message, call: PartnerCall): Promise<HttpAnswer> {
+    const left = countdown(call);
+    const known = await credentials();
+    const answer = await send(message, known, left());
+    if (answer.status !== 401) return answer;
+    const newest = await credentials();
+    return same(known, newest) ? answer : send(message, newest, left());
+  }
+
+  async function send(message: Message, { password, signing }: Credentials, call: PartnerCall): Promise<HttpAnswer> {
+    const { method, path, body, key } = message;
     const url = new URL(profile.baseUrl + BASE + path);
     const headers: Record<string, string> = {
       authorization: `Basic ${Buffer.from(`${profile.username}:${password}`).toString('base64')}`,
-      ...(method === 'POST' && { 'content-type': 'application/json', 'idempotency-key': call.idempotencyKey }),
+      ...(body.length > 0 && { 'content-type': 'application/json' }),
+      ...(key !== undefined && { 'idempotency-key': key }),
     };
-    const request: SignedRequest = { method, url: url.toString(), headers, body };
-    const key = { keyId: profile.keyId, key: createPrivateKey(keyPem) };
-    const signed = { ...headers, ...(await signRequest(request, key, Date.now())) };
-    const answer = await http.send({ method, url, headers: signed, ...(body.length > 0 && { body }) }, call);
-    // What fails before it understands us may be unable to sign: such an answer is never believed to say yes.
-    if (answer.status >= 400 && answer.headers['signature'] === undefined) return refuse(answer);
-    const bound = { ...request, headers: signed };
-    const checked = await verifyResponse(answer, bound, (keyId) => partnerKeys.get(keyId) ?? null, Date.now());
-    if (!checked.ok) throw new PartnerError('PartnerMisanswered', 'The answer is not signed as agreed.');
-    return answer;
+    const plain: SignedRequest = { method, url: url.toString(), headers, body };
+    const signed = { ...plain, headers: { ...headers, ...(await signRequest(plain, signing, Date.now())) } };
+    const answer = await http.send({ method, url, headers: signed.headers, ...(body.length > 0 && { body }) }, call);
+    const checked = await verifyResponse(answer, signed, (keyId) => partnerKeys.get(keyId) ?? null, Date.now());
+    if (checked.ok || mayComeUnsigned(answer)) return answer;
+    throw new PartnerError('PartnerMisanswered', 'The answer is not signed as agreed.');
   }
 
-  async function post(path: string, json: object, fields: DataSetField[], call: PartnerCall): Promise<HttpAnswer> {
-    await assertAgreed(deps.agreed, fields);
-    return exchange('POST', path, Buffer.from(JSON.stringify(json)), call);
+  const bodyOf = (json: object): Buffer => Buffer.from(JSON.stringify(json));
+
+  async function order(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
+    await agreedOnly(deps.agreed, name);
+    return exchange({ method: 'POST', path, body: bodyOf(json), key: call.idempotencyKey }, call);
+  }
+
+  async function ask(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
+    await agreedOnly(deps.agreed, name);
+    return exchange({ method: 'POST', path, body: bodyOf(json) }, call);
   }
 
   return {
@@ -73,12 +100,10 @@ export function createBasicSignedPartner(deps: {
     doors: {
       async open({ commandId, deviceId, notAfter }, call) {
         const command = { command_id: commandId, device_id: deviceId, action: 'open', not_after: notAfter };
-        const answer = await post('/commands', command, ['commandId', 'deviceId', 'notAfter'], call);
+        const answer = await order('open', '/commands', command, call);
         if (answer.status !== 200) return refuse(answer);
         const commanded = parseAnswer(answer, Commanded);
-        if (commanded.command_id !== commandId) {
-          throw new PartnerError('PartnerMisanswered', 'The answer is about another command.');
-        }
+        if (commanded.command_id !== commandId) throw misanswered();
         return { result: commanded.state === 'done' ? 'opened' : 'expired', at: commanded.at };
       },
     },
@@ -87,44 +112,47 @@ export function createBasicSignedPartner(deps: {
       custodian: {
         async enroll({ subjectToken, partnerHouseId, photo }, call) {
           const face = { client_id: subjectToken, house_id: partnerHouseId, photo: photo.toString('base64') };
-          const answer = await post('/faces', face, ['subjectToken', 'partnerHouseId', 'photo'], call);
-          if (answer.status === 202) return { state: 'accepted' };
+          const answer = await order('enroll-face', '/faces', face, call);
+          if (answer.status === 202) {
+            if (parseAnswer(answer, Accepted).client_id !== subjectToken) throw misanswered();
+            return { state: 'accepted' };
+          }
           const refused = answer.status === 422 ? answerCode(answer, PhotoRefused) : null;
           return refused ? { state: 'rejected', refusal: refused.reason } : refuse(answer);
         },
         async enrollmentState({ subjectToken, partnerHouseId }, call) {
           const face = { client_id: subjectToken, house_id: partnerHouseId };
-          const answer = await post('/faces/state', face, ['subjectToken', 'partnerHouseId'], call);
+          const answer = await ask('face-state', '/faces/state', face, call);
           if (answer.status !== 200) return refuse(answer);
           const { state, reason } = parseAnswer(answer, FaceState);
           return state === 'rejected' ? { state, refusal: reason ?? 'not-usable' } : { state };
         },
         async remove({ subjectToken, partnerHouseId }, call) {
           const face = { client_id: subjectToken, house_id: partnerHouseId };
-          const answer = await post('/faces/deletions', face, ['subjectToken', 'partnerHouseId'], call);
-          if (answer.status !== 200 && answer.status !== 202) return refuse(answer);
-          return { state: parseAnswer(answer, Deleted).state };
+          const answer = await order('remove-face', '/faces/deletions', face, call);
+          if (answer.status === 200) return parseAnswer(answer, Deleted);
+          return answer.status === 202 ? parseAnswer(answer, Pending) : refuse(answer);
         },
       },
     },
     plates: {
       async allow({ plate, partnerHouseId }, call) {
-        const answer = await post('/plates', { plate, house_id: partnerHouseId }, ['plate', 'partnerHouseId'], call);
+        const answer = await order('allow-plate', '/plates', { plate, house_id: partnerHouseId }, call);
         if (answer.status !== 200) refuse(answer);
-        parseAnswer(answer, PlateState);
+        parseAnswer(answer, PlateAllowed);
       },
       async block({ plate, partnerHouseId }, call) {
         const body = { plate, house_id: partnerHouseId };
-        const answer = await post('/plates/deletions', body, ['plate', 'partnerHouseId'], call);
+        const answer = await order('block-plate', '/plates/deletions', body, call);
         if (answer.status !== 200) refuse(answer);
-        parseAnswer(answer, PlateState);
+        parseAnswer(answer, Deleted);
       },
     },
     equipment: {
       async list(partnerHouseId, call) {
-        await assertAgreed(deps.agreed, ['partnerHouseId']);
+        await agreedOnly(deps.agreed, 'list-equipment');
         const path = `/houses/${encodeURIComponent(partnerHouseId)}/devices`;
-        const answer = await exchange('GET', path, Buffer.alloc(0), call);
+        const answer = await exchange({ method: 'GET', path, body: Buffer.alloc(0) }, call);
         if (answer.status !== 200) return refuse(answer);
         const { devices } = parseAnswer(answer, Devices);
         return devices.map(({ device_id, kind, title, online }) => ({
@@ -137,3 +165,25 @@ export function createBasicSignedPartner(deps: {
     },
   };
 }
+
+/**
+ * Whoever stands in front of the partner, or the partner before it knows who asks, cannot sign as agreed. Such an answer
+ * is believed to be no answer at all, never to be a yes, nor a no to what was ordered.
+ */
+const mayComeUnsigned = ({ status }: HttpAnswer): boolean =>
+  status === 401 || status === 403 || status === 429 || status >= 500;
+
+const same = (a: Credentials, b: Credentials): boolean =>
+  a.password === b.password && a.signing.key.equals(b.signing.key);
+
+function signingKey(pem: string): KeyObject {
+  try {
+    const key = createPrivateKey(pem);
+    if (key.asymmetricKeyType === 'ed25519') return key;
+  } catch {
+    // Falls through: what cannot be read is no key either.
+  }
+  throw new PartnerError('PartnerUnauthorized', 'Our signing key cannot be used.');
+}
+
+const misanswered = (): PartnerError => new PartnerError('PartnerMisanswered', 'The answer is about something else.');

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PHOTO_REFUSALS } from '../../contracts/enrollment';
 import { createTokenCache } from '../access-token';
 import { authorizedBy } from '../bearer';
-import { assertAgreed, type AgreedFields, type DataSetField } from '../data-set';
+import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set';
 import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
 import type { PartnerCall, PartnerGateway } from '../ports';
@@ -11,13 +11,16 @@ import { createLogin } from './tokens';
 
 const Opened = z.object({ requestId: z.string(), status: z.literal('OPENED'), at: z.iso.datetime() });
 const Code = z.object({ code: z.string() });
+const Accepted = z.object({ userId: z.string(), status: z.literal('PENDING') });
 const PhotoRefused = z.object({ code: z.literal('PHOTO'), reason: z.enum(PHOTO_REFUSALS).catch('not-usable') });
 const FaceStatus = z.object({
   status: z.enum(['PENDING', 'ACTIVE', 'REJECTED', 'DELETED', 'NONE']),
   reason: z.enum(PHOTO_REFUSALS).catch('not-usable').optional(),
 });
-const Removed = z.object({ status: z.enum(['DELETED', 'DELETING']) });
-const PlateStatus = z.object({ status: z.enum(['ALLOWED', 'REMOVED']) });
+const Deleted = z.object({ status: z.literal('DELETED') });
+const Deleting = z.object({ status: z.literal('DELETING') });
+const PlateAllowed = z.object({ status: z.literal('ALLOWED') });
+const PlateRemoved = z.object({ status: z.literal('REMOVED') });
 const EquipmentList = z.object({
   equipment: z.array(
     z.object({
@@ -43,11 +46,21 @@ export function createMtlsOidcPartner(deps: {
   const authorized = authorizedBy(http, createTokenCache(createLogin(deps)));
   const house = (partnerHouseId: string): string => `/v1/houses/${encodeURIComponent(partnerHouseId)}`;
 
-  async function post(path: string, json: object, fields: DataSetField[], call: PartnerCall): Promise<HttpAnswer> {
-    await assertAgreed(deps.agreed, fields);
-    const headers = { 'content-type': 'application/json', 'idempotency-key': call.idempotencyKey };
+  const post = (path: string, json: object, key: Record<string, string>, call: PartnerCall): Promise<HttpAnswer> => {
+    const headers = { 'content-type': 'application/json', ...key };
     const body = Buffer.from(JSON.stringify(json));
     return authorized({ method: 'POST', url: new URL(profile.baseUrl + path), headers, body }, call);
+  };
+
+  /** An order has one effect by its idempotency key. */
+  async function order(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
+    await agreedOnly(deps.agreed, name);
+    return post(path, json, { 'idempotency-key': call.idempotencyKey }, call);
+  }
+
+  async function ask(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
+    await agreedOnly(deps.agreed, name);
+    return post(path, json, {}, call);
   }
 
   return {
@@ -56,16 +69,13 @@ export function createMtlsOidcPartner(deps: {
     doors: {
       async open({ commandId, deviceId, kind, notAfter }, call) {
         const path = `/v1/${kind === 'door' ? 'doors' : 'barriers'}/${encodeURIComponent(deviceId)}/open`;
-        const fields: DataSetField[] = ['commandId', 'deviceId', 'notAfter'];
-        const answer = await post(path, { requestId: commandId, notAfter }, fields, call);
+        const answer = await order('open', path, { requestId: commandId, notAfter }, call);
         if (answer.status === 410 && answerCode(answer, Code)?.code === 'EXPIRED') {
           return { result: 'expired', at: new Date().toISOString() };
         }
         if (answer.status !== 200) return refuse(answer);
         const { requestId, at } = parseAnswer(answer, Opened);
-        if (requestId !== commandId) {
-          throw new PartnerError('PartnerMisanswered', 'The answer is about another command.');
-        }
+        if (requestId !== commandId) throw misanswered();
         return { result: 'opened', at };
       },
     },
@@ -74,15 +84,17 @@ export function createMtlsOidcPartner(deps: {
       custodian: {
         async enroll({ subjectToken, partnerHouseId, photo }, call) {
           const face = { userId: subjectToken, photo: photo.toString('base64') };
-          const fields: DataSetField[] = ['subjectToken', 'partnerHouseId', 'photo'];
-          const answer = await post(`${house(partnerHouseId)}/faces`, face, fields, call);
-          if (answer.status === 202) return { state: 'accepted' };
+          const answer = await order('enroll-face', `${house(partnerHouseId)}/faces`, face, call);
+          if (answer.status === 202) {
+            if (parseAnswer(answer, Accepted).userId !== subjectToken) throw misanswered();
+            return { state: 'accepted' };
+          }
           const refused = answer.status === 422 ? answerCode(answer, PhotoRefused) : null;
           return refused ? { state: 'rejected', refusal: refused.reason } : refuse(answer);
         },
         async enrollmentState({ subjectToken, partnerHouseId }, call) {
           const path = `${house(partnerHouseId)}/faces/status`;
-          const answer = await post(path, { userId: subjectToken }, ['subjectToken', 'partnerHouseId'], call);
+          const answer = await ask('face-state', path, { userId: subjectToken }, call);
           if (answer.status !== 200) return refuse(answer);
           const { status, reason } = parseAnswer(answer, FaceStatus);
           return status === 'REJECTED'
@@ -91,28 +103,30 @@ export function createMtlsOidcPartner(deps: {
         },
         async remove({ subjectToken, partnerHouseId }, call) {
           const path = `${house(partnerHouseId)}/faces/removal`;
-          const answer = await post(path, { userId: subjectToken }, ['subjectToken', 'partnerHouseId'], call);
+          const answer = await order('remove-face', path, { userId: subjectToken }, call);
           if (answer.status !== 200 && answer.status !== 202) return refuse(answer);
-          return { state: parseAnswer(answer, Removed).status === 'DELETED' ? 'deleted' : 'pending' };
+          const isDone = answer.status === 200;
+          parseAnswer<unknown>(answer, isDone ? Deleted : Deleting);
+          return { state: isDone ? 'deleted' : 'pending' };
         },
       },
     },
     plates: {
       async allow({ plate, partnerHouseId }, call) {
-        const answer = await post(`${house(partnerHouseId)}/plates`, { plate }, ['plate', 'partnerHouseId'], call);
+        const answer = await order('allow-plate', `${house(partnerHouseId)}/plates`, { plate }, call);
         if (answer.status !== 200) refuse(answer);
-        parseAnswer(answer, PlateStatus);
+        parseAnswer(answer, PlateAllowed);
       },
       async block({ plate, partnerHouseId }, call) {
         const path = `${house(partnerHouseId)}/plates/removal`;
-        const answer = await post(path, { plate }, ['plate', 'partnerHouseId'], call);
+        const answer = await order('block-plate', path, { plate }, call);
         if (answer.status !== 200) refuse(answer);
-        parseAnswer(answer, PlateStatus);
+        parseAnswer(answer, PlateRemoved);
       },
     },
     equipment: {
       async list(partnerHouseId, call) {
-        await assertAgreed(deps.agreed, ['partnerHouseId']);
+        await agreedOnly(deps.agreed, 'list-equipment');
         const url = new URL(`${profile.baseUrl}${house(partnerHouseId)}/equipment`);
         const answer = await authorized({ method: 'GET', url, headers: {} }, call);
         if (answer.status !== 200) return refuse(answer);
@@ -127,3 +141,5 @@ export function createMtlsOidcPartner(deps: {
     },
   };
 }
+
+const misanswered = (): PartnerError => new PartnerError('PartnerMisanswered', 'The answer is about something else.');

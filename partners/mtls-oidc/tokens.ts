@@ -1,6 +1,6 @@
 import * as oauth from 'openid-client';
-import { fetch as undiciFetch } from 'undici';
 import { usableUntil, type AccessToken } from '../access-token';
+import { fetchOver, isRefusal, tokenFailure, withNewestSecret } from '../authorization-server';
 import { PartnerError } from '../failure';
 import type { PartnerHttp } from '../http';
 import type { PartnerSecrets, ProfileOf } from '../profile';
@@ -22,29 +22,27 @@ export function createLogin(deps: {
   const { profile, http } = deps;
   let refreshToken: string | undefined;
 
-  const customFetch = ((url: string, init: object) =>
-    undiciFetch(url, {
-      ...init,
-      redirect: 'error',
-      dispatcher: http.dispatcher,
-      signal: AbortSignal.timeout(profile.timeoutMs),
-    })) as unknown as oauth.CustomFetch;
-
   const discover = (): Promise<oauth.Configuration> =>
-    oauth.discovery(new URL(profile.issuer), profile.clientId, undefined, oauth.TlsClientAuth(), {
-      [oauth.customFetch]: customFetch,
-    });
+    oauth.discovery(
+      new URL(profile.issuer),
+      profile.clientId,
+      // A provider may ask for client certificates at addresses of their own (RFC 8705, section 5).
+      { use_mtls_endpoint_aliases: true },
+      oauth.TlsClientAuth(),
+      { [oauth.customFetch]: fetchOver(http) },
+    );
 
   async function logIn(configuration: oauth.Configuration): Promise<oauth.TokenEndpointResponse> {
-    if (profile.grant === 'client-certificate') return oauth.clientCredentialsGrant(configuration);
-    return oauth.genericGrantRequest(configuration, 'password', {
-      username: profile.username ?? '',
-      password: await deps.secrets('password'),
-      scope: 'openid offline_access',
-    });
+    const { username } = profile;
+    if (username === undefined) return oauth.clientCredentialsGrant(configuration);
+    return withNewestSecret(
+      () => deps.secrets('password'),
+      (password) =>
+        oauth.genericGrantRequest(configuration, 'password', { username, password, scope: 'openid offline_access' }),
+    );
   }
 
-  /** A refresh token that is refused was used, revoked or has ended: log in again, once. */
+  /** A refresh token is used once, whatever becomes of it. One that is refused was used, revoked or has ended. */
   async function renew(configuration: oauth.Configuration): Promise<oauth.TokenEndpointResponse> {
     if (refreshToken === undefined) return logIn(configuration);
     const used = refreshToken;
@@ -52,26 +50,25 @@ export function createLogin(deps: {
     try {
       return await oauth.refreshTokenGrant(configuration, used);
     } catch (error) {
-      if ((error as { status?: number }).status === undefined) throw error;
+      if (!isRefusal(error)) throw error;
       return logIn(configuration);
     }
   }
 
   return async () => {
+    const askedAtMs = Date.now();
     try {
       const answer = await renew(await discover());
       const lifeS = answer.expires_in ?? 0;
-      if (lifeS <= 0 || lifeS > LONGEST_LIFE_S)
-        throw new PartnerError('PartnerMisanswered', 'The token lives too long.');
+      if (lifeS <= 0 || lifeS > LONGEST_LIFE_S) throw lifeNotAgreed();
       refreshToken = answer.refresh_token;
-      return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, Date.now()) };
+      return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, askedAtMs) };
     } catch (error) {
-      if (error instanceof PartnerError) throw error;
-      const { status } = error as { status?: number };
-      if (status === 400 || status === 401 || status === 403) {
-        throw new PartnerError('PartnerUnauthorized', "The partner's OpenID provider refused our login.");
-      }
-      throw new PartnerError('PartnerUnreachable', "The partner's OpenID provider gave no token.");
+      throw tokenFailure(error);
     }
   };
 }
+
+/** Not "misanswered": that would say that the call for which the token was wanted may have happened. */
+const lifeNotAgreed = (): PartnerError =>
+  new PartnerError('PartnerUnauthorized', "The partner's token lives longer than agreed, or does not say how long.");

@@ -1,15 +1,14 @@
-import * as oauth from 'openid-client';
-import { fetch as undiciFetch } from 'undici';
 import { z } from 'zod';
 import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import { PHOTO_REFUSALS } from '../../contracts/enrollment';
-import { createTokenCache, usableUntil, type AccessToken } from '../access-token';
+import { createTokenCache } from '../access-token';
 import { authorizedBy } from '../bearer';
-import { assertAgreed, type AgreedFields, type DataSetField } from '../data-set';
+import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set';
 import { PartnerError } from '../failure';
-import { answerCode, parseAnswer, refuse, type PartnerHttp } from '../http';
+import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
 import type { PartnerCall, PartnerGateway } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
+import { createTokenFetch } from './tokens';
 
 const Opened = z.object({ commandId: z.string(), result: z.literal('opened'), openedAt: z.iso.datetime() });
 const Extracted = z.object({
@@ -40,22 +39,17 @@ export function createOauthClientPartner(deps: {
   agreed: AgreedFields;
 }): PartnerGateway {
   const { profile, http } = deps;
-  const authorized = authorizedBy(
-    http,
-    createTokenCache(() => fetchToken(deps)),
-  );
+  const authorized = authorizedBy(http, createTokenCache(createTokenFetch(deps)));
 
   async function post(
+    name: PartnerCallName,
     path: string,
-    body: { json: object } | { jpeg: Buffer },
-    fields: DataSetField[],
+    { contentType, body, key }: { contentType: string; body: Buffer; key?: string },
     call: PartnerCall,
-  ) {
-    await assertAgreed(deps.agreed, fields);
-    const [contentType, bytes] =
-      'json' in body ? ['application/json', Buffer.from(JSON.stringify(body.json))] : ['image/jpeg', body.jpeg];
-    const headers = { 'content-type': contentType, 'idempotency-key': call.idempotencyKey };
-    return authorized({ method: 'POST', url: new URL(profile.baseUrl + path), headers, body: bytes }, call);
+  ): Promise<HttpAnswer> {
+    await agreedOnly(deps.agreed, name);
+    const headers = { 'content-type': contentType, ...(key !== undefined && { 'idempotency-key': key }) };
+    return authorized({ method: 'POST', url: new URL(profile.baseUrl + path), headers, body }, call);
   }
 
   return {
@@ -65,8 +59,9 @@ export function createOauthClientPartner(deps: {
     doors: {
       async open({ commandId, deviceId, notAfter }, call) {
         const path = `/api/v1/devices/${encodeURIComponent(deviceId)}/open`;
-        const fields: DataSetField[] = ['deviceId', 'commandId', 'notAfter'];
-        const answer = await post(path, { json: { commandId, notAfter } }, fields, call);
+        const body = Buffer.from(JSON.stringify({ commandId, notAfter }));
+        const order = { contentType: 'application/json', body, key: call.idempotencyKey };
+        const answer = await post('open', path, order, call);
         if (answer.status === 200) {
           const opened = parseAnswer(answer, Opened);
           if (opened.commandId !== commandId) throw misanswered();
@@ -82,7 +77,9 @@ export function createOauthClientPartner(deps: {
       custody: 'company',
       extractor: {
         async extract(photo, call) {
-          const answer = await post('/api/v1/face-vectors', { jpeg: photo }, ['photo'], call);
+          // Nothing is kept, so there is no effect to make single and no key to pass.
+          const question = { contentType: 'image/jpeg', body: photo };
+          const answer = await post('extract-face', '/api/v1/face-vectors', question, call);
           if (answer.status === 200) return { ok: true, ...parseAnswer(answer, Extracted) };
           const quality = answer.status === 422 ? answerCode(answer, Quality) : null;
           return quality ? { ok: false, refusal: quality.error.reason } : refuse(answer);
@@ -91,7 +88,7 @@ export function createOauthClientPartner(deps: {
     },
     equipment: {
       async list(partnerHouseId, call) {
-        await assertAgreed(deps.agreed, ['partnerHouseId']);
+        await agreedOnly(deps.agreed, 'list-equipment');
         const url = new URL(`${profile.baseUrl}/api/v1/houses/${encodeURIComponent(partnerHouseId)}/devices`);
         const answer = await authorized({ method: 'GET', url, headers: {} }, call);
         if (answer.status !== 200) return refuse(answer);
@@ -108,42 +105,3 @@ export function createOauthClientPartner(deps: {
 }
 
 const misanswered = (): PartnerError => new PartnerError('PartnerMisanswered', 'The answer is about another command.');
-
-/** Discovers the partner's authorization server (RFC 8414) and asks for a token with the newest secret. */
-async function fetchToken(deps: {
-  profile: ProfileOf<'oauth-client'>;
-  http: PartnerHttp;
-  secrets: PartnerSecrets;
-}): Promise<AccessToken> {
-  const { profile, http } = deps;
-  const customFetch = ((url: string, init: object) =>
-    undiciFetch(url, {
-      ...init,
-      redirect: 'error',
-      dispatcher: http.dispatcher,
-      signal: AbortSignal.timeout(profile.timeoutMs),
-    })) as unknown as oauth.CustomFetch;
-  try {
-    const secret = await deps.secrets('client-secret');
-    const configuration = await oauth.discovery(
-      new URL(profile.issuer),
-      profile.clientId,
-      undefined,
-      oauth.ClientSecretBasic(secret),
-      { algorithm: 'oauth2', [oauth.customFetch]: customFetch },
-    );
-    const answer = await oauth.clientCredentialsGrant(configuration, profile.scope ? { scope: profile.scope } : {});
-    return { value: answer.access_token, usableUntilMs: usableUntil(answer.expires_in ?? 60, Date.now()) };
-  } catch (error) {
-    throw tokenFailure(error);
-  }
-}
-
-/** A 401 with a challenge arrives without `error`: classified by status, as the library's notes advise. */
-function tokenFailure(error: unknown): PartnerError {
-  const { status } = error as { status?: number };
-  if (status === 400 || status === 401 || status === 403) {
-    return new PartnerError('PartnerUnauthorized', "The partner's authorization server refused our credentials.");
-  }
-  return new PartnerError('PartnerUnreachable', "The partner's authorization server gave no token.");
-}

@@ -1,0 +1,48 @@
+import * as oauth from 'openid-client';
+import { usableUntil, type AccessToken } from '../access-token';
+import { fetchOver, tokenFailure, withNewestSecret } from '../authorization-server';
+import type { PartnerHttp } from '../http';
+import type { PartnerSecrets, ProfileOf } from '../profile';
+
+/** For an answer without `expires_in`, seconds (RFC 6749, section 5.1, leaves it out of what is required). */
+const LIFE_WHEN_UNSAID_S = 60;
+
+/**
+ * Client credentials at the partner's own authorization server (R1.5, R2.8), found by its metadata (RFC 8414) or given.
+ *
+ * @returns a function that fetches the next token, for the token cache
+ */
+export function createTokenFetch(deps: {
+  profile: ProfileOf<'oauth-client'>;
+  http: PartnerHttp;
+  secrets: PartnerSecrets;
+}): () => Promise<AccessToken> {
+  const { profile, http, secrets } = deps;
+  const { issuer, tokenUrl, clientId, scope } = profile;
+
+  async function client(secret: string): Promise<oauth.Configuration> {
+    const proof = oauth.ClientSecretBasic(secret);
+    if (issuer !== undefined) {
+      const options = { algorithm: 'oauth2', [oauth.customFetch]: fetchOver(http) } as const;
+      return oauth.discovery(new URL(issuer), clientId, undefined, proof, options);
+    }
+    const server = { issuer: new URL(tokenUrl ?? profile.baseUrl).origin, token_endpoint: tokenUrl ?? '' };
+    const configuration = new oauth.Configuration(server, clientId, undefined, proof);
+    configuration[oauth.customFetch] = fetchOver(http);
+    return configuration;
+  }
+
+  return async () => {
+    const askedAtMs = Date.now();
+    try {
+      const answer = await withNewestSecret(
+        () => secrets('client-secret'),
+        async (secret) => oauth.clientCredentialsGrant(await client(secret), scope === undefined ? {} : { scope }),
+      );
+      const lifeS = answer.expires_in ?? LIFE_WHEN_UNSAID_S;
+      return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, askedAtMs) };
+    } catch (error) {
+      throw tokenFailure(error);
+    }
+  };
+}

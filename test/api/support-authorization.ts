@@ -1,0 +1,295 @@
+import 'reflect-metadata';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, webcrypto, type KeyObject } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import * as x509 from '@peculiar/x509';
+import { Router, type Express, type RequestHandler } from 'express';
+import type { JWK } from 'jose';
+import { Agent, request as send } from 'undici';
+import { createApp } from '../../api/app';
+import { requirePartner } from '../../api/authentication/partner';
+import { requireToken } from '../../api/authentication/token';
+import { createAuthorizationServer, type AuthorizationServer } from '../../api/oauth/router';
+import { SCOPES } from '../../api/oauth/resources';
+import { hashSecret } from '../../api/oauth/secret-hash';
+import { createLogger } from '../../config/logger';
+import { SERVER_TLS } from '../../config/tls';
+import type { SigningKey } from '../../partners/message-signature';
+import type { PartnerProfile } from '../../partners/profile';
+import { openDatabase, type Database } from '../../prisma/database';
+import { ensureCertificates } from '../../stack/certificates';
+import { createTestDatabase } from '../support/database';
+
+/** What a client presents in the handshake, PEM. */
+export type Credential = { readonly cert: string; readonly key: string };
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+  /** The body as JSON, `{}` if it is none. */
+  readonly body: Readonly<Record<string, unknown>>;
+};
+
+export type Call = {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly body?: string | Buffer;
+  readonly certificate?: Credential;
+  /** Another instance than the first, by its address. */
+  readonly at?: string;
+};
+
+/** One API process of the suite: an address, and its own view of the keys. */
+export type Instance = { readonly localUrl: string; readonly server: AuthorizationServer };
+
+export type AuthorizationApp = {
+  readonly publicUrl: string;
+  /** The authority that signed our server. */
+  readonly caPem: string;
+  readonly instance: Instance;
+  readonly owner: Database;
+  readonly hiddenIdKey: Buffer;
+  readonly signingKeys: readonly JWK[];
+  /** Signs our answers to partners of profile `basic-signed`. */
+  readonly messageKey: SigningKey;
+  readonly certificates: {
+    readonly shlagbaum: Credential;
+    /** Of our authority, for another partner. */
+    readonly otherPartner: Credential;
+    /** For the right name, of an authority that we do not know. */
+    readonly otherAuthority: Credential;
+    /** Of our authority; the name stands in the subject only. */
+    readonly subjectOnly: Credential;
+  };
+  /** Everything that was logged so far, one JSON line after another. */
+  log(): string;
+  call(path: string, call?: Call): Promise<Answer>;
+  /** A second API process on the same database, behind the same public address. */
+  startAnother(): Promise<Instance>;
+  close(): Promise<void>;
+};
+
+/**
+ * Authorization server and one operation behind each kind of authentication, over TLS and PostgreSQL as in
+ * `api/main.ts`: `/app/v1/echo`, `/registry/v1/echo` and `/partner/v1/echo` say who called and with what.
+ */
+export async function startAuthorizationApp(): Promise<AuthorizationApp> {
+  const folder = mkdtempSync(join(tmpdir(), 'domovoy-authorization-'));
+  const [ours, theirs] = [join(folder, 'ours'), join(folder, 'theirs')];
+  for (const each of [ours, theirs]) mkdirSync(each);
+  const certificates = await ensureCertificates(ours);
+  const strangers = await ensureCertificates(theirs);
+  const db = await createTestDatabase();
+  const owner = openDatabase(db.ownerUrl, 2);
+  const lines: string[] = [];
+  const log = createLogger('test', 'debug', { write: (line: string) => void lines.push(line) });
+  const hiddenIdKey = randomBytes(32);
+  const signingKeys = [newSigningKey('first')];
+  const messageKey = { keyId: 'domovoy-answers', key: generateKeyPairSync('ed25519').privateKey };
+  const closers: (() => Promise<unknown>)[] = [];
+  let publicUrl: string | undefined;
+
+  async function start(): Promise<Instance> {
+    const database = openDatabase(db.urlFor('domovoy_api'), 4);
+    const https = createServer({
+      ...SERVER_TLS,
+      key: readFileSync(certificates.api.key),
+      cert: readFileSync(certificates.api.certificate),
+      ca: readFileSync(certificates.clientCa),
+      requestCert: true,
+      rejectUnauthorized: false,
+    });
+    await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve));
+    closers.push(
+      () => database.$disconnect(),
+      () => new Promise((resolve) => https.close(resolve).closeAllConnections()),
+    );
+    const localUrl = `https://localhost:${(https.address() as AddressInfo).port.toString()}`;
+    publicUrl ??= localUrl;
+    const server = createAuthorizationServer({ publicUrl, database, signingKeys, hiddenIdKey, log });
+    const checks = { publicUrl, publicKeys: server.publicKeys, hiddenIdKey, database, log, signingKey: messageKey };
+    const app: Express = createApp({
+      log,
+      openApiDocument: () => ({}),
+      routers: {
+        '/': server.router,
+        '/app/v1': echo([requireToken(checks, 'app', 'app')]),
+        '/registry/v1': echo([requireToken(checks, 'registry', 'property-sales:report')]),
+        '/partner/v1': echo(requirePartner(checks, 'openings:request')),
+      },
+    });
+    https.on('request', app);
+    return { localUrl, server };
+  }
+
+  const instance = await start();
+  const agents = new Map<string, Agent>();
+  const ca = readFileSync(certificates.companyCa, 'utf8');
+  const agentWith = (certificate: Credential | undefined): Agent => {
+    const id = certificate?.cert ?? '';
+    const agent = agents.get(id) ?? new Agent({ connect: { ca, checkServerIdentity: asLocalhost, ...certificate } });
+    agents.set(id, agent);
+    return agent;
+  };
+
+  return {
+    publicUrl: instance.localUrl,
+    caPem: ca,
+    instance,
+    owner,
+    hiddenIdKey,
+    signingKeys,
+    messageKey,
+    certificates: {
+      shlagbaum: read(certificates.shlagbaumClient),
+      otherPartner: await issue(ours, 'CN=kluch.partner.example', ['kluch.partner.example']),
+      otherAuthority: read(strangers.shlagbaumClient),
+      subjectOnly: await issue(ours, 'CN=shlagbaum.partner.example', ['kluch.partner.example']),
+    },
+    log: () => lines.join(''),
+    async call(path, { method = 'POST', headers = {}, body, certificate, at = instance.localUrl } = {}) {
+      const answer = await send(at + path, {
+        method: method as 'POST',
+        headers: { ...headers },
+        ...(body !== undefined && { body }),
+        dispatcher: agentWith(certificate),
+      });
+      const text = await answer.body.text();
+      return { status: answer.statusCode, headers: flat(answer.headers), text, body: parsed(text) };
+    },
+    startAnother: start,
+    async close() {
+      await Promise.all([...agents.values()].map((agent) => agent.close()));
+      for (const close of closers.reverse()) await close();
+      await owner.$disconnect();
+      await db.drop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** A Host header of a test's own choice is what undici would compare with. */
+const asLocalhost = (_host: string, certificate: PeerCertificate) => checkServerIdentity('localhost', certificate);
+
+function echo(authentication: RequestHandler[]): Router {
+  const answer: RequestHandler = (req, res) => {
+    res.json({ caller: (res.locals as { caller?: unknown }).caller, got: (req.body as unknown) ?? null });
+  };
+  return Router()
+    .get('/echo', ...authentication, answer)
+    .post('/echo', ...authentication, answer);
+}
+
+/** Rows of one client for each way in. Secrets are returned, hashes are stored. */
+export async function seedClients(owner: Database): Promise<{ app: string; vizor: string; registry: string }> {
+  const [app, vizor, registry] = [newSecret(), newSecret(), newSecret()];
+  const partner = { audience: 'partner', integration: 'smart_home', scopes: [...SCOPES.partner] };
+  await owner.partner.createMany({ data: [partnerRow('vizor'), partnerRow('shlagbaum')] });
+  await owner.oAuthClient.createMany({
+    data: [
+      { id: 'app', audience: 'app', authMethod: 'client_secret_basic', ...secretRow(app), scopes: ['app'] },
+      {
+        id: 'registry',
+        audience: 'registry',
+        authMethod: 'client_secret_basic',
+        ...secretRow(registry),
+        scopes: [...SCOPES.registry],
+      },
+      { id: 'vizor', partnerId: 'vizor', ...partner, authMethod: 'client_secret_basic', ...secretRow(vizor) },
+      {
+        id: 'shlagbaum',
+        partnerId: 'shlagbaum',
+        ...partner,
+        authMethod: 'tls_client_auth',
+        certificateName: 'shlagbaum.partner.example',
+      },
+    ],
+  });
+  return { app, vizor, registry };
+}
+
+/** @param profile settings of the profile; none are needed to recognise who brings a token */
+export const partnerRow = (id: string, profile: PartnerProfile | object = {}) => ({
+  id,
+  integration: 'smart_home',
+  displayName: id,
+  custody: 'partner',
+  profile,
+  agreedFields: [],
+});
+
+const secretRow = (secret: string) => ({ secretHashes: [hashSecret(secret)] });
+
+export const newSecret = (): string => randomBytes(32).toString('base64url');
+
+export const basic = (user: string, password: string): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+
+export const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+
+export function newSigningKey(kid: string): JWK {
+  const { kty, crv, x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  return { kty: String(kty), crv: String(crv), x: String(x), d: String(d), kid, alg: 'EdDSA', use: 'sig' };
+}
+
+export const publicPem = (key: KeyObject): string =>
+  createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString();
+
+/** The thumbprint that a bound token carries (RFC 8705, section 3.1). */
+export const thumbprint = ({ cert }: Credential): string =>
+  createHash('sha256')
+    .update(Buffer.from(x509.PemConverter.decodeFirst(cert)))
+    .digest('base64url');
+
+const read = ({ certificate, key }: { certificate: string; key: string }): Credential => ({
+  cert: readFileSync(certificate, 'utf8'),
+  key: readFileSync(key, 'utf8'),
+});
+
+/** A certificate of the authority that our API believes, for whatever names. */
+async function issue(folder: string, subject: string, dnsNames: readonly string[]): Promise<Credential> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const authority = read({ certificate: join(folder, 'client-ca.pem'), key: join(folder, 'client-ca-key.pem') });
+  const signingKey = await webcrypto.subtle.importKey(
+    'pkcs8',
+    x509.PemConverter.decodeFirst(authority.key),
+    algorithm,
+    false,
+    ['sign'],
+  );
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: `01${randomBytes(15).toString('hex')}`,
+    subject,
+    issuer: new x509.X509Certificate(authority.cert).subject,
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 86_400_000),
+    publicKey: keys.publicKey,
+    signingKey,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.2'], false),
+      new x509.SubjectAlternativeNameExtension(dnsNames.map((value) => ({ type: 'dns', value }))),
+    ],
+  });
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { cert: certificate.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+}
+
+const flat = (headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+  );
+
+function parsed(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
