@@ -64,7 +64,7 @@ function patiently(shared: Promise<string>, { signal, timeoutMs }: TokenWait): P
     signal.addEventListener('abort', onAbort, { once: true });
     shared.then(
       (token) => settle(() => resolve(token)),
-      (error: Error) => settle(() => reject(error)),
+      (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error('The token fetch failed.'))),
     );
   });
 }
