@@ -84,6 +84,8 @@ const ApiSecrets = SharedSecrets.extend({
   }),
   /** Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). */
   MESSAGE_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
+  /** Ed25519, PEM: signs documents that people keep, such as consent receipts (vault/document-signature.ts). */
+  DOCUMENT_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
   HIDDEN_ID_KEY: z
     .base64()
     .min(44)

@@ -66,6 +66,7 @@ export function apiPlan(parts: Parts): ProcessPlan {
       TOKEN_SIGNING_KEYS_FILE: secrets.tokenSigningKeys.path,
       HIDDEN_ID_KEY_FILE: secrets.hiddenIdKey.path,
       MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
+      DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
       FACE_THRESHOLD: '0.8',
     },

@@ -26,6 +26,7 @@ export function stackSecrets(folder: StateFolder) {
     tokenSigningKeys: file('token-signing-keys', tokenKeys),
     hiddenIdKey: file('hidden-id-key', () => randomBytes(32).toString('base64')),
     messageSigningKey: file('message-signing-key', ed25519),
+    documentSigningKey: file('document-signing-key', ed25519),
     billing: file('billing-secret', password),
     appClient: file('app-client-secret', password),
     /** What we present to each partner. */

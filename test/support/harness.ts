@@ -258,6 +258,7 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
     API_TLS_KEY: '',
     TOKEN_SIGNING_KEYS: JSON.parse(secrets.tokenSigningKeys.value) as ApiSecrets['TOKEN_SIGNING_KEYS'],
     MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    DOCUMENT_SIGNING_KEY: secrets.documentSigningKey.value,
     HIDDEN_ID_KEY: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
   };
 }

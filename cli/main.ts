@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { CommandRefusal } from './refusal';
+import { verifyCommand } from './verify';
+
+/** The `domovoy` command: what auditors, residents and operations check and do without the running stack. */
+async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('domovoy')
+    .description('Checks what Domovoy signed, offline.')
+    .exitOverride()
+    .configureHelp({ sortSubcommands: true });
+  program.addCommand(verifyCommand());
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+/** Commander has printed its own errors already; a refusal is one sentence; anything else is a fault of ours. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode;
+  console.error(error instanceof CommandRefusal ? error.message : error);
+  return 1;
+}
+
+void main(process.argv);
