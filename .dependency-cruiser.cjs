@@ -41,7 +41,12 @@ module.exports = {
       '^(api|access|config|contracts|journal|partners|prisma|vault)/|^workflows/',
       'The API starts and signals workflows, and reads.',
     ),
-    only('cli', '^cli/', '^(cli|contracts|journal|prisma|vault|config)/', 'The command checks and exports; it starts nothing.'),
+    only(
+      'cli',
+      '^cli/',
+      '^(cli|contracts|journal|prisma|vault|config)/',
+      'The command checks and exports; it starts nothing.',
+    ),
     only('sandbox-is-outside', '^sandbox/', '^sandbox/', 'The other side shares no code with the product.'),
     {
       name: 'tests-stay-outside',

@@ -21,6 +21,7 @@ import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
 import { partnerOpeningOperations } from './partner/openings';
 import { partnerWebhookOperations } from './partner/webhooks';
+import type { RequestLimits } from './request-limits';
 
 export const API_VERSION = '1.0.0';
 
@@ -31,11 +32,15 @@ export type ApiDependencies = {
   readonly temporal: Client;
   readonly keyEncryption: KeyEncryption;
   readonly failedIdentifications: FailedIdentifications;
+  readonly requestLimits: RequestLimits;
   readonly log: Logger;
 };
 
+/** What the operations are made of. */
+type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' | 'log'>;
+
 /** The operations of each audience, as they are mounted and documented. */
-export function apiSections(deps: ApiDependencies): ApiSection[] {
+export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
   const faces = createFaceIdentifier({
@@ -94,6 +99,7 @@ export function createStack(deps: ApiDependencies): Express {
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     database,
     log,
+    limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
   };
   const sections = apiSections(deps);
@@ -101,13 +107,31 @@ export function createStack(deps: ApiDependencies): Express {
     base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
   const routers: Record<string, Router> = { '/': server.router };
   for (const { base, operations } of sections) {
-    routers[base] = mountOperations(operations, { database, authenticate: authenticate(base) });
+    routers[base] = mountOperations(operations, {
+      database,
+      authenticate: authenticate(base),
+      admit: deps.requestLimits.admit,
+    });
   }
-  const document = openApiDocument({
+  const document = describe(sections, publicUrl);
+  return createApp({ log, routers, openApiDocument: () => document });
+}
+
+const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
+  openApiDocument({
     version: API_VERSION,
     serverUrl: publicUrl,
     tokenUrl: `${issuerUrl(publicUrl)}/token`,
     sections,
   });
-  return createApp({ log, routers, openApiDocument: () => document });
+
+/** The OpenAPI document without anything running: the operations are described, and nothing behind them is touched. */
+export function documentOf(publicUrl: string): object {
+  const nothing = new Proxy({}, { get: () => nothing }) as never;
+  const settings = { PHOTO_MAX_BYTES: DOCUMENTED_PHOTO_MAX_BYTES } as ApiSettings;
+  const deps = { settings, database: nothing, temporal: nothing, keyEncryption: nothing };
+  return describe(apiSections({ ...deps, failedIdentifications: nothing }), publicUrl);
 }
+
+/** The default of config/environment.ts; an installation's own document says its own limit. */
+const DOCUMENTED_PHOTO_MAX_BYTES = 10_000_000;

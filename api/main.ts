@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { Registry } from 'prom-client';
 import { readApiConfiguration, type ApiSecrets, type ApiSettings } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
@@ -10,6 +11,7 @@ import { openDatabase, type Database } from '../prisma/database';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
 import { createFailedIdentifications } from './failed-identifications';
+import { createRequestLimits } from './request-limits';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -19,7 +21,17 @@ async function main(): Promise<void> {
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
   const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
-  const app = createStack({ settings, secrets, database, temporal, keyEncryption, failedIdentifications, log });
+  const requestLimits = createRequestLimits(secrets.DATABASE_URL);
+  const app = createStack({
+    settings,
+    secrets,
+    database,
+    temporal,
+    keyEncryption,
+    failedIdentifications,
+    requestLimits,
+    log,
+  });
 
   const server = createServer(tlsOptions(settings, secrets), app);
   server.requestTimeout = 30_000;
@@ -29,6 +41,7 @@ async function main(): Promise<void> {
   const health = await serveHealth({
     host: settings.HEALTH_HOST,
     port: settings.HEALTH_PORT,
+    registry: new Registry(),
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),
@@ -39,9 +52,12 @@ async function main(): Promise<void> {
   onShutdown((reason) => {
     log.info({ event: 'stopping', signal: reason }, 'stopping');
     server.close(() => {
-      end(database, log, [health.close, () => temporal.connection.close(), failedIdentifications.close]).catch(
-        () => undefined,
-      );
+      end(database, log, [
+        health.close,
+        () => temporal.connection.close(),
+        failedIdentifications.close,
+        requestLimits.close,
+      ]).catch(() => undefined);
     });
     server.closeIdleConnections();
     setTimeout(() => {

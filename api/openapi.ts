@@ -70,6 +70,7 @@ function operationObject(operation: Operation, tag: string): ZodOpenApiOperation
   };
   return {
     operationId: id,
+    ...(operation.deprecation && { deprecated: true }),
     tags: [tag],
     summary,
     ...(description !== undefined && { description }),

@@ -4,6 +4,7 @@ import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HttpProblem } from './problem';
+import { atWork } from './request-limits';
 
 /**
  * One endpoint as a value: what it takes, what it gives and what it does. Express routes and the OpenAPI document are
@@ -24,6 +25,8 @@ export type Operation<
   readonly params: Params;
   readonly query?: Query;
   readonly body?: JsonBody<Body> | PhotoBody;
+  /** Set when the operation is to go: since when it is deprecated, and when it will answer no more (R4.12). */
+  readonly deprecation?: { readonly since: Date; readonly sunset?: Date; readonly documentation?: string };
   /** `stored`: the answer is kept and repeated. `own`: the handler makes repeats harmless itself. Absent for reads. */
   readonly idempotency?: 'stored' | 'own';
   readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>;
@@ -59,13 +62,15 @@ const JSON_LIMIT_BYTES = 64 * 1024;
 /** Mounts operations behind their checks: authentication and scope, size and type, schema, idempotency, handler. */
 export function mountOperations(
   operations: readonly Operation[],
-  options: { database: Database; authenticate: (operation: Operation) => RequestHandler[] },
+  options: { database: Database; authenticate: (operation: Operation) => RequestHandler[]; admit: RequestHandler },
 ): Router {
   const router = Router({ caseSensitive: true, strict: true });
   for (const operation of operations) {
     router[operation.method](
       operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      ...deprecated(operation),
       ...options.authenticate(operation),
+      options.admit,
       ...bodyParsers(operation),
       serve(operation, options.database),
     );
@@ -86,6 +91,20 @@ function bodyParsers({ body }: Operation): RequestHandler[] {
   if (!body) return [];
   if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
   return [wantMediaType(PHOTO_MEDIA_TYPES), raw({ type: () => true, limit: body.maxBytes })];
+}
+
+/** RFC 9745 and RFC 8594: on every answer, refusals included. */
+function deprecated({ deprecation }: Operation): RequestHandler[] {
+  if (!deprecation) return [];
+  const { since, sunset, documentation } = deprecation;
+  return [
+    (_req, res, next) => {
+      res.set('deprecation', `@${Math.floor(since.getTime() / 1_000).toString()}`);
+      if (sunset) res.set('sunset', sunset.toUTCString());
+      if (documentation !== undefined) res.append('link', `<${documentation}>; rel="deprecation"; type="text/html"`);
+      next();
+    },
+  ];
 }
 
 const wantMediaType =
@@ -115,10 +134,11 @@ function serve(operation: Operation, database: Database): RequestHandler {
     const work = (): Promise<Answer> =>
       operation.handle({ params, query, body, photo, caller, idempotencyKey, fingerprint, requestId });
     const key = `${operation.id}/${idempotencyKey}`;
-    const answer =
+    const answer = await atWork(res, () =>
       operation.idempotency === 'stored'
-        ? await once(database, { clientId: caller.clientId, key, fingerprint }, work)
-        : await work();
+        ? once(database, { clientId: caller.clientId, key, fingerprint }, work)
+        : work(),
+    );
     res
       .status(answer.status)
       .set(answer.headers ?? {})

@@ -26,6 +26,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'consent-state-conflict': 'The consent is not in a state that allows this.',
   'enrollment-conflict': 'Another enrollment of this resident at this house is in progress.',
   'too-many-requests': 'The agreed rate is exceeded. Repeat after Retry-After.',
+  unavailable:
+    'A part that this rests on does not answer. Nothing opened. Repeat after Retry-After with the same Idempotency-Key.',
   internal: 'The fault is ours. Repeat with the same Idempotency-Key; give the X-Request-Id when you ask about it.',
 };
 

@@ -60,7 +60,8 @@ export function problemHandler({ log }: { log: Logger }): ErrorRequestHandler {
     }
     const problem = toProblem(error);
     if (problem.status >= 500) log.error({ error, status: problem.status }, 'request failed');
-    sendProblem(res, problem, error instanceof HttpProblem ? error.headers : {});
+    const headers = error instanceof HttpProblem ? error.headers : problem.status === 503 ? { 'retry-after': '1' } : {};
+    sendProblem(res, problem, headers);
   };
 }
 
@@ -75,6 +76,9 @@ export function toProblem(error: unknown): Problem {
   const failure =
     error instanceof WorkflowUpdateFailedError || error instanceof WorkflowFailedError ? innermost(error) : error;
   if (failure instanceof ApplicationFailure && isFailureType(failure.type)) return fromFailure(failure.type);
+  if (isOutage(error)) {
+    return { type: '/problems/unavailable', status: 503, title: 'A part that this rests on does not answer' };
+  }
   return fromExpress(error) ?? { type: '/problems/internal', status: 500, title: 'Something went wrong on our side' };
 }
 
@@ -115,6 +119,24 @@ function fromExpress(error: unknown): Problem | null {
   if (typeof status !== 'number' || status < 400 || status > 499) return null;
   const title = status === 413 ? 'The request is too large' : 'The request is not valid';
   return { type: status === 413 ? '/problems/too-large' : '/problems/invalid-request', status, title };
+}
+
+/** What the database's driver, Prisma and Temporal's client call it when the other side is away. */
+const OUTAGE_CODES = new Set<unknown>([
+  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'],
+  ...['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'],
+  ...['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections'],
+  ...['57P01', '57P02', '57P03', '53300', '08006', '08001', '08003'],
+  ...[4, 8, 14], // gRPC: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
+]);
+
+/** Nothing opens while PostgreSQL or Temporal is away, and the caller is told to come back: no fault of the request. */
+function isOutage(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  const { code, kind, originalCode, cause, errors, meta } = error as Record<string, unknown>;
+  if ([code, kind, originalCode].some((word) => OUTAGE_CODES.has(word))) return true;
+  const inner = (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError;
+  return [cause, inner, ...(Array.isArray(errors) ? (errors as unknown[]) : [])].some(isOutage);
 }
 
 function innermost(error: Error): unknown {

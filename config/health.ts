@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { collectDefaultMetrics, type Registry } from 'prom-client';
 
-export type Health = { readonly registry: Registry; readonly close: () => Promise<void> };
+export type Health = { readonly close: () => Promise<void> };
 
 /**
  * Serves `/health/live`, `/health/ready` and `/metrics` on a port of their own, away from what clients reach.
@@ -12,8 +12,10 @@ export async function serveHealth(options: {
   host: string;
   port: number;
   checks: Readonly<Record<string, () => Promise<unknown>>>;
+  /** What `/metrics` shows; the process's own figures are added. */
+  registry: Registry;
 }): Promise<Health> {
-  const registry = new Registry();
+  const { registry } = options;
   collectDefaultMetrics({ register: registry });
   const server = createServer((request, response) => {
     answer(request.url ?? '', options.checks, registry)
@@ -23,7 +25,6 @@ export async function serveHealth(options: {
   });
   await listen(server, options.port, options.host);
   return {
-    registry,
     close: () =>
       new Promise((resolve) => {
         server.close(() => {

@@ -2,6 +2,7 @@ import type { Database } from '../prisma/database';
 import type { SecretStore } from '../vault/secrets';
 import { PartnerError } from './failure';
 import { createGateway } from './gateway';
+import { measured, type PartnerMetrics } from './measured';
 import type { PartnerGateway } from './ports';
 import { PartnerProfile } from './profile';
 
@@ -12,11 +13,23 @@ export type Gateways = {
 };
 
 /** Gateways by partner, built when first needed and anew when the partner's row changes: no code, no restart. */
-export function createGateways({ database, secretStore }: { database: Database; secretStore: SecretStore }): Gateways {
+export function createGateways({
+  database,
+  secretStore,
+  metrics,
+}: {
+  database: Database;
+  secretStore: SecretStore;
+  metrics: PartnerMetrics;
+}): Gateways {
   return keepGateways({
-    load: (partnerId) => database.partner.findUnique({ where: { id: partnerId } }),
-    build: (partnerId, profile) =>
-      createGateway({
+    async load(partnerId) {
+      const row = await database.partner.findUnique({ where: { id: partnerId } });
+      if (row) metrics.promised(partnerId, { availability: row.slaAvailability, latencyMs: row.slaLatencyMs });
+      return row;
+    },
+    build: async (partnerId, profile) => {
+      const gateway = await createGateway({
         partnerId,
         profile,
         secrets: (name) => secretStore.get(database, partnerId, name),
@@ -24,7 +37,9 @@ export function createGateways({ database, secretStore }: { database: Database; 
           const row = await database.partner.findUnique({ where: { id: partnerId }, select: { agreedFields: true } });
           return row?.agreedFields ?? [];
         },
-      }),
+      });
+      return measured(gateway, metrics);
+    },
   });
 }
 

@@ -18,8 +18,8 @@ const HttpsUrl = z.url({ protocol: /^https$/ });
 
 const Connection = {
   baseUrl: BaseUrl,
-  /** Version of the partner's API that the adapter speaks (R4.12). */
-  apiVersion: z.string().min(1),
+  /** Version of the partner's API that is agreed; the adapters speak this one and no other (R4.12). */
+  apiVersion: z.literal('v1'),
   /** The only certificate authorities that this partner's servers are believed by. */
   caPem: Certificates,
   /** Longest wait for one answer, milliseconds. */

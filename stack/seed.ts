@@ -95,7 +95,14 @@ async function seedHouse(tx: Transaction, { houseId, flats }: TownPartner): Prom
 function profileOf({ id }: TownPartner, { certificates, ports, secrets }: Seeding): PartnerProfile {
   const baseUrl = `https://localhost:${ports[id].toString()}`;
   const caPem = readFileSync(certificates.partnerCa, 'utf8');
-  const connection = { baseUrl, caPem, apiVersion: 'v1', timeoutMs: 3_000, maxConnections: 32, requestsPerSecond: 200 };
+  const connection = {
+    baseUrl,
+    caPem,
+    apiVersion: 'v1' as const,
+    timeoutMs: 3_000,
+    maxConnections: 32,
+    requestsPerSecond: 200,
+  };
   switch (id) {
     case 'kluch':
       return {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
+import type { Registry } from 'prom-client';
 import type { WorkerSecrets, WorkerSettings } from '../config/environment';
 import type { Integration } from '../contracts/ids';
 import { createBillingClient } from '../partners/billing';
 import { createGateways } from '../partners/gateways';
+import { createPartnerMetrics } from '../partners/measured';
 import type { Database } from '../prisma/database';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createSecretStore } from '../vault/secrets';
@@ -18,9 +20,14 @@ export function composeIntegration(
   database: Database,
   settings: Pick<WorkerSettings, 'BILLING_URL' | 'BILLING_CA_FILE' | 'BILLING_TIMEOUT_MS' | 'BILLING_MAX_AGE_MS'>,
   secrets: Pick<WorkerSecrets, 'KEY_ENCRYPTION_KEYS' | 'BILLING_SECRET'>,
+  registry: Registry,
 ): Integrated {
   const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
-  const gateways = createGateways({ database, secretStore: createSecretStore(keyEncryption) });
+  const gateways = createGateways({
+    database,
+    secretStore: createSecretStore(keyEncryption),
+    metrics: createPartnerMetrics(registry),
+  });
   const billing = createBillingClient({
     baseUrl: settings.BILLING_URL,
     caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
+import { Registry } from 'prom-client';
 import { readWorkerConfiguration, type WorkerSecrets, type WorkerSettings } from '../config/environment';
 import { serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
@@ -24,7 +25,8 @@ async function main(): Promise<void> {
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
-  const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets);
+  const registry = new Registry();
+  const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets, registry);
   const worker = await createWorker({
     connection,
     namespace,
@@ -36,6 +38,7 @@ async function main(): Promise<void> {
   const health = await serveHealth({
     host: settings.HEALTH_HOST,
     port: settings.HEALTH_PORT,
+    registry,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
       worker: () => (worker.getState() === 'RUNNING' ? Promise.resolve() : Promise.reject(new Error('not running'))),
@@ -63,13 +66,14 @@ async function activitiesFor(
   database: Database,
   settings: WorkerSettings,
   secrets: WorkerSecrets,
+  registry: Registry,
 ): Promise<{ activities: object; close: () => Promise<void> }> {
   if (taskQueue === 'core') {
     const client = await connectTemporal(secrets.PAYLOAD_KEYS);
     await ensureHousekeeping(client);
     return { activities: coreActivities({ database }), close: () => client.connection.close() };
   }
-  return composeIntegration(taskQueue, database, settings, secrets);
+  return composeIntegration(taskQueue, database, settings, secrets, registry);
 }
 
 /** The SDK's own log lines go through the same logger and the same allow-list of fields. */

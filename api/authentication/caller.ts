@@ -1,4 +1,5 @@
 import type { Integration } from '../../contracts/ids';
+import type { AgreedLimits } from '../request-limits';
 
 /** Who calls, as the authentication of the route found out; left in `res.locals.caller`. */
 export type Caller = {
@@ -7,5 +8,6 @@ export type Caller = {
   /** Set for callers of the partner API. */
   readonly partnerId?: string;
   readonly integration?: Integration;
+  readonly limits: AgreedLimits;
   readonly profile?: 'basic-signed' | 'oauth-client' | 'mtls-oidc';
 };

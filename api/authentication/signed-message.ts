@@ -14,7 +14,7 @@ import { isUniqueViolation, type Database } from '../../prisma/database';
 import { findClientRow } from '../oauth/client-row';
 import { matchesSecret } from '../oauth/secret-hash';
 import type { Caller } from './caller';
-import { insufficientScope, unauthorized } from './token';
+import { agreedLimits, insufficientScope, unauthorized } from './token';
 
 export type SignedMessageChecks = {
   readonly publicUrl: string;
@@ -47,6 +47,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     if (digest !== undefined && !digestMatches(digest, message.body)) throw refuse('signature-digest');
     const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
     if (!check.ok) throw refuse(`signature-${check.refusal}`);
+    if (!partner) throw refuse('credential');
     if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');
 
     signAnswers(res, message, checks.signingKey);
@@ -55,6 +56,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
       clientId: client.id,
       audience: 'partner',
       partnerId: client.partnerId,
+      limits: agreedLimits(partner),
       ...(client.integration !== null && { integration: client.integration as Integration }),
       profile: 'basic-signed',
     };

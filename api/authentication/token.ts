@@ -9,6 +9,7 @@ import { findClientRow, usesTokens } from '../oauth/client-row';
 import { hiddenId } from '../oauth/hidden-id';
 import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
+import type { AgreedLimits } from '../request-limits';
 import type { Caller } from './caller';
 
 export type TokenChecks = {
@@ -17,6 +18,8 @@ export type TokenChecks = {
   readonly hiddenIdKey: Buffer;
   readonly database: Database;
   readonly log: Logger;
+  /** Of the company's own backends; a partner's are in its row. */
+  readonly limits: AgreedLimits;
 };
 
 /** Tokens of ours live five minutes; one that claims more than an hour was not made by us as we make them (R3.1). */
@@ -83,12 +86,12 @@ async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPay
   if (client.authMethod === 'tls_client_auth' && payload['cnf'] === undefined) {
     throw unauthorized(checks.log, 'not-bound');
   }
-  if (audience === 'partner' && !(await isActivePartner(checks.database, client.partnerId))) {
-    throw unauthorized(checks.log, 'partner');
-  }
+  const limits = audience === 'partner' ? await limitsOfPartner(checks.database, client.partnerId) : checks.limits;
+  if (limits === null) throw unauthorized(checks.log, 'partner');
   return {
     clientId: client.id,
     audience,
+    limits,
     ...(client.partnerId !== null && { partnerId: client.partnerId }),
     ...(client.integration !== null && { integration: client.integration as Integration }),
     ...(audience === 'partner' && {
@@ -97,10 +100,16 @@ async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPay
   };
 }
 
-async function isActivePartner(database: Database, id: string | null): Promise<boolean> {
-  const partner = id === null ? null : await database.partner.findUnique({ where: { id }, select: { active: true } });
-  return partner?.active === true;
+/** @returns null for a partner that is not there or switched off */
+async function limitsOfPartner(database: Database, id: string | null): Promise<AgreedLimits | null> {
+  const partner = id === null ? null : await database.partner.findUnique({ where: { id } });
+  return partner?.active === true ? agreedLimits(partner) : null;
 }
+
+export const agreedLimits = (partner: { inboundPerSecond: number; inboundConcurrency: number }): AgreedLimits => ({
+  requestsPerSecond: partner.inboundPerSecond,
+  concurrency: partner.inboundConcurrency,
+});
 
 const scopesOf = ({ scope }: JWTPayload & { scope?: unknown }): string[] =>
   typeof scope === 'string' ? scope.split(' ') : [];

@@ -112,7 +112,15 @@ export async function startAuthorizationApp(): Promise<AuthorizationApp> {
     const localUrl = `https://localhost:${(https.address() as AddressInfo).port.toString()}`;
     publicUrl ??= localUrl;
     const server = createAuthorizationServer({ publicUrl, database, signingKeys, hiddenIdKey, log });
-    const checks = { publicUrl, publicKeys: server.publicKeys, hiddenIdKey, database, log, signingKey: messageKey };
+    const checks = {
+      publicUrl,
+      publicKeys: server.publicKeys,
+      hiddenIdKey,
+      database,
+      log,
+      limits: { requestsPerSecond: 1_000, concurrency: 100 },
+      signingKey: messageKey,
+    };
     const app: Express = createApp({
       log,
       openApiDocument: () => ({}),

@@ -3,11 +3,13 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
 import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
 import { createFailedIdentifications } from '../../api/failed-identifications';
+import { createRequestLimits } from '../../api/request-limits';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
@@ -121,6 +123,7 @@ export async function createHarness(
   async function startApi(port: number): Promise<void> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
     const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
+    const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
       secrets: apiSecrets(secrets),
@@ -128,6 +131,7 @@ export async function createHarness(
       temporal: temporal.client,
       keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
       failedIdentifications,
+      requestLimits,
       log,
     });
     const server = createServer(
@@ -145,6 +149,7 @@ export async function createHarness(
     closers.push(
       () => database.$disconnect(),
       failedIdentifications.close,
+      requestLimits.close,
       () => closeServer(server),
     );
   }
@@ -202,6 +207,7 @@ export async function createHarness(
               BILLING_MAX_AGE_MS: 24 * 3_600_000,
             },
             { KEY_ENCRYPTION_KEYS: ring, BILLING_SECRET: secrets.billing.value },
+            new Registry(),
           );
           const worker = await createWorker({
             connection: temporal.nativeConnection,
@@ -243,6 +249,8 @@ function apiSettings(apiUrl: string, certificates: Certificates, openWithinMs: n
     API_TLS_CERT_FILE: certificates.api.certificate,
     CLIENT_CA_FILE: certificates.clientCa,
     MESSAGE_KEY_ID: 'domovoy',
+    OWN_REQUESTS_PER_SECOND: 500,
+    OWN_CONCURRENT_REQUESTS: 128,
     FACE_THRESHOLD: 0.8,
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,

@@ -1,0 +1,41 @@
+import { Client as TemporalClient, Connection } from '@temporalio/client';
+import { Client as PgClient } from 'pg';
+import { openDatabase } from '../prisma/database';
+import { toProblem } from './problem';
+
+const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+describe('while a part is away the answer is 503, which blames nobody', () => {
+  test('PostgreSQL, asked through Prisma', async () => {
+    const database = openDatabase('postgresql://nobody:nothing@127.0.0.1:1/none', 1);
+    expect(toProblem(await failureOf(database.$queryRaw`SELECT 1`)).status).toBe(503);
+    expect(toProblem(await failureOf(database.house.findFirst())).status).toBe(503);
+    expect(toProblem(await failureOf(database.$transaction((tx) => tx.house.findFirst()))).status).toBe(503);
+    await database.$disconnect();
+  });
+
+  test('PostgreSQL, asked by the counters', async () => {
+    const client = new PgClient('postgresql://nobody:nothing@127.0.0.1:1/none');
+    expect(toProblem(await failureOf(client.connect())).status).toBe(503);
+  });
+
+  test('Temporal', async () => {
+    const connection = Connection.lazy({ address: '127.0.0.1:1' });
+    const client = new TemporalClient({ connection });
+    const describing = client.withDeadline(Date.now() + 500, () => client.workflow.getHandle('none').describe());
+    expect(toProblem(await failureOf(describing)).status).toBe(503);
+    await connection.close();
+  });
+});
+
+test('a fault of our own stays a bare 500 that quotes nothing', () => {
+  expect(toProblem(new Error('secret'))).toEqual({
+    type: '/problems/internal',
+    status: 500,
+    title: 'Something went wrong on our side',
+  });
+});

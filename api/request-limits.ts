@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import type { RequestHandler, Response } from 'express';
+import { Pool } from 'pg';
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Caller } from './authentication/caller';
+import { HttpProblem } from './problem';
+
+/** What a contract allows a caller (R4.13). */
+export type AgreedLimits = { readonly requestsPerSecond: number; readonly concurrency: number };
+
+export type RequestLimits = {
+  /** Comes behind authentication and before the body is read. @throws HttpProblem 429 with `Retry-After` */
+  readonly admit: RequestHandler;
+  readonly close: () => Promise<void>;
+};
+
+/** A request that is at work for longer than this belonged to a process that died. */
+const LEASE_S = 30;
+
+/**
+ * Holds callers to the limits of their contract, counted in PostgreSQL, so that they hold over several API processes. A
+ * partner is counted as a whole, however many clients it has.
+ */
+export function createRequestLimits(databaseUrl: string): RequestLimits {
+  const pool = new Pool({ connectionString: databaseUrl, max: 4 });
+  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  const rates = new Map<number, RateLimiterPostgres>();
+
+  function rateOf(perSecond: number): RateLimiterPostgres {
+    const known = rates.get(perSecond);
+    if (known) return known;
+    const limiter = new RateLimiterPostgres({
+      storeClient: pool,
+      storeType: 'pool',
+      tableName: 'rate_limits',
+      tableCreated: true,
+      clearExpiredByTimeout: false,
+      keyPrefix: 'requests',
+      points: perSecond,
+      duration: 1,
+    });
+    rates.set(perSecond, limiter);
+    return limiter;
+  }
+
+  async function takeSlot(key: string, places: number): Promise<(() => void) | null> {
+    const holder = randomUUID();
+    const { rows } = await pool.query<{ slot: number | null }>(
+      `SELECT take_request_slot($1, $2, $3, make_interval(secs => ${LEASE_S.toString()})) AS slot`,
+      [key, places, holder],
+    );
+    const slot = rows[0]?.slot ?? null;
+    if (slot === null) return null;
+    return () => {
+      const values = [key, slot, holder];
+      const free = `UPDATE request_slots SET until = '-infinity' WHERE key = $1 AND slot = $2 AND holder = $3`;
+      // A slot that cannot be given back is free again when its lease ends.
+      pool.query(free, values).catch(() => undefined);
+    };
+  }
+
+  return {
+    admit: async (_req, res, next) => {
+      const { caller } = res.locals as { caller: Caller };
+      const key = caller.partnerId ?? `client/${caller.clientId}`;
+      const { requestsPerSecond, concurrency } = caller.limits;
+      const [rate, release] = await Promise.all([consume(rateOf(requestsPerSecond), key), takeSlot(key, concurrency)]);
+      tell(res, requestsPerSecond, rate);
+      if (rate.isOver || release === null) {
+        release?.();
+        throw tooMany(rate.isOver ? rate.resetMs : 1_000);
+      }
+      holdWhileAtWork(res, release);
+      next();
+    },
+    close: () => pool.end(),
+  };
+}
+
+type Rate = { readonly isOver: boolean; readonly remaining: number; readonly resetMs: number };
+
+async function consume(limiter: RateLimiterPostgres, key: string): Promise<Rate> {
+  try {
+    const { remainingPoints, msBeforeNext } = await limiter.consume(key);
+    return { isOver: false, remaining: remainingPoints, resetMs: msBeforeNext };
+  } catch (error) {
+    if (!(error instanceof RateLimiterRes)) throw error;
+    return { isOver: true, remaining: 0, resetMs: error.msBeforeNext };
+  }
+}
+
+/** The fields of draft-ietf-httpapi-ratelimit-headers-10. */
+function tell(res: Response, perSecond: number, { remaining, resetMs }: Rate): void {
+  res.set('ratelimit-policy', `"contract";q=${perSecond.toString()};w=1`);
+  res.set('ratelimit', `"contract";r=${remaining.toString()};t=${wholeSeconds(resetMs)}`);
+}
+
+/** At least one: `Retry-After: 0` would ask for the next refusal. */
+const wholeSeconds = (ms: number): string => Math.max(1, Math.ceil(ms / 1_000)).toString();
+
+const tooMany = (retryAfterMs: number): HttpProblem =>
+  new HttpProblem({
+    status: 429,
+    type: 'too-many-requests',
+    title: 'More requests than were agreed',
+    headers: { 'retry-after': wholeSeconds(retryAfterMs) },
+  });
+
+type Admission = { began: boolean; readonly release: () => void };
+
+/** A caller that hangs up does not get its place back while its request is still being worked on. */
+function holdWhileAtWork(res: Response, release: () => void): void {
+  const admission: Admission = { began: false, release };
+  (res.locals as { admission?: Admission }).admission = admission;
+  res.once('close', () => {
+    if (!admission.began) release();
+  });
+}
+
+/** Runs a handler and gives the place back when it has ended, whether the caller still listens or not. */
+export async function atWork<T>(res: Response, work: () => Promise<T>): Promise<T> {
+  const { admission } = res.locals as { admission?: Admission };
+  if (admission) admission.began = true;
+  try {
+    return await work();
+  } finally {
+    admission?.release();
+  }
+}
