@@ -60,6 +60,7 @@ export default defineConfig(
                 '**/prisma/**',
                 '**/contracts/*',
                 '!**/contracts/failures',
+                '!**/contracts/ids',
                 '!**/contracts/search-attributes',
                 '@prisma/*',
                 'zod',

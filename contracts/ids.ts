@@ -11,4 +11,6 @@ export type TaskQueue = (typeof TASK_QUEUES)[number];
 export const openAccessWorkflowId = (openingId: string): string => `open-access/${openingId}`;
 export const consentWorkflowId = (consentId: string): string => `consent/${consentId}`;
 export const enrollmentWorkflowId = (enrollmentId: string): string => `enrollment/${enrollmentId}`;
+export const equipmentSyncWorkflowId = (partnerId: string): string => `equipment-sync/${partnerId}`;
+export const equipmentScheduleId = (integration: Integration): string => `equipment/${integration}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';

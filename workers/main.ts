@@ -8,7 +8,7 @@ import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal, dataConverterWith, temporalAddress } from '../config/temporal';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
-import { ensureHousekeeping } from './schedules';
+import { ensureSchedules } from './schedules';
 import { composeIntegration } from './integration';
 import { coreActivities, createWorker } from './worker';
 import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
@@ -70,7 +70,7 @@ async function activitiesFor(
 ): Promise<{ activities: object; close: () => Promise<void> }> {
   if (taskQueue === 'core') {
     const client = await connectTemporal(secrets.PAYLOAD_KEYS);
-    await ensureHousekeeping(client);
+    await ensureSchedules(client);
     return { activities: coreActivities({ database }), close: () => client.connection.close() };
   }
   return composeIntegration(taskQueue, database, settings, secrets, registry);

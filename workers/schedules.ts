@@ -1,24 +1,46 @@
-import { ScheduleAlreadyRunning, type Client } from '@temporalio/client';
-import { HOUSEKEEPING_SCHEDULE_ID } from '../contracts/ids';
-import { PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
+import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
+import { equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS } from '../contracts/ids';
+import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
-/** Creates the tidying schedule unless it is there. Several `core` workers may start at once. */
-export async function ensureHousekeeping(client: Client): Promise<void> {
-  try {
-    await client.schedule.create({
-      scheduleId: HOUSEKEEPING_SCHEDULE_ID,
-      spec: { intervals: [{ every: '15 minutes' }] },
-      policies: { overlap: 'SKIP' },
-      action: {
-        type: 'startWorkflow',
-        workflowType: 'housekeepingWorkflow',
-        workflowId: 'housekeeping',
-        taskQueue: 'core',
-        args: [],
-        typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: 'housekeeping' }],
-      },
-    });
-  } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+const SCHEDULES: readonly ScheduleOptions[] = [
+  {
+    scheduleId: HOUSEKEEPING_SCHEDULE_ID,
+    spec: { intervals: [{ every: '15 minutes' }] },
+    policies: { overlap: 'SKIP' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'housekeepingWorkflow',
+      workflowId: 'housekeeping',
+      taskQueue: 'core',
+      args: [],
+      typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: 'housekeeping' }],
+    },
+  },
+  ...INTEGRATIONS.map((integration): ScheduleOptions => ({
+    scheduleId: equipmentScheduleId(integration),
+    spec: { intervals: [{ every: '15 minutes' }], jitter: '1 minute' },
+    policies: { overlap: 'SKIP' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'equipmentRoundWorkflow',
+      workflowId: `equipment-round/${integration}`,
+      taskQueue: integration,
+      args: [{ integration }],
+      typedSearchAttributes: [
+        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        { key: PROCESS_ATTRIBUTE, value: 'equipment-sync' },
+      ],
+    },
+  })),
+];
+
+/** Creates the schedules that are not there yet. Several `core` workers may start at once. */
+export async function ensureSchedules(client: Client): Promise<void> {
+  for (const schedule of SCHEDULES) {
+    try {
+      await client.schedule.create(schedule);
+    } catch (error) {
+      if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    }
   }
 }

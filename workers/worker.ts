@@ -3,6 +3,7 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import type { TaskQueue } from '../contracts/ids';
 import { createConsentActivities } from '../activities/consent';
 import { createEnrollmentActivities } from '../activities/enrollment';
+import { createEquipmentActivities } from '../activities/equipment';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createOpenAccessActivities } from '../activities/open-access';
 
@@ -15,6 +16,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createOpenAccessActivities(deps),
     ...createConsentActivities(deps),
     ...createEnrollmentActivities(deps),
+    ...createEquipmentActivities(deps),
   };
 }
 

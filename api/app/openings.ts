@@ -75,7 +75,15 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
         });
         return {
           status: 200,
-          body: { accessPoints: rows.map(({ id, kind, partnerId }) => ({ accessPointId: id, kind, partnerId })) },
+          body: {
+            accessPoints: rows.map(({ id, kind, partnerId, label, online }) => ({
+              accessPointId: id,
+              kind,
+              partnerId,
+              label,
+              online,
+            })),
+          },
         };
       },
     }),
@@ -85,7 +93,13 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
 const AccessPointList = z
   .object({
     accessPoints: z.array(
-      z.object({ accessPointId: z.uuid(), kind: z.enum(['door', 'barrier']), partnerId: z.string() }),
+      z.object({
+        accessPointId: z.uuid(),
+        kind: z.enum(['door', 'barrier']),
+        partnerId: z.string(),
+        label: z.string().describe('What the partner calls it'),
+        online: z.boolean().describe('Whether the partner heard from it when it last listed it'),
+      }),
     ),
   })
   .meta({ id: 'AccessPointList' });

@@ -105,7 +105,7 @@ async function onDemand(app: AppBackend, sandbox: Sandbox, partner: TownPartner,
 }
 
 /** What the API said, and for an opened door what the partner's own ledger says of it. */
-async function told(sandbox: Sandbox, partner: TownPartner, body: Record<string, unknown>): Promise<Told> {
+export async function told(sandbox: Sandbox, partner: TownPartner, body: Record<string, unknown>): Promise<Told> {
   const openingId = String(body['openingId']);
   const workflowId = openAccessWorkflowId(openingId);
   if (body['status'] !== 'opened') {

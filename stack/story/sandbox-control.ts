@@ -1,8 +1,20 @@
+import { randomUUID } from 'node:crypto';
 import { createClient } from './http';
 
 export type Sighting = {
   readonly seen: string;
   readonly company: { readonly status: number | null; readonly body: Record<string, unknown> } | null;
+};
+
+/** A house as the partner lists its equipment. */
+export type EquipmentHouse = {
+  readonly id: string;
+  readonly devices: readonly {
+    readonly id: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly online: boolean;
+  }[];
 };
 
 /** The control ports of the sandbox, as a story or a test uses them. */
@@ -24,7 +36,26 @@ export function createSandbox(options: { controlUrl: string }) {
       const { body } = await http.send(`${options.controlUrl}/ledger?${query}`, {});
       return (body['entries'] as unknown[]).length;
     },
+    async equipment(partnerId: string): Promise<EquipmentHouse[]> {
+      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/equipment`, {});
+      return body['houses'] as EquipmentHouse[];
+    },
+    async setEquipment(partnerId: string, houses: readonly EquipmentHouse[]): Promise<void> {
+      await http.send(`${options.controlUrl}/partners/${partnerId}/equipment`, json('PUT', { houses }));
+    },
+    /** Lets the partner call us, in its own way of proving itself. */
+    async callCompany(partnerId: string, path: string, body: object): Promise<Record<string, unknown>> {
+      const call = { path, body, idempotencyKey: randomUUID(), attempts: 3 };
+      const answer = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, json('POST', call));
+      return answer.body;
+    },
     close: http.close,
   };
 }
+const json = (method: string, body: object) => ({
+  method,
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(body),
+});
+
 export type Sandbox = ReturnType<typeof createSandbox>;

@@ -3,6 +3,7 @@ import { projectFile } from '../../config/project-root';
 import type { Stack } from '../stack';
 import { APP_CLIENT_ID, PARTNERS } from '../town';
 import { createAppBackend } from './app-backend';
+import { tellEquipment } from './equipment-chapter';
 import { tellOpening } from './opening-chapter';
 import { createSandbox } from './sandbox-control';
 import { createTeller } from './teller';
@@ -29,7 +30,9 @@ export async function tellStory(
   const photo = (name: string): Buffer => readFileSync(projectFile(`sandbox/media/${name}.jpg`));
   const photos = { resident: photo('resident'), stranger: photo('stranger') };
   try {
-    for (const partner of PARTNERS) await tellOpening({ teller, app, sandbox, photos }, partner);
+    const cast = { teller, app, sandbox, photos };
+    for (const partner of PARTNERS) await tellOpening(cast, partner);
+    for (const partner of PARTNERS) await tellEquipment(cast, partner);
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
   }
