@@ -6,11 +6,13 @@ import type { Logger } from '../config/logger';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createPhotoStage } from '../vault/staged-photos';
+import { createPlateIndex } from '../vault/plate-index';
 import { createSubjectVault } from '../vault/subject-keys';
 import { createApp } from './app';
 import { consentOperations } from './app/consents';
 import { enrollmentOperations } from './app/enrollments';
 import { appOpeningOperations } from './app/openings';
+import { vehicleOperations } from './app/vehicles';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
 import { createFaceIdentifier } from './face-identification';
@@ -19,6 +21,7 @@ import { issuerUrl } from './oauth/resources';
 import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
+import { createPlateIdentifier } from './plate-identification';
 import { partnerOpeningOperations } from './partner/openings';
 import { partnerWebhookOperations } from './partner/webhooks';
 import type { RequestLimits } from './request-limits';
@@ -43,9 +46,11 @@ type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' |
 export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
+  const subjects = createSubjectVault(keyEncryption);
+  const plateIndex = createPlateIndex(deps.secrets.PLATE_INDEX_KEY);
   const faces = createFaceIdentifier({
     database,
-    subjects: createSubjectVault(keyEncryption),
+    subjects,
     threshold: settings.FACE_THRESHOLD,
     margin: settings.FACE_MARGIN,
   });
@@ -63,6 +68,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           photoMaxPixels: settings.PHOTO_MAX_PIXELS,
         }),
         ...appOpeningOperations({ database, temporal, openWithinMs }),
+        ...vehicleOperations({ database, temporal, plateIndex, subjects }),
       ],
     },
     {
@@ -74,6 +80,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           temporal,
           openWithinMs,
           faces,
+          plates: createPlateIdentifier({ database, plateIndex }),
           failedIdentifications: deps.failedIdentifications,
         }),
         ...partnerWebhookOperations({ database, temporal }),

@@ -3,7 +3,7 @@ import { RateLimiterPostgres } from 'rate-limiter-flexible';
 import { LOCKOUT, lockoutKeyPrefix } from '../contracts/lockout';
 
 export type FailedIdentifications = {
-  /** Counts one face that was nobody's at this access point; too many lock identification there (R2.6). */
+  /** Counts one face or plate that was nobody's at this access point; too many lock identification there (R2.6). */
   record(accessPointId: string): Promise<void>;
   readonly close: () => Promise<void>;
 };

@@ -25,6 +25,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'consent-form-outdated': 'The consent form was replaced. Show the resident the current one.',
   'consent-state-conflict': 'The consent is not in a state that allows this.',
   'enrollment-conflict': 'Another enrollment of this resident at this house is in progress.',
+  'vehicle-conflict': 'The resident has registered a vehicle with this plate already. Remove that one first.',
+  'no-right': 'The resident has no right in force at any house that we serve.',
   'too-many-requests': 'The agreed rate is exceeded. Repeat after Retry-After.',
   unavailable:
     'A part that this rests on does not answer. Nothing opened. Repeat after Retry-After with the same Idempotency-Key.',

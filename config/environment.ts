@@ -46,6 +46,11 @@ const KeyRingText = z.string().transform((text, context) => {
   }
 });
 
+const Key = z
+  .base64()
+  .min(44)
+  .transform((text) => Buffer.from(text, 'base64'));
+
 /** No defaults here: a process without its secrets must not start. */
 const SharedSecrets = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
@@ -89,10 +94,9 @@ const ApiSecrets = SharedSecrets.extend({
   MESSAGE_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
   /** Ed25519, PEM: signs documents that people keep, such as consent receipts (vault/document-signature.ts). */
   DOCUMENT_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
-  HIDDEN_ID_KEY: z
-    .base64()
-    .min(44)
-    .transform((text) => Buffer.from(text, 'base64')),
+  HIDDEN_ID_KEY: Key,
+  /** Plates are found by an HMAC under it (vault/plate-index.ts). Its loss or change means registering them anew. */
+  PLATE_INDEX_KEY: Key,
 });
 
 const WorkerSettings = SharedSettings.extend({

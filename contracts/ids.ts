@@ -13,4 +13,6 @@ export const consentWorkflowId = (consentId: string): string => `consent/${conse
 export const enrollmentWorkflowId = (enrollmentId: string): string => `enrollment/${enrollmentId}`;
 export const equipmentSyncWorkflowId = (partnerId: string): string => `equipment-sync/${partnerId}`;
 export const equipmentScheduleId = (integration: Integration): string => `equipment/${integration}`;
+export const vehicleAccessWorkflowId = (vehicleId: string, partnerId: string): string =>
+  `vehicle-access/${vehicleId}/${partnerId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';

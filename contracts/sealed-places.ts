@@ -1,3 +1,4 @@
 /** Where a sealed value lives; authenticated with it, so that it opens nowhere else (vault/envelope.ts). */
 export const templatePlace = (enrollmentId: string): string => `face_templates/${enrollmentId}`;
+export const vehiclePlace = (vehicleId: string): string => `vehicles/${vehicleId}`;
 export const profilePlace = (residentId: string): string => `resident_profiles/${residentId}`;

@@ -83,6 +83,13 @@ export const PartnerProfile = z.discriminatedUnion('profile', [BasicSigned, Oaut
 export type PartnerProfile = z.infer<typeof PartnerProfile>;
 export type ProfileOf<Name extends PartnerProfile['profile']> = Extract<PartnerProfile, { profile: Name }>;
 
+/** Whether partners of a profile recognize plates themselves; their gateways then have a `PlateCustodian` (R1.9, R3.13). */
+export const HOLDS_PLATES: Readonly<Record<PartnerProfile['profile'], boolean>> = {
+  'basic-signed': true,
+  'oauth-client': false,
+  'mtls-oidc': true,
+};
+
 export const SECRET_NAMES = ['basic-password', 'signing-key', 'client-secret', 'tls-key', 'password'] as const;
 export type SecretName = (typeof SECRET_NAMES)[number];
 

@@ -65,6 +65,7 @@ export function apiPlan(parts: Parts): ProcessPlan {
       CLIENT_CA_FILE: certificates.clientCa,
       TOKEN_SIGNING_KEYS_FILE: secrets.tokenSigningKeys.path,
       HIDDEN_ID_KEY_FILE: secrets.hiddenIdKey.path,
+      PLATE_INDEX_KEY_FILE: secrets.plateIndexKey.path,
       MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
       DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.

@@ -25,6 +25,7 @@ export function stackSecrets(folder: StateFolder) {
     payloadKeys: file('payload-keys', keyRing),
     tokenSigningKeys: file('token-signing-keys', tokenKeys),
     hiddenIdKey: file('hidden-id-key', () => randomBytes(32).toString('base64')),
+    plateIndexKey: file('plate-index-key', () => randomBytes(32).toString('base64')),
     messageSigningKey: file('message-signing-key', ed25519),
     documentSigningKey: file('document-signing-key', ed25519),
     billing: file('billing-secret', password),

@@ -6,6 +6,7 @@ import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createOpenAccessActivities } from '../activities/open-access';
+import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
   Parameters<typeof createEnrollmentActivities>[0];
@@ -17,6 +18,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createConsentActivities(deps),
     ...createEnrollmentActivities(deps),
     ...createEquipmentActivities(deps),
+    ...createVehicleAccessActivities(deps),
   };
 }
 

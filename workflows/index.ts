@@ -3,3 +3,4 @@ export { enrollmentWorkflow } from './enrollment/workflow';
 export { equipmentRoundWorkflow, equipmentSyncWorkflow } from './equipment-sync/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
+export { vehicleAccessWorkflow } from './vehicle-access/workflow';

@@ -2,12 +2,14 @@ import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { normalizeVector } from '../../access/face-matching';
 import { OpeningByFace, OpeningView } from '../../contracts/openings';
+import { OpeningByPlate } from '../../contracts/vehicles';
 import type { Database } from '../../prisma/database';
 import type { Caller } from '../authentication/caller';
 import type { FaceIdentifier } from '../face-identification';
 import type { FailedIdentifications } from '../failed-identifications';
 import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
 import { defineOperation, type Operation } from '../operation';
+import { usablePlate, type PlateIdentifier } from '../plate-identification';
 import { invalidField, notFound } from '../problem';
 
 type Dependencies = {
@@ -15,6 +17,7 @@ type Dependencies = {
   temporal: Client;
   openWithinMs: number;
   faces: FaceIdentifier;
+  plates: PlateIdentifier;
   failedIdentifications: FailedIdentifications;
 };
 
@@ -46,7 +49,31 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
           fingerprint,
           accessPoint,
           method: 'face',
-          identify: () => identify(accessPoint, vector),
+          identify: () => counted(accessPoint, deps.faces.identify(accessPoint, vector)),
+        });
+        return { status: 200, body: answerForOpening(row, null) };
+      },
+    }),
+    defineOperation({
+      id: 'openBarrierByPlate',
+      method: 'post',
+      path: '/barriers/{deviceId}/openings',
+      summary: 'Open a barrier for the licence plate in front of its reader (variant B)',
+      scope: 'openings:request',
+      params: z.object({ deviceId: DeviceId }),
+      body: { kind: 'json', schema: OpeningByPlate },
+      idempotency: 'own',
+      responses: { 200: { description: 'The barrier opened', schema: OpeningView } },
+      async handle({ params, body, caller, idempotencyKey, fingerprint }) {
+        const accessPoint = await deviceOf(caller, params.deviceId, 'barrier');
+        const plate = usablePlate(body.plate);
+        const row = await openAccessPoint(deps, {
+          caller,
+          key: idempotencyKey,
+          fingerprint: deps.plates.fingerprint(fingerprint),
+          accessPoint,
+          method: 'plate',
+          identify: () => counted(accessPoint, deps.plates.identify(accessPoint, plate)),
         });
         return { status: 200, body: answerForOpening(row, null) };
       },
@@ -90,8 +117,9 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
     }),
   ];
 
-  async function identify(accessPoint: AccessPoint, vector: Float32Array): Promise<string | null> {
-    const residentId = await deps.faces.identify(accessPoint, vector);
+  /** Whoever is nobody's counts against the device (R2.6). */
+  async function counted(accessPoint: AccessPoint, identified: Promise<string | null>): Promise<string | null> {
+    const residentId = await identified;
     if (residentId === null) await deps.failedIdentifications.record(accessPoint.id);
     return residentId;
   }

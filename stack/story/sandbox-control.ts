@@ -3,6 +3,8 @@ import { createClient } from './http';
 
 export type Sighting = {
   readonly seen: string;
+  /** What a partner that holds plates did by itself. */
+  readonly opened?: { readonly at: string };
   readonly company: { readonly status: number | null; readonly body: Record<string, unknown> } | null;
 };
 
@@ -29,6 +31,20 @@ export function createSandbox(options: { controlUrl: string }) {
         body: picture,
       });
       return body as unknown as Sighting;
+    },
+    /** Drives a plate before a reader; says what the partner made of it and what we answered. */
+    async showPlate(partnerId: string, deviceId: string, plate: string, key?: string): Promise<Sighting> {
+      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/readers/${deviceId}/plates`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ plate, ...(key !== undefined && { idempotencyKey: key }) }),
+      });
+      return body as unknown as Sighting;
+    },
+    /** The plates that a partner says of itself to hold. */
+    async platesHeld(partnerId: string): Promise<{ plate: string; houseId: string }[]> {
+      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});
+      return (body['plates'] as { held: { plate: string; houseId: string }[] }).held;
     },
     /** How many effects the partner's own ledger has under this idempotency key. */
     async effects(partnerId: string, key: string): Promise<number> {

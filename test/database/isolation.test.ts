@@ -14,8 +14,10 @@ const TABLES = [
   'partner_events',
   'partner_subjects',
   'partners',
+  'plate_holdings',
   'secrets',
   'staged_photos',
+  'vehicle_partners',
 ];
 
 const ID = '00000000-0000-4000-8000-000000000001';
@@ -78,6 +80,14 @@ describe('integrations are apart in the database', () => {
     },
   );
 
+  it('a worker sees a vehicle only when a partner of its own integration hears of it', async () => {
+    const smartHome = await connect(db.urlFor('domovoy_smart_home'));
+    expect((await smartHome.query('SELECT id FROM vehicles')).rows).toEqual([{ id: ID }]);
+    expect((await communal.query('SELECT id FROM vehicles')).rows).toEqual([]);
+    await expect(smartHome.query(`UPDATE vehicles SET status = 'active'`)).rejects.toMatchObject({ code: '42501' });
+    await smartHome.end();
+  });
+
   it('the API does not read the secrets that workers present to partners', async () => {
     const api = await connect(db.urlFor('domovoy_api'));
     await expect(api.query('SELECT 1 FROM secrets')).rejects.toMatchObject({ code: '42501' });
@@ -116,6 +126,12 @@ const SMART_HOME_ROWS = `
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', '${ID}', '${ID}', '', 'm');
   INSERT INTO openings (id, client_id, request_sha256, access_point_id, partner_id, integration, method, status,
     requested_at, not_after) VALUES ('${ID}', 'c', '', '${ID}', 'p', 'smart-home', 'app', 'pending', now(), now());
+  INSERT INTO vehicles (id, resident_id, plate_index, sealed, kind) VALUES ('${ID}', '${ID}', '', '', 'passenger');
+  INSERT INTO vehicles (id, resident_id, plate_index, sealed, kind)
+    VALUES ('00000000-0000-4000-8000-000000000002', '${ID}', 'x', '', 'passenger');
+  INSERT INTO vehicle_partners (vehicle_id, partner_id, integration) VALUES ('${ID}', 'p', 'smart-home');
+  INSERT INTO plate_holdings (id, partner_id, house_id, integration, plate_index, state)
+    VALUES ('${ID}', 'p', '${ID}', 'smart-home', '', 'allowed');
   INSERT INTO secrets (owner, name, version, integration, wrapped, key_id) VALUES ('p', 'n', 1, 'smart-home', '', 'k');
   INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
   INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');

@@ -268,6 +268,7 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
     MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     DOCUMENT_SIGNING_KEY: secrets.documentSigningKey.value,
     HIDDEN_ID_KEY: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+    PLATE_INDEX_KEY: Buffer.from(secrets.plateIndexKey.value, 'base64'),
   };
 }
 

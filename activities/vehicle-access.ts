@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import { cancellationSignal } from '@temporalio/activity';
+import type { Integration } from '../contracts/ids';
+import { vehiclePlace } from '../contracts/sealed-places';
+import type { VehicleAccessRequest, VehicleStanding } from '../contracts/vehicle-access';
+import { appendJournal } from '../journal/journal';
+import { PartnerError, toApplicationFailure } from '../partners/failure';
+import type { PartnerGateway, PlateCustodian } from '../partners/ports';
+import type { Database, Transaction } from '../prisma/database';
+import type { SubjectVault } from '../vault/subject-keys';
+
+export type VehicleAccessActivities = ReturnType<typeof createVehicleAccessActivities>;
+
+/** Time of one order to a partner about a plate, milliseconds. */
+const PLATE_CALL_TIMEOUT_MS = 10_000;
+
+type PlateAtPartner = {
+  readonly vehicleId: string;
+  readonly partnerId: string;
+  readonly plateIndex: Uint8Array<ArrayBuffer>;
+};
+type House = { readonly houseId: string; readonly partnerHouseId: string };
+type Order = { readonly kind: 'allow' | 'block'; readonly holdingId: string };
+
+/**
+ * Effects of keeping a partner's list of plates right. The row in `plate_holdings` says what the partner may have; it is
+ * written before an order leaves. An order that was begun is finished before the opposite one is given, so that one
+ * which is late on its way meets its own idempotency key and changes nothing.
+ */
+export function createVehicleAccessActivities(deps: {
+  integration: Integration;
+  database: Database;
+  gatewayOf: (partnerId: string) => Promise<PartnerGateway>;
+  subjects: SubjectVault;
+}) {
+  const { integration, database } = deps;
+
+  return {
+    /** Makes the partner's list agree with what holds now, at every house concerned. Also right when it does already. */
+    async settleVehicle({ vehicleId, partnerId }: VehicleAccessRequest): Promise<VehicleStanding> {
+      const vehicle = await database.vehicle.findUnique({ where: { id: vehicleId } });
+      if (!vehicle) return { state: 'absent', nextChangeAt: null };
+      const { residentId, plateIndex, sealed, status } = vehicle;
+      if (plateIndex === null || sealed === null) return { state: 'removed', nextChangeAt: null };
+      const place = vehiclePlace(vehicleId);
+      const plate = (await deps.subjects.open(database, residentId, sealed, place)).toString();
+      const subject: PlateAtPartner = { vehicleId, partnerId, plateIndex };
+
+      // A house that fails keeps no other house waiting.
+      const failures: unknown[] = [];
+      for (const house of await housesOf(partnerId, residentId, plateIndex)) {
+        await settleAt(subject, house, plate).catch((error: unknown) => failures.push(error));
+      }
+      if (failures.length > 0) throw toApplicationFailure(worst(failures));
+      if (status === 'removed') {
+        await close(subject);
+        return { state: 'removed', nextChangeAt: null };
+      }
+      const held = await database.plateHolding.count({ where: { partnerId, plateIndex, state: 'allowed' } });
+      return { state: held > 0 ? 'allowed' : 'not-allowed', nextChangeAt: await nextChange(residentId, partnerId) };
+    },
+  };
+
+  /** Where the plate may be wanted, and where the partner may have it although it no longer is. */
+  function housesOf(
+    partnerId: string,
+    residentId: string,
+    plateIndex: Uint8Array<ArrayBuffer>,
+  ): Promise<readonly House[]> {
+    return database.housePartner.findMany({
+      where: {
+        partnerId,
+        house: {
+          OR: [
+            { properties: { some: { rights: { some: { residentId } } } } },
+            { plates: { some: { partnerId, plateIndex } } },
+          ],
+        },
+      },
+      orderBy: { houseId: 'asc' },
+    });
+  }
+
+  async function settleAt(subject: PlateAtPartner, house: House, plate: string): Promise<void> {
+    for (;;) {
+      const order = await database.$transaction((tx) => nextOrder(tx, subject, house.houseId));
+      if (order === null) return;
+      const custodian = await custodianOf(subject.partnerId);
+      const call = {
+        idempotencyKey: `${order.kind}-plate/${order.holdingId}`,
+        signal: cancellationSignal(),
+        timeoutMs: PLATE_CALL_TIMEOUT_MS,
+      };
+      await custodian[order.kind]({ plate, partnerHouseId: house.partnerHouseId }, call);
+      await database.$transaction((tx) => confirm(tx, subject, order));
+    }
+  }
+
+  /** What the partner has to be told next; `null`: nothing, what it has is what is wanted. */
+  async function nextOrder(tx: Transaction, subject: PlateAtPartner, houseId: string): Promise<Order | null> {
+    const { partnerId, plateIndex } = subject;
+    const where = { partnerId_houseId_plateIndex: { partnerId, houseId, plateIndex } };
+    // Locked before anybody asks who wants it: two residents of a family must not see each other's moment before.
+    await tx.$queryRaw`SELECT 1 FROM plate_holdings
+      WHERE partner_id = ${partnerId} AND house_id = ${houseId}::uuid AND plate_index = ${plateIndex} FOR UPDATE`;
+    let holding = await tx.plateHolding.findUnique({ where });
+    if (!holding) {
+      if (!(await isWanted(tx, subject, houseId))) return null;
+      const row = { id: randomUUID(), partnerId, houseId, integration, plateIndex, state: 'allowing' };
+      await tx.plateHolding.createMany({ data: [row], skipDuplicates: true });
+      holding = await tx.plateHolding.findUniqueOrThrow({ where });
+    }
+    const { id: holdingId } = holding;
+    if (holding.state === 'allowing') return { kind: 'allow', holdingId };
+    if (holding.state === 'blocking') return { kind: 'block', holdingId };
+    if (await isWanted(tx, subject, houseId)) return null;
+    await tx.plateHolding.updateMany({ where: { id: holdingId, state: 'allowed' }, data: { state: 'blocking' } });
+    return { kind: 'block', holdingId };
+  }
+
+  /** Whether somebody with this plate may open at this house now: this resident, or another one of the family. */
+  async function isWanted(
+    tx: Transaction,
+    { partnerId, plateIndex }: PlateAtPartner,
+    houseId: string,
+  ): Promise<boolean> {
+    const now = new Date();
+    const inForce = { startsAt: { lte: now }, OR: [{ endsAt: null }, { endsAt: { gt: now } }] };
+    const found = await tx.vehicle.findFirst({
+      where: {
+        plateIndex,
+        status: 'active',
+        partners: { some: { partnerId } },
+        OR: [{ houseId: null }, { houseId }],
+        resident: { status: 'active', rights: { some: { property: { houseId }, ...inForce } } },
+      },
+      select: { id: true },
+    });
+    return found !== null;
+  }
+
+  async function confirm(tx: Transaction, subject: PlateAtPartner, { kind, holdingId }: Order): Promise<void> {
+    const { count } =
+      kind === 'allow'
+        ? await tx.plateHolding.updateMany({
+            where: { id: holdingId, state: 'allowing' },
+            data: { state: 'allowed' },
+          })
+        : await tx.plateHolding.deleteMany({ where: { id: holdingId, state: 'blocking' } });
+    if (count > 0) await record(tx, subject, kind === 'allow' ? 'allowed-at-partner' : 'blocked-at-partner');
+  }
+
+  /** The partner has nothing of the vehicle any more; the last one to say so takes the plate with it (a trigger). */
+  async function close(subject: PlateAtPartner): Promise<void> {
+    const { vehicleId, partnerId } = subject;
+    await database.$transaction(async (tx) => {
+      const { count } = await tx.vehiclePartner.updateMany({
+        where: { vehicleId, partnerId, state: 'open' },
+        data: { state: 'closed' },
+      });
+      if (count > 0) await record(tx, subject, 'removed-at-partner');
+    });
+  }
+
+  const record = (tx: Transaction, { vehicleId }: PlateAtPartner, outcome: string): Promise<void> =>
+    appendJournal(tx, { kind: 'vehicle', integration, objectId: vehicleId, actor: 'vehicle-access-process', outcome });
+
+  async function custodianOf(partnerId: string): Promise<PlateCustodian> {
+    const { plates } = await deps.gatewayOf(partnerId);
+    if (plates === null) throw new PartnerError('PartnerRejected', 'This partner leaves plates to us.');
+    return plates;
+  }
+
+  async function nextChange(residentId: string, partnerId: string): Promise<string | null> {
+    const rights = await database.propertyRight.findMany({
+      where: { residentId, property: { house: { partners: { some: { partnerId } } } } },
+      select: { startsAt: true, endsAt: true },
+    });
+    const nowMs = Date.now();
+    const times = rights
+      .flatMap(({ startsAt, endsAt }) => [startsAt.getTime(), endsAt?.getTime() ?? 0])
+      .filter((timeMs) => timeMs > nowMs);
+    return times.length === 0 ? null : new Date(Math.min(...times)).toISOString();
+  }
+}
+
+/** One that trying again may mend decides: what a partner refuses at one house must not end the tries at another. */
+function worst(failures: readonly unknown[]): unknown {
+  const isRefusal = (error: unknown): boolean => error instanceof PartnerError && error.type === 'PartnerRejected';
+  return failures.find((error) => !isRefusal(error)) ?? failures[0];
+}
