@@ -14,9 +14,9 @@ import { seedTown } from './seed';
 import { StackError } from './stack-error';
 import { assertSpace, openStateFolder, type StateFolder } from './state-folder';
 import { lockStateFolder } from './state-lock';
-import { createSupervisor, endOrphans, type Supervisor } from './supervisor';
+import { createSupervisor, endOrphans, type ProcessPlan, type Supervisor } from './supervisor';
 import { findTemporalCli } from './temporal-cli';
-import { NAMESPACE, temporalPlan } from './temporal-server';
+import { NAMESPACE, temporalPlan, type Histories } from './temporal-server';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from './town';
 
 export type Stack = {
@@ -24,9 +24,13 @@ export type Stack = {
   readonly companyCaPem: string;
   readonly secrets: StackSecrets;
   readonly ports: Ports;
+  /** Connection string of the tables' owner. */
+  readonly ownerUrl: string;
   readonly gaveUp: Promise<StackError>;
   linkTo(workflowId: string): string;
   printAddresses(): void;
+  /** One process more, which lives and ends with the stack. */
+  start(plan: ProcessPlan): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -35,6 +39,7 @@ export async function runStack(
   env: NodeJS.ProcessEnv,
   print: (line: string) => void,
   ending: AbortSignal,
+  histories: Histories = 'kept',
 ): Promise<Stack> {
   const ports = stackPorts(env);
   const folder = openStateFolder(env);
@@ -49,7 +54,7 @@ export async function runStack(
   try {
     await endOrphans(folder, print);
     await assertPortsFree(ports);
-    return { ...(await startEverything({ env, print, ports, folder, supervisor, ending })), stop };
+    return { ...(await startEverything({ env, print, ports, folder, supervisor, ending, histories })), stop };
   } catch (error) {
     await stop();
     // What was under way when its servers were stopped complains of that, each in its own way.
@@ -65,6 +70,7 @@ async function startEverything(parts: {
   folder: StateFolder;
   supervisor: Supervisor;
   ending: AbortSignal;
+  histories: Histories;
 }): Promise<Omit<Stack, 'stop'>> {
   const { env, print, ports, folder, supervisor } = parts;
   const step = async (what: string, work: () => Promise<void>): Promise<void> => {
@@ -79,7 +85,7 @@ async function startEverything(parts: {
   await step('PostgreSQL', () => startPostgres({ folder, ports, secrets, supervisor, print }));
   const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
   await step('database', () => prepareDatabase(ownerUrl, { ports, secrets, certificates }));
-  await step('Temporal', () => supervisor.start(temporalPlan(cli, folder, ports)));
+  await step('Temporal', () => supervisor.start(temporalPlan(cli, folder, ports, parts.histories)));
   await step('billing and partners', async () => {
     const configuration = writeSandboxConfiguration({ folder, secrets, certificates, ports, apiUrl });
     await Promise.all(sandboxPlans(configuration, ports).map((plan) => supervisor.start(plan)));
@@ -97,7 +103,9 @@ async function startEverything(parts: {
     companyCaPem: readFileSync(certificates.companyCa, 'utf8'),
     secrets,
     ports,
+    ownerUrl,
     gaveUp: supervisor.gaveUp,
+    start: (plan) => supervisor.start(plan),
     linkTo: (workflowId) => `${uiUrl}/${encodeURIComponent(workflowId)}`,
     printAddresses() {
       printAddresses({ print, apiUrl, uiUrl, folder, certificates, secrets, ports });

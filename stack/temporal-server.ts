@@ -20,9 +20,13 @@ const SEARCH_ATTRIBUTES = [
   'DomovoyDueAt=Datetime',
 ];
 
-/** A real Temporal server with its UI, whose histories survive in the state folder. */
-export function temporalPlan(cli: string, folder: StateFolder, ports: Ports): ProcessPlan {
+/** `kept`: in the state folder, and there after a restart. `in-memory`: gone with the server, and twice as quick. */
+export type Histories = 'kept' | 'in-memory';
+
+/** A real Temporal server with its UI. */
+export function temporalPlan(cli: string, folder: StateFolder, ports: Ports, histories: Histories): ProcessPlan {
   const address = `127.0.0.1:${ports.temporal.toString()}`;
+  const store = histories === 'kept' ? ['--db-filename', join(folder.temporal, 'temporal.db')] : [];
   return {
     name: 'temporal',
     command: cli,
@@ -31,7 +35,7 @@ export function temporalPlan(cli: string, folder: StateFolder, ports: Ports): Pr
       'start-dev',
       ...['--ip', '127.0.0.1', '--port', ports.temporal.toString()],
       ...['--ui-ip', '127.0.0.1', '--ui-port', ports.temporalUi.toString()],
-      ...['--db-filename', join(folder.temporal, 'temporal.db'), '--namespace', NAMESPACE, '--log-level', 'warn'],
+      ...[...store, '--namespace', NAMESPACE, '--log-level', 'warn'],
       ...QUICK_SETTINGS.flatMap((value) => ['--dynamic-config-value', value]),
       ...SEARCH_ATTRIBUTES.flatMap((attribute) => ['--search-attribute', attribute]),
     ],

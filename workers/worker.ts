@@ -1,6 +1,5 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
-import type { TaskQueue } from '../contracts/ids';
 import { createConsentActivities } from '../activities/consent';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
@@ -32,7 +31,7 @@ export const coreActivities = createHousekeepingActivities;
 export function createWorker(options: {
   connection: NativeConnection;
   namespace: string;
-  taskQueue: TaskQueue;
+  taskQueue: string;
   activities: object;
   workflows: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
   dataConverter: DataConverter;

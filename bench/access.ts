@@ -1,0 +1,78 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runStack } from '../stack/stack';
+import { described, isMet, writeFigures, type Target } from './chapter';
+import { measureIdentification } from './identification';
+import { machine } from './machine';
+import { measureOpening } from './opening';
+import { latencyPlot } from './plot';
+
+const TARGETS = {
+  'opening.p50Ratio': { atMost: 2 },
+  'opening.p99Ratio': { atMost: 2.5 },
+  'opening.throughputRatio': { atLeast: 0.6 },
+  'identification.ratio': { atMost: 1.5 },
+} as const satisfies Record<string, Target>;
+
+/** `npm run bench -- access`: what deciding and opening costs, as ratios to the least that the same ground allows. */
+export async function benchAccess(env: NodeJS.ProcessEnv, print: (line: string) => void, ending: AbortSignal) {
+  const startedMs = performance.now();
+  const identification = measureIdentification();
+  const { figures: opening, latencies } = await inPassingStack(env, print, ending, measureOpening);
+
+  const ratios = {
+    'opening.p50Ratio': opening.p50Ratio,
+    'opening.p99Ratio': opening.p99Ratio,
+    'opening.throughputRatio': opening.throughputRatio,
+    'identification.ratio': identification.ratio,
+  };
+  const targets = Object.entries(TARGETS).map(([name, target]) => {
+    const ratio = ratios[name as keyof typeof ratios];
+    const met = isMet(ratio, target);
+    print(`${name.padEnd(26)} ${ratio.toFixed(2).padStart(6)}   ${described(target)}: ${met ? 'met' : 'NOT met'}`);
+    return { name, ...target, met };
+  });
+  const report = {
+    date: new Date().toISOString(),
+    durationS: Math.round((performance.now() - startedMs) / 1_000),
+    machine: machine(),
+    targets,
+    opening,
+    identification,
+  };
+  writeFigures('access.json', `${JSON.stringify(report, null, 2)}\n`);
+  writeFigures('access.svg', latencyPlot(latencies, opening));
+}
+
+/** The local stack in a folder of its own that goes with it; its Temporal keeps nothing, as the targets say. */
+async function inPassingStack<T>(
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void,
+  ending: AbortSignal,
+  work: (stack: Awaited<ReturnType<typeof runStack>>) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'domovoy-bench-'));
+  // The database server may run as another user: it must be able to pass through.
+  chmodSync(folder, 0o711);
+  const own = { DOMOVOY_PORT_OFFSET: '600', ...env, DOMOVOY_STATE_DIR: folder };
+  try {
+    const stack = await runStack(own, print, ending, 'in-memory');
+    try {
+      return await Promise.race([work(stack), failure(stack.gaveUp, ending)]);
+    } finally {
+      await stack.stop();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function failure(gaveUp: Promise<Error>, ending: AbortSignal): Promise<never> {
+  const asked = new Promise<Error>((resolve) => {
+    ending.addEventListener('abort', () => {
+      resolve(new Error('Stopped.'));
+    });
+  });
+  throw await Promise.race([gaveUp, asked]);
+}
