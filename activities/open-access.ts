@@ -8,7 +8,7 @@ import { appendJournal } from '../journal/journal';
 import type { BillingPort } from '../partners/billing';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
-import type { Database, Transaction } from '../prisma/database';
+import { sql, type Database, type Transaction } from '../prisma/database';
 import { loadAccessFacts, type LoadedFacts } from './access-facts';
 
 type BillingQuestion = { accountIds: string[]; service: string };
@@ -49,13 +49,9 @@ export function createOpenAccessActivities(deps: {
     outcome: OpeningOutcome,
     reason?: DenialReason,
   ): Promise<OpenAccessResult> {
-    await ensureRow(tx, deps.integration, request);
     const endedAt = new Date();
-    const { count } = await tx.opening.updateMany({
-      where: { id: request.openingId, endedAt: null },
-      data: { status: outcome, reason: reason ?? null, decidedAt: endedAt, endedAt },
-    });
-    if (count === 0) return resultOf(await tx.opening.findUniqueOrThrow({ where: { id: request.openingId } }));
+    const ended = await endRow(tx, deps.integration, request, { outcome, reason: reason ?? null, endedAt });
+    if (!ended) return resultOf(await tx.opening.findUniqueOrThrow({ where: { id: request.openingId } }));
     await appendJournal(tx, {
       kind: 'opening',
       integration: deps.integration,
@@ -70,12 +66,11 @@ export function createOpenAccessActivities(deps: {
   return {
     /** Everything but billing, as the database has it now. A denial is written down at once. */
     async assessOpening(request: OpenAccessRequest): Promise<Assessment> {
-      return database.$transaction(async (tx): Promise<Assessment> => {
-        const { decision, billing } = await assess(tx, request, 'not-asked');
-        if (decision.kind === 'ask-billing') return { kind: 'ask-billing', billing };
-        const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
-        return { kind: 'ended', result: await end(tx, request, 'denied', reason) };
-      });
+      const { decision, billing } = await assess(database, request, 'not-asked');
+      if (decision.kind === 'ask-billing') return { kind: 'ask-billing', billing };
+      const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
+      const result = await database.$transaction((tx) => end(tx, request, 'denied', reason));
+      return { kind: 'ended', result };
     },
 
     /** Asks billing about every account that the right may rest on and remembers each answer. */
@@ -85,11 +80,10 @@ export function createOpenAccessActivities(deps: {
         accountIds.map(async (accountId) => {
           const call = { idempotencyKey: `billing/${accountId}/${service}`, signal, timeoutMs: deps.billingTimeoutMs };
           const { standing, asOf } = await deps.billing.standing({ accountId, service }, call);
-          await database.billingAnswer.upsert({
-            where: { accountId_service: { accountId, service } },
-            create: { accountId, service, standing, asOf },
-            update: { standing, asOf },
-          });
+          await database.$executeRaw`
+            INSERT INTO billing_answers (account_id, service, standing, as_of)
+            VALUES (${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz)
+            ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`;
           return { standing, asOfMs: Date.parse(asOf) };
         }),
       ).catch((error: unknown) => {
@@ -126,8 +120,7 @@ export function createOpenAccessActivities(deps: {
     /** The time is over or trying again is of no use: says what can be said of it. */
     async concludeOpening(request: OpenAccessRequest, why: 'time-over' | 'gave-up'): Promise<OpenAccessResult> {
       return database.$transaction(async (tx) => {
-        await ensureRow(tx, deps.integration, request);
-        const { attempts } = await tx.opening.findUniqueOrThrow({ where: { id: request.openingId } });
+        const { attempts } = await lockRow(tx, deps.integration, request);
         const isOver = why === 'time-over' || Date.now() >= Date.parse(request.notAfter);
         return end(tx, request, attempts > 0 ? 'unknown' : isOver ? 'expired' : 'failed');
       });
@@ -141,8 +134,7 @@ export function createOpenAccessActivities(deps: {
   ): Promise<
     { kind: 'ended'; result: OpenAccessResult } | { kind: 'command'; device: NonNullable<LoadedFacts['device']> }
   > {
-    await ensureRow(tx, deps.integration, request);
-    const row = await lockRow(tx, request.openingId);
+    const row = await lockRow(tx, deps.integration, request);
     if (row.endedAt !== null) return { kind: 'ended', result: resultOf(row) };
     const { decision, device } = await assess(tx, request, billing);
     if (decision.kind !== 'allow' || device === null) {
@@ -153,10 +145,9 @@ export function createOpenAccessActivities(deps: {
     if (Date.now() >= Date.parse(request.notAfter)) {
       return { kind: 'ended', result: await end(tx, request, row.attempts > 0 ? 'unknown' : 'expired') };
     }
-    await tx.opening.update({
-      where: { id: request.openingId },
-      data: { status: 'commanding', attempts: { increment: 1 }, decidedAt: new Date() },
-    });
+    await tx.$executeRaw`
+      UPDATE openings SET status = 'commanding', attempts = attempts + 1, decided_at = ${new Date()}
+      WHERE id = ${request.openingId}::uuid`;
     return { kind: 'command', device };
   }
 
@@ -182,17 +173,46 @@ export function createOpenAccessActivities(deps: {
   }
 }
 
-/** The row exists before anything is said of it. The API may have written it already when it gave up waiting. */
-async function ensureRow(tx: Transaction, integration: Integration, request: OpenAccessRequest): Promise<void> {
-  const { openingId, clientId, requestSha256, accessPointId, partnerId, method, residentId } = request;
-  const ids = { id: openingId, clientId, requestSha256, accessPointId, partnerId, integration, method, residentId };
-  const times = { requestedAt: request.requestedAt, notAfter: request.notAfter };
-  await tx.opening.createMany({ data: [{ ...ids, ...times, status: 'pending' }], skipDuplicates: true });
+type LockedRow = { status: string; reason: string | null; attempts: number; endedAt: Date | null };
+
+/**
+ * The row exists before anything is said of it, and is ours until the transaction ends. The API may have written it
+ * already when it gave up waiting: then writing it again changes nothing and waits for whoever holds it.
+ */
+async function lockRow(tx: Transaction, integration: Integration, request: OpenAccessRequest): Promise<LockedRow> {
+  const [row] = await tx.$queryRaw<LockedRow[]>`
+    INSERT INTO openings (${OPENING_COLUMNS}, status)
+    VALUES (${openingValues(integration, request)}, 'pending')
+    ON CONFLICT (id) DO UPDATE SET id = openings.id
+    RETURNING status, reason, attempts, ended_at AS "endedAt"`;
+  if (!row) throw new Error('A row that cannot be written cannot be locked.');
+  return row;
 }
 
-async function lockRow(tx: Transaction, openingId: string) {
-  await tx.$queryRaw`SELECT 1 FROM openings WHERE id = ${openingId}::uuid FOR UPDATE`;
-  return tx.opening.findUniqueOrThrow({ where: { id: openingId } });
+/** @returns whether it ended now; false: it had ended before, and stays as it was */
+async function endRow(
+  tx: Transaction,
+  integration: Integration,
+  request: OpenAccessRequest,
+  { outcome, reason, endedAt }: { outcome: OpeningOutcome; reason: DenialReason | null; endedAt: Date },
+): Promise<boolean> {
+  const count = await tx.$executeRaw`
+    INSERT INTO openings (${OPENING_COLUMNS}, status, reason, decided_at, ended_at)
+    VALUES (${openingValues(integration, request)}, ${outcome}, ${reason}, ${endedAt}, ${endedAt})
+    ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason,
+      decided_at = EXCLUDED.decided_at, ended_at = EXCLUDED.ended_at
+    WHERE openings.ended_at IS NULL`;
+  return count === 1;
+}
+
+const OPENING_COLUMNS = sql`id, client_id, request_sha256, access_point_id, partner_id, integration, method,
+  resident_id, requested_at, not_after`;
+
+function openingValues(integration: Integration, request: OpenAccessRequest) {
+  const { openingId, clientId, requestSha256, accessPointId, partnerId, method, residentId } = request;
+  const times = sql`${request.requestedAt}::timestamptz, ${request.notAfter}::timestamptz`;
+  return sql`${openingId}::uuid, ${clientId}, ${requestSha256}, ${accessPointId}::uuid, ${partnerId}, ${integration},
+    ${method}, ${residentId}::uuid, ${times}`;
 }
 
 function resultOf(row: { status: string; reason: string | null; endedAt: Date | null }): OpenAccessResult {

@@ -5,6 +5,9 @@ export type Database = PrismaClient;
 /** What a unit of work uses: the client itself or the transaction it opened. */
 export type Transaction = Prisma.TransactionClient;
 
+/** A part of a statement of our own, with its values apart. */
+export const { sql } = Prisma;
+
 /**
  * Opens a pool towards PostgreSQL. The login role decides what it may see (row-level security): one role per
  * integration for workers, one for the API; never the owner of the tables.
@@ -13,10 +16,32 @@ export type Transaction = Prisma.TransactionClient;
  * @param poolSize connections at most
  */
 export function openDatabase(url: string, poolSize = 10): Database {
-  const adapter = new PrismaPg({ connectionString: url, max: poolSize, connectionTimeoutMillis: 5_000 });
+  const adapter = new PrismaPg(
+    { connectionString: url, max: poolSize, connectionTimeoutMillis: 5_000 },
+    { statementNameGenerator: preparedStatements() },
+  );
   return new PrismaClient({ adapter, errorFormat: 'minimal' });
 }
 
 /** Whether `error` says that a unique constraint was hit: somebody else wrote the row first. */
 export const isUniqueViolation = (error: unknown): boolean =>
   error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+
+/** Lists of different lengths are different statements: past so many, the rest is parsed each time as without a name. */
+const PREPARED_AT_MOST = 300;
+
+/**
+ * Has the server parse and plan a statement once for each connection, not each time it is run: it is the same few that
+ * an opening waits for. Wants sessions of its own (no pooler that shares one between transactions).
+ */
+function preparedStatements(): (query: { readonly sql: string }) => string {
+  const names = new Map<string, string>();
+  return ({ sql: text }) => {
+    const known = names.get(text);
+    if (known !== undefined) return known;
+    if (names.size >= PREPARED_AT_MOST) return '';
+    const name = `s${names.size.toString()}`;
+    names.set(text, name);
+    return name;
+  };
+}
