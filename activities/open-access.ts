@@ -9,7 +9,7 @@ import type { BillingPort } from '../partners/billing';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
 import { sql, type Database, type Transaction } from '../prisma/database';
-import { loadAccessFacts, type LoadedFacts } from './access-facts';
+import { loadAccessFacts, type LoadedFacts } from '../reads/access-facts';
 
 type BillingQuestion = { accountIds: string[]; service: string };
 type Assessment = { kind: 'ended'; result: OpenAccessResult } | { kind: 'ask-billing'; billing: BillingQuestion };

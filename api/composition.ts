@@ -6,8 +6,8 @@ import type { Logger } from '../config/logger';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createPhotoStage } from '../vault/staged-photos';
-import { createPlateIndex } from '../vault/plate-index';
-import { createSubjectVault } from '../vault/subject-keys';
+import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
+import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
 import { createApp } from './app';
 import { consentOperations } from './app/consents';
 import { enrollmentOperations } from './app/enrollments';
@@ -15,13 +15,13 @@ import { appOpeningOperations } from './app/openings';
 import { vehicleOperations } from './app/vehicles';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
-import { createFaceIdentifier } from './face-identification';
+import { createFaceIdentifier, type FaceIdentifier } from './face-identification';
 import type { FailedIdentifications } from './failed-identifications';
 import { issuerUrl } from './oauth/resources';
 import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
-import { createPlateIdentifier } from './plate-identification';
+import { createPlateIdentifier, type PlateIdentifier } from './plate-identification';
 import { partnerOpeningOperations } from './partner/openings';
 import { partnerWebhookOperations } from './partner/webhooks';
 import type { RequestLimits } from './request-limits';
@@ -40,20 +40,17 @@ export type ApiDependencies = {
 };
 
 /** What the operations are made of. */
-type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' | 'log'>;
+type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' | 'log'> & {
+  readonly subjects: SubjectVault;
+  readonly plateIndex: PlateIndex;
+  readonly faces: FaceIdentifier;
+  readonly plates: PlateIdentifier;
+};
 
 /** The operations of each audience, as they are mounted and documented. */
 export function apiSections(deps: OperationDependencies): ApiSection[] {
-  const { settings, database, temporal, keyEncryption } = deps;
+  const { settings, database, temporal, keyEncryption, subjects, plateIndex, faces, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
-  const subjects = createSubjectVault(keyEncryption);
-  const plateIndex = createPlateIndex(deps.secrets.PLATE_INDEX_KEY);
-  const faces = createFaceIdentifier({
-    database,
-    subjects,
-    threshold: settings.FACE_THRESHOLD,
-    margin: settings.FACE_MARGIN,
-  });
   return [
     {
       base: '/app/v1',
@@ -80,7 +77,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           temporal,
           openWithinMs,
           faces,
-          plates: createPlateIdentifier({ database, plateIndex }),
+          plates,
           failedIdentifications: deps.failedIdentifications,
         }),
         ...partnerWebhookOperations({ database, temporal }),
@@ -93,6 +90,15 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
 export function createStack(deps: ApiDependencies): Express {
   const { settings, secrets, database, log } = deps;
   const publicUrl = settings.API_PUBLIC_URL;
+  const subjects = createSubjectVault(deps.keyEncryption);
+  const plateIndex = createPlateIndex(secrets.PLATE_INDEX_KEY);
+  const plates = createPlateIdentifier({ database, plateIndex });
+  const faces = createFaceIdentifier({
+    database,
+    subjects,
+    threshold: settings.FACE_THRESHOLD,
+    margin: settings.FACE_MARGIN,
+  });
   const server = createAuthorizationServer({
     publicUrl,
     database,
@@ -109,7 +115,7 @@ export function createStack(deps: ApiDependencies): Express {
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
   };
-  const sections = apiSections(deps);
+  const sections = apiSections({ ...deps, subjects, plateIndex, plates, faces });
   const authenticate = (base: string) => (operation: Operation) =>
     base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
   const routers: Record<string, Router> = { '/': server.router };
@@ -136,8 +142,9 @@ const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
 export function documentOf(publicUrl: string): object {
   const nothing = new Proxy({}, { get: () => nothing }) as never;
   const settings = { PHOTO_MAX_BYTES: DOCUMENTED_PHOTO_MAX_BYTES } as ApiSettings;
-  const deps = { settings, database: nothing, temporal: nothing, keyEncryption: nothing };
-  return describe(apiSections({ ...deps, failedIdentifications: nothing }), publicUrl);
+  const stores = { database: nothing, temporal: nothing, keyEncryption: nothing, failedIdentifications: nothing };
+  const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, faces: nothing };
+  return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
 }
 
 /** The default of config/environment.ts; an installation's own document says its own limit. */

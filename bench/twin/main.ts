@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client';
 import { join } from 'node:path';
 import { NativeConnection, Runtime } from '@temporalio/worker';
 import { serveHealth } from '../../config/health';
@@ -22,6 +23,7 @@ async function main(): Promise<void> {
   const health = await serveHealth({
     host: '127.0.0.1',
     port: Number(process.env['HEALTH_PORT']),
+    registry: new Registry(),
     checks: {
       worker: () => (worker.getState() === 'RUNNING' ? Promise.resolve() : Promise.reject(new Error('not running'))),
     },
