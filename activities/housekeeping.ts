@@ -16,6 +16,7 @@ export function createHousekeepingActivities({ database }: { database: Database 
         database.idempotencyRecord.deleteMany(expired),
         database.oidcPayload.deleteMany(expired),
         database.signatureNonce.deleteMany(expired),
+        database.identityToken.deleteMany(expired),
       ]);
       return results.reduce((sum, { count }) => sum + count, 0);
     },

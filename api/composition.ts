@@ -15,8 +15,10 @@ import { appOpeningOperations } from './app/openings';
 import { vehicleOperations } from './app/vehicles';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
-import { createFaceIdentifier, type FaceIdentifier } from './face-identification';
-import type { FailedIdentifications } from './failed-identifications';
+import { createFaceIdentifier } from './face-identification';
+import { createIdentification, type Identification } from './identification';
+import type { IdentificationGuard } from './identification-guard';
+import { createIdentifyAtTokenEndpoint } from './oauth/identification-request';
 import { issuerUrl } from './oauth/resources';
 import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
@@ -34,22 +36,22 @@ export type ApiDependencies = {
   readonly database: Database;
   readonly temporal: Client;
   readonly keyEncryption: KeyEncryption;
-  readonly failedIdentifications: FailedIdentifications;
+  readonly identificationGuard: IdentificationGuard;
   readonly requestLimits: RequestLimits;
   readonly log: Logger;
 };
 
 /** What the operations are made of. */
-type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' | 'log'> & {
+type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' | 'identificationGuard' | 'log'> & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
-  readonly faces: FaceIdentifier;
+  readonly identification: Identification;
   readonly plates: PlateIdentifier;
 };
 
 /** The operations of each audience, as they are mounted and documented. */
 export function apiSections(deps: OperationDependencies): ApiSection[] {
-  const { settings, database, temporal, keyEncryption, subjects, plateIndex, faces, plates } = deps;
+  const { settings, database, temporal, keyEncryption, subjects, plateIndex, identification, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
   return [
     {
@@ -76,9 +78,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           database,
           temporal,
           openWithinMs,
-          faces,
+          identification,
           plates,
-          failedIdentifications: deps.failedIdentifications,
         }),
         ...partnerWebhookOperations({ database, temporal }),
       ],
@@ -99,11 +100,13 @@ export function createStack(deps: ApiDependencies): Express {
     threshold: settings.FACE_THRESHOLD,
     margin: settings.FACE_MARGIN,
   });
+  const identification = createIdentification({ faces, plates, guard: deps.identificationGuard });
   const server = createAuthorizationServer({
     publicUrl,
     database,
     signingKeys: secrets.TOKEN_SIGNING_KEYS,
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
+    identify: createIdentifyAtTokenEndpoint({ database, identification }),
     log,
   });
   const checks = {
@@ -115,7 +118,7 @@ export function createStack(deps: ApiDependencies): Express {
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
   };
-  const sections = apiSections({ ...deps, subjects, plateIndex, plates, faces });
+  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification });
   const authenticate = (base: string) => (operation: Operation) =>
     base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
   const routers: Record<string, Router> = { '/': server.router };
@@ -142,8 +145,8 @@ const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
 export function documentOf(publicUrl: string): object {
   const nothing = new Proxy({}, { get: () => nothing }) as never;
   const settings = { PHOTO_MAX_BYTES: DOCUMENTED_PHOTO_MAX_BYTES } as ApiSettings;
-  const stores = { database: nothing, temporal: nothing, keyEncryption: nothing, failedIdentifications: nothing };
-  const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, faces: nothing };
+  const stores = { database: nothing, temporal: nothing, keyEncryption: nothing };
+  const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing };
   return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
 }
 

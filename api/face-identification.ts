@@ -1,17 +1,22 @@
-import { createFaceIndex, identify, type FaceIndex } from '../access/face-matching';
+import { createFaceIndex, identify, normalizeVector, type FaceIndex } from '../access/face-matching';
 import { templatePlace } from '../contracts/sealed-places';
 import type { Database } from '../prisma/database';
 import { vectorFromBytes } from '../vault/face-vector-bytes';
 import type { SubjectVault } from '../vault/subject-keys';
+import { invalidField } from './problem';
 
 export type FaceIdentifier = {
   /**
    * Whose face it is among the residents enrolled at this house with this partner (R1.6). A match is a claim only:
    * whether it may open is asked of the database afterwards.
    *
-   * @returns the resident's id; `null` when nobody is near enough or two are too near each other
+   * @returns the resident's id; `null` when nobody is near enough or two are too near each other; `near` when little was
+   *   missing, which is for counting and never for a caller
    */
-  identify(where: { houseId: string; partnerId: string }, vector: Float32Array): Promise<string | null>;
+  identify(
+    where: { houseId: string; partnerId: string },
+    vector: Float32Array,
+  ): Promise<{ residentId: string | null; near: boolean }>;
 };
 
 /** Templates are decrypted into memory only, one index for each house and partner, rebuilt when its version changes. */
@@ -48,7 +53,16 @@ export function createFaceIdentifier(deps: {
   return {
     async identify({ houseId, partnerId }, vector) {
       const found = identify(await indexOf(houseId, partnerId), vector, { threshold, margin });
-      return found.kind === 'match' ? found.residentId : null;
+      return found.kind === 'match'
+        ? { residentId: found.residentId, near: false }
+        : { residentId: null, near: found.near };
     },
   };
+}
+
+/** @throws HttpProblem 400 that names the field */
+export function usableVector(numbers: readonly number[]): Float32Array {
+  const vector = normalizeVector(numbers);
+  if (vector === null) throw invalidField('faceVector', 'is not a usable vector: its norm is zero or too large');
+  return vector;
 }

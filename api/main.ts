@@ -10,7 +10,7 @@ import { SERVER_TLS } from '../config/tls';
 import { openDatabase, type Database } from '../prisma/database';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
-import { createFailedIdentifications } from './failed-identifications';
+import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
@@ -20,7 +20,12 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
-  const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
+  const identificationGuard = createIdentificationGuard({
+    databaseUrl: secrets.DATABASE_URL,
+    database,
+    key: secrets.HIDDEN_ID_KEY,
+    log,
+  });
   const requestLimits = createRequestLimits(secrets.DATABASE_URL);
   const app = createStack({
     settings,
@@ -28,7 +33,7 @@ async function main(): Promise<void> {
     database,
     temporal,
     keyEncryption,
-    failedIdentifications,
+    identificationGuard,
     requestLimits,
     log,
   });
@@ -55,7 +60,7 @@ async function main(): Promise<void> {
       end(database, log, [
         health.close,
         () => temporal.connection.close(),
-        failedIdentifications.close,
+        identificationGuard.close,
         requestLimits.close,
       ]).catch(() => undefined);
     });

@@ -4,14 +4,16 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
   type Client,
 } from '@temporalio/client';
-import type { AccessMethod } from '../contracts/access';
+import type { AccessMethod, DenialReason } from '../contracts/access';
 import { openAccessWorkflowId, type Integration } from '../contracts/ids';
 import { OPENING_OUTCOMES, type OpenAccessRequest, type OpeningOutcome, type OpeningView } from '../contracts/openings';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../contracts/search-attributes';
 import type { Database } from '../prisma/database';
 import type { openAccessWorkflow } from '../workflows/open-access/workflow';
 import { awaitOutcome } from '../workflows/open-access/messages';
+import { appendJournal } from '../journal/journal';
 import { resourceIdFor } from './idempotency';
+import type { Identified } from './identification';
 import { HttpProblem } from './problem';
 
 export type OpeningRow = NonNullable<Awaited<ReturnType<Database['opening']['findUnique']>>>;
@@ -35,7 +37,8 @@ export async function openAccessPoint(
     fingerprint: string;
     accessPoint: AccessPointRow;
     method: AccessMethod;
-    identify: () => Promise<string | null>;
+    /** Who is to be let in. `locked`: nobody was looked for, because there was too much guessing. */
+    identify: (openingId: string) => Promise<Identified>;
   },
 ): Promise<OpeningRow> {
   const { database } = deps;
@@ -47,6 +50,7 @@ export async function openAccessPoint(
 
   const requestedAt = earlier?.requestedAt ?? new Date();
   const notAfter = earlier?.notAfter ?? new Date(requestedAt.getTime() + deps.openWithinMs);
+  const identified = earlier ? known(earlier.residentId) : await request.identify(openingId);
   const opening: OpenAccessRequest = {
     openingId,
     clientId: caller.clientId,
@@ -54,12 +58,36 @@ export async function openAccessPoint(
     accessPointId: accessPoint.id,
     partnerId: accessPoint.partnerId,
     method: request.method,
-    residentId: earlier ? earlier.residentId : await request.identify(),
+    residentId: identified.kind === 'resident' ? identified.residentId : null,
     requestedAt: requestedAt.toISOString(),
     notAfter: notAfter.toISOString(),
   };
+  if (identified.kind === 'locked') return deniedAtOnce(database, opening, accessPoint.integration);
   await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
   return settled(database, opening, accessPoint.integration);
+}
+
+const known = (residentId: string | null): Identified =>
+  residentId === null ? { kind: 'nobody' } : { kind: 'resident', residentId };
+
+/** Guessing must cost us little: a denial needs no execution, only its evidence. */
+async function deniedAtOnce(database: Database, opening: OpenAccessRequest, integration: string): Promise<OpeningRow> {
+  const { openingId: id, clientId, requestSha256, accessPointId, partnerId, method, residentId } = opening;
+  const reason = 'locked-out' satisfies DenialReason;
+  const at = new Date();
+  return database.$transaction(async (tx) => {
+    const ids = { id, clientId, requestSha256, accessPointId, partnerId, integration, method, residentId };
+    const times = { requestedAt: opening.requestedAt, notAfter: opening.notAfter, decidedAt: at, endedAt: at };
+    const { count } = await tx.opening.createMany({
+      data: [{ ...ids, ...times, status: 'denied', reason }],
+      skipDuplicates: true,
+    });
+    if (count > 0) {
+      const entry = { integration, objectId: id, actor: clientId, outcome: 'denied', reason };
+      await appendJournal(tx, { kind: 'opening', ...entry });
+    }
+    return tx.opening.findUniqueOrThrow({ where: { id } });
+  });
 }
 
 /** Update-with-Start: begins the execution or joins it, and waits. Coming back says nothing yet: the row does. */

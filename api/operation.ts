@@ -2,6 +2,7 @@ import { json, raw, Router, type RequestHandler } from 'express';
 import { z } from 'zod';
 import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
+import { networkOf } from './identification-guard';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HttpProblem } from './problem';
 import { atWork } from './request-limits';
@@ -43,6 +44,8 @@ export type OperationInput<Params, Query, Body> = {
   readonly body: Body;
   readonly photo: Buffer;
   readonly caller: Caller;
+  /** Where the request came from, as far as counting needs it. */
+  readonly network: string;
   /** Empty for operations that take none. */
   readonly idempotencyKey: string;
   readonly fingerprint: string;
@@ -130,9 +133,10 @@ function serve(operation: Operation, database: Database): RequestHandler {
     const { params, query, body, photo, content } = parseInput(operation, req);
     const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
     const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
+    const network = networkOf(req.ip);
     const requestId = (res.locals as { requestId?: string }).requestId ?? '';
     const work = (): Promise<Answer> =>
-      operation.handle({ params, query, body, photo, caller, idempotencyKey, fingerprint, requestId });
+      operation.handle({ params, query, body, photo, caller, network, idempotencyKey, fingerprint, requestId });
     const key = `${operation.id}/${idempotencyKey}`;
     const answer = await atWork(res, () =>
       operation.idempotency === 'stored'

@@ -1,6 +1,32 @@
-/** Failed identifications at one device before it stops identifying, and for how long (R2.6). */
-export const LOCKOUT = { attempts: 10, withinS: 300, forS: 900 } as const;
+/**
+ * How many failed identifications are borne before identification is refused, and for how long (R2.6). A device is
+ * where somebody stands; a client and a network are whose servers ask.
+ */
+export const LOCKOUTS = {
+  device: { attempts: 10, withinS: 300, forS: 900 },
+  client: { attempts: 100, withinS: 300, forS: 900 },
+  network: { attempts: 200, withinS: 300, forS: 900 },
+  /** Faces that are nearly somebody's, at one device: a vector that is being improved step by step. */
+  'near-miss': { attempts: 5, withinS: 600, forS: 3_600 },
+  /** Different plates at one house that differ in one character only: a plate that is being walked. */
+  'plate-walk': { attempts: 3, withinS: 3_600, forS: 3_600 },
+} as const;
+export type LockoutScope = keyof typeof LOCKOUTS;
 
-export const lockoutKeyPrefix = 'identification';
-/** The row of `rate_limits` that counts failed identifications at an access point. */
-export const lockoutKey = (accessPointId: string): string => `${lockoutKeyPrefix}:${accessPointId}`;
+/** Before the lockout: from the sixth failure in a row on, each doubles the pause at that device. */
+const PAUSES_AFTER = 5;
+/** @returns seconds that identification at a device pauses after its `failures`-th failure */
+export const pauseS = (failures: number): number => (failures <= PAUSES_AFTER ? 0 : 2 ** (failures - PAUSES_AFTER - 1));
+
+const prefixes: Readonly<Record<LockoutScope | 'pause', string>> = {
+  device: 'identification',
+  client: 'identification-client',
+  network: 'identification-network',
+  'near-miss': 'near-miss',
+  'plate-walk': 'plate-walk',
+  pause: 'identification-pause',
+};
+/** What the rows of `rate_limits` for this scope begin with. */
+export const lockoutKeyPrefix = (scope: LockoutScope | 'pause'): string => prefixes[scope];
+/** The row of `rate_limits` that counts failed identifications in this scope. */
+export const lockoutKey = (scope: LockoutScope | 'pause', objectId: string): string => `${prefixes[scope]}:${objectId}`;

@@ -36,7 +36,8 @@ export const OpeningByFace = z
     faceVector: z
       .array(z.number())
       .length(FACE_VECTOR_LENGTH)
-      .describe('Feature vector of the face in front of the camera; the picture itself never comes here'),
+      .optional()
+      .describe('Feature vector of the face in front of the camera, unless the token names who it is; the picture never comes here'),
   })
   .meta({ id: 'OpeningByFace' });
 

@@ -12,7 +12,9 @@ export const VehicleRequest = z
 
 export const OpeningByPlate = z
   .strictObject({
-    plate: PlateText.describe('Characters of the plate in front of the reader; the picture itself never comes here'),
+    plate: PlateText.optional().describe(
+      'Characters of the plate in front of the reader, unless the token names whose it is; the picture never comes here',
+    ),
   })
   .meta({ id: 'OpeningByPlate' });
 

@@ -2,7 +2,16 @@ import type { Transaction } from '../prisma/database';
 
 /** One piece of evidence. Opaque ids and listed words only: nothing personal, no secret, no partner's text. */
 export type JournalRecord = {
-  readonly kind: 'opening' | 'consent' | 'enrollment' | 'template' | 'vehicle' | 'housekeeping' | 'equipment' | 'partner-event';
+  readonly kind:
+    | 'opening'
+    | 'consent'
+    | 'enrollment'
+    | 'template'
+    | 'vehicle'
+    | 'housekeeping'
+    | 'equipment'
+    | 'partner-event'
+    | 'security-alert';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

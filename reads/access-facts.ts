@@ -1,6 +1,6 @@
 import type { AccessFacts } from '../contracts/access';
 import type { OpenAccessRequest } from '../contracts/openings';
-import { LOCKOUT, lockoutKey } from '../contracts/lockout';
+import { LOCKOUTS, lockoutKey } from '../contracts/lockout';
 import type { Transaction } from '../prisma/database';
 
 type FactsFromDatabase = Pick<AccessFacts, 'device' | 'resident' | 'rights' | 'consent' | 'lockedUntilMs'>;
@@ -72,8 +72,9 @@ async function factsRow(
          FROM consents
         WHERE resident_id = ${residentId}::uuid AND partner_id = ${partnerId} AND ${method} = 'face'
         ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1) AS consent,
-      (SELECT json_build_object('untilMs', expire)
-         FROM rate_limits WHERE key = ${lockoutKey(accessPointId)} AND points > ${LOCKOUT.attempts}) AS lock`;
+      (SELECT json_build_object('untilMs', max(expire)) FROM rate_limits
+        WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})
+           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0) AS lock`;
   if (!row) throw new Error('A statement without FROM gives one row.');
   return row;
 }

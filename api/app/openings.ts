@@ -36,7 +36,7 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
           fingerprint,
           accessPoint,
           method: 'app',
-          identify: () => Promise.resolve(residentId),
+          identify: () => Promise.resolve({ kind: 'resident', residentId }),
         });
         const reason = row.status === 'denied' ? publicReason(row.reason as DenialReason, 'app') : null;
         return { status: 200, body: answerForOpening(row, reason) };

@@ -9,5 +9,7 @@ export type Caller = {
   readonly partnerId?: string;
   readonly integration?: Integration;
   readonly limits: AgreedLimits;
+  /** A token of variant A: who was identified is known, for one opening of this device (R1.6, R1.9). */
+  readonly identity?: { readonly tokenId: string; readonly accessPointId: string; readonly method: 'face' | 'plate' };
   readonly profile?: 'basic-signed' | 'oauth-client' | 'mtls-oidc';
 };

@@ -88,16 +88,26 @@ async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPay
   }
   const limits = audience === 'partner' ? await limitsOfPartner(checks.database, client.partnerId) : checks.limits;
   if (limits === null) throw unauthorized(checks.log, 'partner');
+  const identity = payload['device_id'] === undefined ? null : await identityOf(checks, payload);
   return {
     clientId: client.id,
     audience,
     limits,
+    ...(identity && { identity }),
     ...(client.partnerId !== null && { partnerId: client.partnerId }),
     ...(client.integration !== null && { integration: client.integration as Integration }),
     ...(audience === 'partner' && {
       profile: client.authMethod === 'tls_client_auth' ? ('mtls-oidc' as const) : ('oauth-client' as const),
     }),
   };
+}
+
+/** Who was identified for a token of variant A; such a token is nothing without its record. */
+async function identityOf(checks: TokenChecks, { jti = '' }: JWTPayload): Promise<NonNullable<Caller['identity']>> {
+  const tokenId = hiddenId(checks.hiddenIdKey, jti);
+  const row = await checks.database.identityToken.findUnique({ where: { id: tokenId } });
+  if (!row) throw unauthorized(checks.log, 'no-identity');
+  return { tokenId, accessPointId: row.accessPointId, method: row.method === 'plate' ? 'plate' : 'face' };
 }
 
 /** @returns null for a partner that is not there or switched off */

@@ -2,9 +2,11 @@ import { Provider, errors, type Configuration, type KoaContextWithOIDC } from 'o
 import type { JWK } from 'jose';
 import type { Logger } from '../../config/logger';
 import type { Database } from '../../prisma/database';
+import { IDENTITY_TOKEN_LIFE_S, rememberIdentity } from '../identity-tokens';
 import { createAdapterFactory } from './adapter';
 import { clientCertificate, isIssuedFor } from './client-certificate';
 import { hiddenId } from './hidden-id';
+import type { IdentifiedAtTokenEndpoint, IdentifyAtTokenEndpoint } from './identification-request';
 import { CLIENT_AUTH_METHODS, ENDPOINTS } from './metadata';
 import { ACCESS_TOKEN_LIFE_S, audienceOf, issuerUrl, resourceUrl, SCOPES, type Audience } from './resources';
 import { matchesSecret } from './secret-hash';
@@ -15,6 +17,8 @@ export type ProviderOptions = {
   /** Private Ed25519 keys; the first signs, all are published. */
   readonly signingKeys: readonly JWK[];
   readonly hiddenIdKey: Buffer;
+  /** Variant A: who stands at the device that the token request names (R1.6, R1.9). */
+  readonly identify: IdentifyAtTokenEndpoint;
   readonly log: Logger;
 };
 
@@ -26,14 +30,14 @@ export function createProvider(options: ProviderOptions): Provider {
   const provider = new Provider(issuerUrl(options.publicUrl), configuration(options));
   provider.proxy = false;
   compareSecretHashes(provider);
-  rememberStructuredTokens(provider, options.hiddenIdKey);
+  rememberStructuredTokens(provider, options);
   provider.on('server_error', (_ctx, error) => {
     options.log.error({ event: 'oauth', error }, 'the authorization server failed');
   });
   return provider;
 }
 
-function configuration({ publicUrl, database, signingKeys }: ProviderOptions): Configuration {
+function configuration({ publicUrl, database, signingKeys, identify }: ProviderOptions): Configuration {
   return {
     adapter: createAdapterFactory(database),
     clients: [],
@@ -43,7 +47,24 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
     extraClientMetadata: { properties: ['audience', 'secretHashes'] },
     scopes: Object.values(SCOPES).flat(),
     responseTypes: [],
-    ttl: { ClientCredentials: () => ACCESS_TOKEN_LIFE_S, Grant: () => ACCESS_TOKEN_LIFE_S },
+    ttl: {
+      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_LIFE_S,
+      Grant: () => ACCESS_TOKEN_LIFE_S,
+    },
+    formats: {
+      customizers: {
+        jwt(ctx, token, jwt) {
+          const found = foundBy(ctx);
+          if (found === null) return;
+          // The record of the token takes it from here (rememberStructuredTokens).
+          (token as unknown as StructuredToken).identity = found.identity;
+          const { payload } = jwt;
+          payload['act'] = { sub: payload['sub'] };
+          payload['sub'] = found.subject;
+          payload['device_id'] = found.deviceId;
+        },
+      },
+    },
     enabledJWA: { idTokenSigningAlgValues: ['EdDSA'] },
     features: {
       devInteractions: { enabled: false },
@@ -70,15 +91,16 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
         enabled: true,
         defaultResource: (_ctx, client) => resourceUrl(publicUrl, client['audience'] as Audience),
         useGrantedResource: () => true,
-        getResourceServerInfo: (ctx, resource, client) => {
+        getResourceServerInfo: async (ctx, resource, client) => {
           const audience = audienceOf(publicUrl, resource);
           if (audience === undefined || audience !== client['audience']) throw new errors.InvalidTarget();
           refuseUnknownScopes(ctx, client.scope);
+          const found = audience === 'partner' ? await identifyOnce(ctx, client, identify) : null;
           return {
-            scope: SCOPES[audience].join(' '),
+            scope: (found === null ? SCOPES[audience] : IDENTITY_SCOPES).join(' '),
             audience: resource,
             accessTokenFormat: 'jwt',
-            accessTokenTTL: ACCESS_TOKEN_LIFE_S,
+            accessTokenTTL: found === null ? ACCESS_TOKEN_LIFE_S : IDENTITY_TOKEN_LIFE_S,
             jwt: { sign: { alg: 'EdDSA' } },
           };
         },
@@ -91,6 +113,32 @@ function configuration({ publicUrl, database, signingKeys }: ProviderOptions): C
     },
   };
 }
+
+/** A token that names somebody is for opening and for nothing else. */
+const IDENTITY_SCOPES = ['openings:request'];
+
+const identifications = new WeakMap<object, Promise<IdentifiedAtTokenEndpoint | null>>();
+const identified = new WeakMap<object, IdentifiedAtTokenEndpoint>();
+
+/** The library asks for the resource more than once a request; a face is looked for, and counted, once. */
+async function identifyOnce(
+  ctx: KoaContextWithOIDC,
+  client: { clientId: string; scope?: string | undefined },
+  identify: IdentifyAtTokenEndpoint,
+): Promise<IdentifiedAtTokenEndpoint | null> {
+  const body = (ctx.req as { body?: Record<string, unknown> }).body ?? {};
+  if (ctx.oidc.route !== 'token') return null;
+  let finding = identifications.get(ctx.req);
+  if (!finding) identifications.set(ctx.req, (finding = identify(client.clientId, body, ctx.req)));
+  const found = await finding;
+  if (found === null) return null;
+  if (!(client.scope ?? '').split(' ').includes('openings:request'))
+    throw new errors.InvalidScope('', 'openings:request');
+  identified.set(ctx.req, found);
+  return found;
+}
+
+const foundBy = (ctx: KoaContextWithOIDC): IdentifiedAtTokenEndpoint | null => identified.get(ctx.req) ?? null;
 
 /** The library leaves out scopes that it does not know. Who asks for too much is to hear of it (RFC 6749, section 5.2). */
 function refuseUnknownScopes({ oidc }: KoaContextWithOIDC, registered = ''): void {
@@ -121,6 +169,7 @@ type StructuredToken = {
   expiration: number;
   'x5t#S256'?: string;
   resourceServer?: { accessTokenFormat?: string };
+  identity?: IdentifiedAtTokenEndpoint['identity'];
   adapter: { upsert(id: string, payload: object, expiresIn: number): Promise<unknown> };
 };
 
@@ -129,7 +178,7 @@ type StructuredToken = {
  * a record of each under its hidden id; `oauthRouter` leads the two endpoints to it. Touches an internal method: the
  * version is pinned, and test/api/oauth.test.ts notices.
  */
-function rememberStructuredTokens(provider: Provider, hiddenIdKey: Buffer): void {
+function rememberStructuredTokens(provider: Provider, options: ProviderOptions): void {
   const prototype = provider.ClientCredentials.prototype as unknown as {
     getValueAndPayload: (this: StructuredToken) => Promise<{ payload?: unknown }>;
   };
@@ -137,10 +186,12 @@ function rememberStructuredTokens(provider: Provider, hiddenIdKey: Buffer): void
   prototype.getValueAndPayload = async function getValueAndPayload() {
     const result = await original.call(this);
     if (result.payload !== undefined || this.resourceServer?.accessTokenFormat !== 'jwt') return result;
-    const id = hiddenId(hiddenIdKey, this.jti);
+    const id = hiddenId(options.hiddenIdKey, this.jti);
     const iat = this.iat ?? Math.floor(Date.now() / 1_000);
     const { kind, clientId, scope, aud, expiration } = this;
     const record = { jti: id, kind, clientId, scope, aud, iat, exp: iat + expiration, 'x5t#S256': this['x5t#S256'] };
+    // Before its record: a token whose identity was not written down is refused, never taken for a client's own.
+    if (this.identity) await rememberIdentity(options.database, id, this.identity);
     await this.adapter.upsert(id, JSON.parse(JSON.stringify(record)) as object, expiration);
     return result;
   };

@@ -1,27 +1,31 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
-import { normalizeVector } from '../../access/face-matching';
+import type { AccessMethod } from '../../contracts/access';
 import { OpeningByFace, OpeningView } from '../../contracts/openings';
 import { OpeningByPlate } from '../../contracts/vehicles';
 import type { Database } from '../../prisma/database';
 import type { Caller } from '../authentication/caller';
-import type { FaceIdentifier } from '../face-identification';
-import type { FailedIdentifications } from '../failed-identifications';
+import { usableVector } from '../face-identification';
+import type { Answer } from '../idempotency';
+import type { Identification, Identified } from '../identification';
+import { useIdentity } from '../identity-tokens';
 import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
-import { defineOperation, type Operation } from '../operation';
+import { defineOperation, type Operation, type OperationInput } from '../operation';
 import { usablePlate, type PlateIdentifier } from '../plate-identification';
-import { invalidField, notFound } from '../problem';
+import { HttpProblem, invalidField, notFound } from '../problem';
+import { withSteadyRefusals } from '../steady-refusals';
 
 type Dependencies = {
   database: Database;
   temporal: Client;
   openWithinMs: number;
-  faces: FaceIdentifier;
+  identification: Identification;
   plates: PlateIdentifier;
-  failedIdentifications: FailedIdentifications;
 };
 
-type AccessPoint = { id: string; houseId: string; partnerId: string };
+type AccessPoint = { id: string; houseId: string; partnerId: string; integration: string };
+/** What an opening needs of the request that asked for it. */
+type Asked = Pick<OperationInput<unknown, unknown, unknown>, 'caller' | 'idempotencyKey' | 'fingerprint'>;
 
 const DeviceId = z.string().min(1).max(128);
 
@@ -33,50 +37,48 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       id: 'openDoorByFace',
       method: 'post',
       path: '/doors/{deviceId}/openings',
-      summary: 'Open a door for the face in front of its camera (variant B)',
+      summary: 'Open a door for the face in front of its camera',
+      description:
+        'Variant B: `faceVector` in the body. Variant A: a token that names the identified resident, and an empty object.',
       scope: 'openings:request',
       params: z.object({ deviceId: DeviceId }),
       body: { kind: 'json', schema: OpeningByFace },
       idempotency: 'own',
       responses: { 200: { description: 'The door opened', schema: OpeningView } },
-      async handle({ params, body, caller, idempotencyKey, fingerprint }) {
-        const accessPoint = await deviceOf(caller, params.deviceId, 'door');
-        const vector = normalizeVector(body.faceVector);
-        if (vector === null) throw invalidField('faceVector', 'is not a usable vector: its norm is zero or too large');
-        const row = await openAccessPoint(deps, {
-          caller,
-          key: idempotencyKey,
-          fingerprint,
-          accessPoint,
-          method: 'face',
-          identify: () => counted(accessPoint, deps.faces.identify(accessPoint, vector)),
-        });
-        return { status: 200, body: answerForOpening(row, null) };
-      },
+      handle: (input) =>
+        withSteadyRefusals(async () => {
+          const accessPoint = await deviceOf(input.caller, input.params.deviceId, 'door');
+          const { body } = input;
+          if (body.faceVector === undefined) return openForIdentity(input, accessPoint, 'face', 'faceVector');
+          assertVariantB(input.caller, 'faceVector');
+          const vector = usableVector(body.faceVector);
+          const attempt = { accessPoint, clientId: input.caller.clientId, network: input.network };
+          return open(input, accessPoint, 'face', () => deps.identification.byFace(attempt, vector));
+        }),
     }),
     defineOperation({
       id: 'openBarrierByPlate',
       method: 'post',
       path: '/barriers/{deviceId}/openings',
-      summary: 'Open a barrier for the licence plate in front of its reader (variant B)',
+      summary: 'Open a barrier for the licence plate in front of its reader',
+      description:
+        'Variant B: `plate` in the body. Variant A: a token that names the identified resident, and an empty object.',
       scope: 'openings:request',
       params: z.object({ deviceId: DeviceId }),
       body: { kind: 'json', schema: OpeningByPlate },
       idempotency: 'own',
       responses: { 200: { description: 'The barrier opened', schema: OpeningView } },
-      async handle({ params, body, caller, idempotencyKey, fingerprint }) {
-        const accessPoint = await deviceOf(caller, params.deviceId, 'barrier');
-        const plate = usablePlate(body.plate);
-        const row = await openAccessPoint(deps, {
-          caller,
-          key: idempotencyKey,
-          fingerprint: deps.plates.fingerprint(fingerprint),
-          accessPoint,
-          method: 'plate',
-          identify: () => counted(accessPoint, deps.plates.identify(accessPoint, plate)),
-        });
-        return { status: 200, body: answerForOpening(row, null) };
-      },
+      handle: (input) =>
+        withSteadyRefusals(async () => {
+          const accessPoint = await deviceOf(input.caller, input.params.deviceId, 'barrier');
+          const { body } = input;
+          if (body.plate === undefined) return openForIdentity(input, accessPoint, 'plate', 'plate');
+          assertVariantB(input.caller, 'plate');
+          const plate = usablePlate(body.plate);
+          const attempt = { accessPoint, clientId: input.caller.clientId, network: input.network };
+          const hidden = { ...input, fingerprint: deps.plates.fingerprint(input.fingerprint) };
+          return open(hidden, accessPoint, 'plate', () => deps.identification.byPlate(attempt, plate));
+        }),
     }),
     defineOperation({
       id: 'relayResidentRequest',
@@ -88,18 +90,13 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       body: { kind: 'json', schema: ResidentRequest },
       idempotency: 'own',
       responses: { 200: { description: 'The device opened', schema: OpeningView } },
-      async handle({ body, caller, idempotencyKey, fingerprint }) {
-        const accessPoint = await deviceOf(caller, body.deviceId, null);
-        const row = await openAccessPoint(deps, {
-          caller,
-          key: idempotencyKey,
-          fingerprint,
-          accessPoint,
-          method: body.recognizedBy === 'request' ? 'relay' : body.recognizedBy,
-          identify: () => residentOf(caller, body.clientId),
-        });
-        return { status: 200, body: answerForOpening(row, null) };
-      },
+      handle: (input) =>
+        withSteadyRefusals(async () => {
+          const { body, caller } = input;
+          const accessPoint = await deviceOf(caller, body.deviceId, null);
+          const method = body.recognizedBy === 'request' ? 'relay' : body.recognizedBy;
+          return open(input, accessPoint, method, () => residentOf(caller, body.clientId));
+        }),
     }),
     defineOperation({
       id: 'getPartnerOpening',
@@ -117,11 +114,32 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
     }),
   ];
 
-  /** Whoever is nobody's counts against the device (R2.6). */
-  async function counted(accessPoint: AccessPoint, identified: Promise<string | null>): Promise<string | null> {
-    const residentId = await identified;
-    if (residentId === null) await deps.failedIdentifications.record(accessPoint.id);
-    return residentId;
+  async function open(
+    { caller, idempotencyKey, fingerprint }: Asked,
+    accessPoint: AccessPoint,
+    method: AccessMethod,
+    identify: (openingId: string) => Promise<Identified>,
+  ): Promise<Answer> {
+    const key = idempotencyKey;
+    const row = await openAccessPoint(deps, { caller, key, fingerprint, accessPoint, method, identify });
+    return { status: 200, body: answerForOpening(row, null) };
+  }
+
+  /** Variant A: who it is was found at the token endpoint, for this device and for one opening (R1.6, R1.9). */
+  async function openForIdentity(
+    input: Asked,
+    accessPoint: AccessPoint,
+    method: 'face' | 'plate',
+    field: string,
+  ): Promise<Answer> {
+    const { identity } = input.caller;
+    if (!identity) throw invalidField(field, 'is missing, and the token names nobody who was identified');
+    if (identity.accessPointId !== accessPoint.id || identity.method !== method) throw notFound();
+    return open(input, accessPoint, method, async (openingId) => {
+      const residentId = await useIdentity(database, identity.tokenId, openingId);
+      if (residentId === null) throw usedToken();
+      return { kind: 'resident', residentId };
+    });
   }
 
   /** Another partner's device is answered like one that does not exist. */
@@ -135,12 +153,27 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
   }
 
   /** A token of another partner names nobody here. */
-  async function residentOf({ partnerId }: Caller, token: string): Promise<string | null> {
-    if (partnerId === undefined) return null;
-    const subject = await database.partnerSubject.findUnique({ where: { partnerId_token: { partnerId, token } } });
-    return subject?.residentId ?? null;
+  async function residentOf({ partnerId }: Caller, token: string): Promise<Identified> {
+    const subject =
+      partnerId === undefined
+        ? null
+        : await database.partnerSubject.findUnique({ where: { partnerId_token: { partnerId, token } } });
+    return subject ? { kind: 'resident', residentId: subject.residentId } : { kind: 'nobody' };
   }
 }
+
+/** A token that names somebody opens for that somebody only: it must not become a client token again. */
+function assertVariantB({ identity }: Caller, field: string): void {
+  if (identity) throw invalidField(field, 'does not go together with a token that names who was identified');
+}
+
+const usedToken = (): HttpProblem =>
+  new HttpProblem({
+    status: 401,
+    type: 'unauthorized',
+    title: 'The token was used already, or its minute is over',
+    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+  });
 
 const ResidentRequest = z
   .strictObject({

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { enrollmentWorkflowId, equipmentSyncWorkflowId, type Integration } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { appendJournal } from '../../journal/journal';
-import type { Database } from '../../prisma/database';
+import type { Database, Transaction } from '../../prisma/database';
 import { enrollmentChanged } from '../../workflows/enrollment/messages';
 import { equipmentChanged } from '../../workflows/equipment-sync/messages';
 import type { Caller } from '../authentication/caller';
 import { defineOperation, type Operation } from '../operation';
-import { notFound } from '../problem';
+import { invalidField, notFound } from '../problem';
 
 const EnrollmentEvent = z
   .strictObject({
@@ -20,6 +20,28 @@ const EnrollmentEvent = z
     at: z.iso.datetime(),
   })
   .meta({ id: 'EnrollmentEvent' });
+
+/** Opaque ids of keys and fobs, as they were given out. */
+const CarrierId = z
+  .string()
+  .regex(/^[\w.:-]{1,128}$/, 'is 1 to 128 letters, digits, dots, colons, hyphens or underscores');
+const Opened = { eventId: z.string().min(1).max(128), deviceId: z.string().min(1).max(128), at: z.iso.datetime() };
+const KeyOpeningEvent = z.strictObject({ ...Opened, keyId: CarrierId }).meta({ id: 'KeyOpeningEvent' });
+const FobOpeningEvent = z.strictObject({ ...Opened, fobId: CarrierId }).meta({ id: 'FobOpeningEvent' });
+
+/** A partner's clock may be ahead of ours by this much. */
+const CLOCK_SKEW_MS = 5 * 60_000;
+/** An event that comes later than this after it happened is marked so. */
+const LATE_MS = 10 * 60_000;
+
+/** Whether something of the kind is known to have happened at the device after this. */
+async function laterOneIsKnown(
+  tx: Transaction,
+  { accessPointId, kind, happenedAt }: { accessPointId: string; kind: string; happenedAt: Date },
+): Promise<boolean> {
+  const later = await tx.partnerEvent.findFirst({ where: { accessPointId, kind, happenedAt: { gt: happenedAt } } });
+  return later !== null;
+}
 
 const EquipmentEvent = z
   .strictObject({ eventId: z.string().min(1).max(128), at: z.iso.datetime() })
@@ -59,6 +81,34 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
         return { status: 202, body: { received: true } };
       },
     }),
+    ...(['key', 'fob'] as const).map((carrier) =>
+      defineOperation({
+        id: `report${carrier === 'key' ? 'Key' : 'Fob'}Opening`,
+        method: 'post',
+        path: `/webhooks/${carrier}-openings`,
+        summary: `A ${carrier === 'key' ? 'physical key opened a door (R1.10)' : 'fob opened a barrier (R1.11)'}: for audit`,
+        description: 'Events may come late and in any order: they are written down as such and never refused for it.',
+        scope: 'webhooks:deliver',
+        params: z.object({}),
+        body: { kind: 'json', schema: carrier === 'key' ? KeyOpeningEvent : FobOpeningEvent },
+        idempotency: 'own',
+        responses: { 202: { description: 'Taken in, now or earlier', schema: Received } },
+        async handle({ body, caller }) {
+          const event = body;
+          const partnerId = partnerOf(caller);
+          const { deviceId, eventId, at } = event;
+          const device = await database.accessPoint.findUnique({
+            where: { partnerId_deviceId: { partnerId, deviceId } },
+          });
+          if (!device) throw notFound();
+          if (Date.parse(at) > Date.now() + CLOCK_SKEW_MS) throw invalidField('at', 'lies in the future');
+          const subject = 'keyId' in event ? event.keyId : event.fobId;
+          const { integration, id: accessPointId } = device;
+          await take(caller, { integration, eventId, kind: `${carrier}-opening`, at, subject, accessPointId });
+          return { status: 202, body: { received: true } };
+        },
+      }),
+    ),
     defineOperation({
       id: 'reportEquipmentChange',
       method: 'post',
@@ -100,16 +150,33 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
   /** Once for each event id of the partner; a repeat is answered alike and changes nothing. */
   async function take(
     caller: Caller,
-    event: { integration: string; eventId: string; kind: string; at: string },
+    event: {
+      integration: string;
+      eventId: string;
+      kind: string;
+      at: string;
+      subject?: string;
+      accessPointId?: string;
+    },
   ): Promise<void> {
-    const { integration, eventId, kind, at } = event;
+    const { integration, eventId, kind, at, subject = null, accessPointId = null } = event;
     const partnerId = partnerOf(caller);
     await database.$transaction(async (tx) => {
-      const row = { partnerId, eventId, integration, kind, happenedAt: new Date(at) };
+      const happenedAt = new Date(at);
+      const earlier = accessPointId !== null && (await laterOneIsKnown(tx, { accessPointId, kind, happenedAt }));
+      const timing = Date.now() - happenedAt.getTime() > LATE_MS ? 'late' : earlier ? 'out-of-order' : 'in-time';
+      const row = { partnerId, eventId, integration, kind, happenedAt, subject, accessPointId, timing };
       const { count } = await tx.partnerEvent.createMany({ data: [row], skipDuplicates: true });
       if (count === 0) return;
       const { clientId: actor } = caller;
-      await appendJournal(tx, { kind: 'partner-event', integration, objectId: eventId, actor, outcome: kind });
+      await appendJournal(tx, {
+        kind: 'partner-event',
+        integration,
+        objectId: eventId,
+        actor,
+        outcome: kind,
+        reason: timing,
+      });
     });
   }
 

@@ -111,7 +111,14 @@ export async function startAuthorizationApp(): Promise<AuthorizationApp> {
     );
     const localUrl = `https://localhost:${(https.address() as AddressInfo).port.toString()}`;
     publicUrl ??= localUrl;
-    const server = createAuthorizationServer({ publicUrl, database, signingKeys, hiddenIdKey, log });
+    const server = createAuthorizationServer({
+      publicUrl,
+      database,
+      signingKeys,
+      hiddenIdKey,
+      identify: () => Promise.resolve(null),
+      log,
+    });
     const checks = {
       publicUrl,
       publicKeys: server.publicKeys,

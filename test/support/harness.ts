@@ -8,7 +8,7 @@ import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
-import { createFailedIdentifications } from '../../api/failed-identifications';
+import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
@@ -122,7 +122,12 @@ export async function createHarness(
 
   async function startApi(port: number): Promise<void> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
-    const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
+    const identificationGuard = createIdentificationGuard({
+      databaseUrl: db.urlFor('domovoy_api'),
+      database,
+      key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+      log,
+    });
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
@@ -130,7 +135,7 @@ export async function createHarness(
       database,
       temporal: temporal.client,
       keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
-      failedIdentifications,
+      identificationGuard,
       requestLimits,
       log,
     });
@@ -148,7 +153,7 @@ export async function createHarness(
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     closers.push(
       () => database.$disconnect(),
-      failedIdentifications.close,
+      identificationGuard.close,
       requestLimits.close,
       () => closeServer(server),
     );

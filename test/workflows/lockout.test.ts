@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { normalizeVector } from '../../access/face-matching';
 import { projectFile } from '../../config/project-root';
-import { LOCKOUT, lockoutKey } from '../../contracts/lockout';
+import { FACE_VECTOR_LENGTH } from '../../contracts/access';
+import { LOCKOUTS, lockoutKey } from '../../contracts/lockout';
+import { templatePlace } from '../../contracts/sealed-places';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { parseKeyRing } from '../../config/environment';
+import { createSubjectVault } from '../../vault/subject-keys';
+import { vectorFromBytes } from '../../vault/face-vector-bytes';
 import { createHarness, type Harness } from '../support/harness';
 import { ended } from '../support/until';
 
@@ -26,17 +33,44 @@ describe('too many strangers at one door', () => {
   const show = (picture: Buffer) => h.sandbox.showFace('vizor', vizor.doorDeviceId, picture);
   const reasonOf = async (body: Record<string, unknown> | undefined) =>
     (await h.owner.opening.findUniqueOrThrow({ where: { id: String(body?.['openingId']) } })).reason;
+  /** Lets the time pass that a counter or pause waits for. */
+  const over = (key: string) =>
+    h.owner.$executeRaw`UPDATE rate_limits SET expire = ${Date.now() - 1} WHERE key = ${key}`;
+  const pauseIsOver = () => over(lockoutKey('pause', vizor.doorId));
+  const alerts = () => h.owner.securityAlert.findMany({ orderBy: { raisedAt: 'asc' } });
+
+  it('make identification pause, longer with each', async () => {
+    for (let attempt = 1; attempt <= 5; attempt++) expect((await show(stranger)).company?.status).toBe(403);
+    expect((await show(face)).company?.status).toBe(200);
+    await show(stranger); // the sixth
+    const paused = await show(face);
+    expect(paused.company?.status).toBe(403);
+    expect(await reasonOf(paused.company?.body)).toBe('locked-out');
+    await pauseIsOver();
+    expect((await show(face)).company?.status).toBe(200);
+    expect(await alerts()).toEqual([]);
+  });
 
   it('lock identification there at the configured attempt, for faces that are known too, and nothing opens', async () => {
-    for (let attempt = 1; attempt <= LOCKOUT.attempts; attempt++) {
-      expect((await show(stranger)).company?.status).toBe(403);
+    for (let attempt = 7; attempt <= LOCKOUTS.device.attempts; attempt++) {
+      await pauseIsOver();
+      expect(await reasonOf((await show(stranger)).company?.body)).toBe('identity-unknown');
     }
+    await pauseIsOver();
     expect((await show(face)).company?.status).toBe(200); // the tenth was allowed to fail
     await show(stranger);
+    await pauseIsOver();
     const locked = await show(face);
     expect(locked.company?.status).toBe(403);
     expect(await reasonOf(locked.company?.body)).toBe('locked-out');
     expect(await h.sandbox.effects('vizor', `open/${String(locked.company?.body['openingId'])}`)).toBe(0);
+  });
+
+  it('raise one alert, however many follow', async () => {
+    await Promise.all([show(stranger), show(stranger), show(stranger)]);
+    expect(await alerts()).toMatchObject([{ kind: 'lockout', scope: 'device', objectId: vizor.doorId }]);
+    const evidence = await h.owner.journalEntry.findMany({ where: { kind: 'security-alert' } });
+    expect(evidence).toMatchObject([{ objectId: vizor.doorId, outcome: 'lockout', reason: 'device' }]);
   });
 
   it('look the same to the partner as any other denial', async () => {
@@ -52,8 +86,46 @@ describe('too many strangers at one door', () => {
   });
 
   it('are forgotten when the lockout is over', async () => {
-    await h.owner
-      .$executeRaw`UPDATE rate_limits SET expire = ${Date.now() - 1} WHERE key = ${lockoutKey(vizor.doorId)}`;
+    await over(lockoutKey('device', vizor.doorId));
     expect((await show(face)).company?.status).toBe(200);
   });
+
+  it('are taken for a series when their vectors come ever nearer to somebody, before the usual lockout', async () => {
+    const template = await enrolled();
+    for (let step = 0; step <= LOCKOUTS['near-miss'].attempts; step++) {
+      const answer = await send(at(template, 0.76 + step * 0.005));
+      expect(answer.company.status).toBe(403);
+    }
+    expect((await alerts()).at(-1)).toMatchObject({ kind: 'guessing-series', scope: 'near-miss' });
+    await pauseIsOver();
+    expect((await show(face)).company?.status).toBe(403);
+    await over(lockoutKey('device', vizor.doorId));
+    await over(lockoutKey('near-miss', vizor.doorId));
+    expect((await show(face)).company?.status).toBe(200);
+  });
+
+  async function enrolled(): Promise<Float32Array> {
+    const row = await h.owner.faceTemplate.findFirstOrThrow({ where: { residentId: anna, active: true } });
+    const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
+    const vault = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+    const [opened] = await vault.openMany(h.owner, [{ ...row, place: templatePlace(row.enrollmentId) }]);
+    if (!opened) throw new Error('there is one');
+    return vectorFromBytes(opened.plain);
+  }
+
+  /** A unit vector at this cosine from the template: what somebody climbs through who improves a guess. */
+  function at(template: Float32Array, cosine: number): number[] {
+    const other = Array.from({ length: FACE_VECTOR_LENGTH }, (_, index) => Math.sin(index * 7));
+    const along = other.reduce((sum, value, index) => sum + value * (template[index] ?? 0), 0);
+    const across = normalizeVector(other.map((value, index) => value - along * (template[index] ?? 0)));
+    const rest = Math.sqrt(1 - cosine * cosine);
+    return Array.from(template, (value, index) => cosine * value + rest * (across?.[index] ?? 0));
+  }
+
+  async function send(vector: number[]): Promise<{ company: { status: number } }> {
+    const url = `${h.sandboxControlUrl}/partners/vizor/cameras/${vizor.doorDeviceId}/vectors`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ vector }) });
+    return (await answer.json()) as { company: { status: number } };
+  }
 });

@@ -1,0 +1,238 @@
+import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { Pool } from 'pg';
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Logger } from '../config/logger';
+import { LOCKOUTS, lockoutKey, lockoutKeyPrefix, pauseS, type LockoutScope } from '../contracts/lockout';
+import { appendJournal } from '../journal/journal';
+import type { Database } from '../prisma/database';
+
+/** Where an identification was tried and by whom. */
+export type Attempt = {
+  readonly accessPoint: { readonly id: string; readonly houseId: string; readonly integration: string };
+  readonly clientId: string;
+  /** The caller's network as {@link networkOf} writes it. */
+  readonly network: string;
+};
+
+/** What a failed identification gives away of being part of a series. */
+export type Failure =
+  { readonly method: 'face'; readonly near: boolean } | { readonly method: 'plate'; readonly canonical: string };
+
+/** `failure`: it was nobody. */
+export type Look = { readonly failure?: Failure };
+
+export type IdentificationGuard = {
+  /**
+   * Looks for somebody unless identification is locked here or for this caller; counts when it was nobody (R2.6). At
+   * one device one attempt at a time, in whichever process: else as many as are under way would come before the count.
+   *
+   * @returns what `look` found; `locked` when it was not asked
+   */
+  attempt<T extends Look>(attempt: Attempt, look: () => Promise<T>): Promise<T | 'locked'>;
+  readonly close: () => Promise<void>;
+};
+
+/**
+ * Counts in PostgreSQL, so that counts hold over several API processes and over restarts. A lock of a device is also
+ * read by the access decision. Without the database nothing opens anyway, so nothing is counted in memory.
+ */
+export function createIdentificationGuard(deps: {
+  databaseUrl: string;
+  database: Database;
+  /** Hides networks and plates in the counters' keys. */
+  key: Buffer;
+  log: Logger;
+}): IdentificationGuard {
+  const { database, log } = deps;
+  const pool = new Pool({ connectionString: deps.databaseUrl, max: 16 });
+  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  const limiter = (scope: LockoutScope | 'pause', limits: { attempts: number; withinS: number; forS?: number }) =>
+    new RateLimiterPostgres({
+      storeClient: pool,
+      storeType: 'pool',
+      tableName: 'rate_limits',
+      tableCreated: true,
+      clearExpiredByTimeout: false,
+      keyPrefix: lockoutKeyPrefix(scope),
+      points: limits.attempts,
+      duration: limits.withinS,
+      ...(limits.forS !== undefined && { blockDuration: limits.forS }),
+    });
+  const limiters = {
+    device: limiter('device', LOCKOUTS.device),
+    client: limiter('client', LOCKOUTS.client),
+    network: limiter('network', LOCKOUTS.network),
+    'near-miss': limiter('near-miss', LOCKOUTS['near-miss']),
+    'plate-walk': limiter('plate-walk', LOCKOUTS['plate-walk']),
+    pause: limiter('pause', { attempts: 1, withinS: 1 }),
+  };
+  const hidden = (...parts: string[]): string =>
+    createHmac('sha256', deps.key).update(JSON.stringify(parts)).digest('base64url').slice(0, 32);
+
+  /** @returns how often it has happened now, and until when it is counted or locked */
+  async function count(scope: LockoutScope, objectId: string): Promise<{ times: number; until: Date }> {
+    const result = await limiters[scope].consume(objectId).catch((error: unknown) => {
+      if (error instanceof RateLimiterRes) return error; // the limit is passed, and that is written down
+      throw error;
+    });
+    return { times: result.consumedPoints, until: new Date(Date.now() + result.msBeforeNext) };
+  }
+
+  const isOver = (scope: LockoutScope, times: number): boolean => times > LOCKOUTS[scope].attempts;
+
+  /** Once for each lock, however many requests find out and in however many processes. */
+  async function alert(attempt: Attempt, scope: LockoutScope, objectId: string, until: Date): Promise<void> {
+    const { integration } = attempt.accessPoint;
+    const kind = scope === 'near-miss' || scope === 'plate-walk' ? 'guessing-series' : 'lockout';
+    const raised = await database.$transaction(async (tx) => {
+      await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${scope}/${objectId}`}, 0))`;
+      const current = await tx.securityAlert.findFirst({ where: { kind, scope, objectId, until: { gt: new Date() } } });
+      if (current) return false;
+      await tx.securityAlert.create({ data: { id: randomUUID(), integration, kind, scope, objectId, until } });
+      await appendJournal(tx, {
+        kind: 'security-alert',
+        integration,
+        objectId,
+        actor: 'identification-guard',
+        outcome: kind,
+        reason: scope,
+      });
+      return true;
+    });
+    if (raised) log.warn({ event: 'security-alert', code: `${kind}/${scope}` }, 'somebody is guessing');
+  }
+
+  async function lockDevice({ accessPoint }: Attempt, scope: 'near-miss' | 'plate-walk'): Promise<void> {
+    await limiters.device.block(accessPoint.id, LOCKOUTS[scope].forS);
+  }
+
+  async function series(attempt: Attempt, failure: Failure): Promise<void> {
+    const { accessPoint } = attempt;
+    if (failure.method === 'face') {
+      if (!failure.near) return;
+      const { times, until } = await count('near-miss', accessPoint.id);
+      if (!isOver('near-miss', times)) return;
+      await lockDevice(attempt, 'near-miss');
+      await alert(attempt, 'near-miss', accessPoint.id, until);
+      return;
+    }
+    const { canonical } = failure;
+    // A car that waits before the barrier is read again and again; only another plate is a step.
+    const seen = await count('plate-walk', hidden('seen', accessPoint.houseId, canonical));
+    if (seen.times > 1) return;
+    const steps = await Promise.all(
+      masksOf(canonical).map((mask) => count('plate-walk', hidden('mask', accessPoint.houseId, mask))),
+    );
+    const walked = steps.find(({ times }) => isOver('plate-walk', times));
+    if (!walked) return;
+    await lockDevice(attempt, 'plate-walk');
+    await alert(attempt, 'plate-walk', accessPoint.houseId, walked.until);
+  }
+
+  const queues = new Map<string, Promise<unknown>>();
+
+  /** In this process by a queue, so that a flood at one device holds one connection; between processes by a lock. */
+  function exclusively<T>(accessPointId: string, work: () => Promise<T>): Promise<T> {
+    const turn = (queues.get(accessPointId) ?? Promise.resolve()).then(
+      () => lockedInDatabase(accessPointId, work),
+      () => lockedInDatabase(accessPointId, work),
+    );
+    queues.set(accessPointId, turn);
+    const leave = (): void => {
+      if (queues.get(accessPointId) === turn) queues.delete(accessPointId);
+    };
+    turn.then(leave, leave);
+    return turn;
+  }
+
+  async function lockedInDatabase<T>(accessPointId: string, work: () => Promise<T>): Promise<T> {
+    const connection = await pool.connect();
+    try {
+      const number = createHash('sha256').update(`identification/${accessPointId}`).digest().readBigInt64BE();
+      await connection.query(`BEGIN; SELECT pg_advisory_xact_lock(${number.toString()})`);
+      const result = await work();
+      await connection.query('COMMIT');
+      connection.release();
+      return result;
+    } catch (error) {
+      // Ends the transaction, and the lock with it, whatever state the connection is in.
+      connection.release(true);
+      throw error;
+    }
+  }
+
+  async function isLocked({ accessPoint, clientId, network }: Attempt): Promise<boolean> {
+    const counted = [
+      ['device', accessPoint.id],
+      ['client', clientId],
+      ['network', hidden(network)],
+    ] as const;
+    const keys = counted.map(([scope, objectId]) => lockoutKey(scope, objectId));
+    const limits = counted.map(([scope]) => LOCKOUTS[scope].attempts);
+    const { rows } = await pool.query(
+      `SELECT 1 FROM rate_limits JOIN unnest($1::text[], $2::int[]) AS bound (key, attempts) USING (key)
+          WHERE points > attempts AND expire > $3
+         UNION ALL SELECT 1 FROM rate_limits WHERE key = $4 AND expire > $3 LIMIT 1`,
+      [keys, limits, Date.now(), lockoutKey('pause', accessPoint.id)],
+    );
+    return rows.length > 0;
+  }
+
+  async function failed(attempt: Attempt, failure: Failure): Promise<void> {
+    const { accessPoint, clientId } = attempt;
+    const places = [
+      ['device', accessPoint.id],
+      ['client', clientId],
+      ['network', hidden(attempt.network)],
+    ] as const;
+    const counts = await Promise.all(places.map(([scope, objectId]) => count(scope, objectId)));
+    const [atDevice] = counts;
+    const pause = pauseS(atDevice?.times ?? 0);
+    if (pause > 0) await limiters.pause.set(accessPoint.id, 1, pause);
+    for (const [index, [scope, objectId]] of places.entries()) {
+      const { times, until } = counts[index] ?? { times: 0, until: new Date() };
+      if (isOver(scope, times)) await alert(attempt, scope, objectId, until);
+    }
+    await series(attempt, failure);
+  }
+
+  return {
+    async attempt(attempt, look) {
+      if (await isLocked(attempt)) return 'locked';
+      return exclusively(attempt.accessPoint.id, async () => {
+        if (await isLocked(attempt)) return 'locked';
+        const found = await look();
+        if (found.failure) await failed(attempt, found.failure);
+        return found;
+      });
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** The plate with each of its characters in turn unknown: two plates share a mask when they differ there only. */
+function masksOf(canonical: string): string[] {
+  return Array.from({ length: canonical.length }, (_, at) => `${canonical.slice(0, at)}?${canonical.slice(at + 1)}`);
+}
+
+/**
+ * The part of an address that one party is likely to hold: /24 of IPv4, /48 of IPv6.
+ *
+ * @param address as the socket says it; a proxy in front must pass the client's own (`trust proxy`)
+ */
+export function networkOf(address: string | undefined): string {
+  const plain = (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
+  if (/^\d+\.\d+\.\d+\.\d+$/.test(plain)) return plain.split('.').slice(0, 3).join('.');
+  return expanded(plain).slice(0, 3).join(':');
+}
+
+/** The eight groups of an IPv6 address. */
+function expanded(address: string): string[] {
+  const [head = '', tail] = address.toLowerCase().split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const middle =
+    tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0');
+  return [...left, ...middle, ...right];
+}
