@@ -22,6 +22,8 @@ export type Certificates = {
   readonly kluch: CertificatePaths;
   readonly vizor: CertificatePaths;
   readonly shlagbaum: CertificatePaths;
+  /** A partner's server certificate that has run out, for the sandbox's fault of that name. */
+  readonly expiredPartner: CertificatePaths;
   /** What we present to shlagbaum. */
   readonly ourClient: CertificatePaths;
   /** What shlagbaum presents to us. */
@@ -37,6 +39,13 @@ const RENEW_DAYS = 30;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
+const LOOPBACK = ['localhost', '127.0.0.1'];
+
+/** How long a certificate is good, days from now, and with how many left it is made anew. */
+type Life = { readonly from: number; readonly to: number; readonly renewAt: number };
+const FRESH: Life = { from: 0, to: LEAF_DAYS, renewAt: RENEW_DAYS };
+/** Ran out yesterday, and is never renewed. */
+const EXPIRED: Life = { from: -2, to: -1, renewAt: Number.NEGATIVE_INFINITY };
 
 type Authority = { certificate: x509.X509Certificate; privateKey: webcrypto.CryptoKey };
 
@@ -46,7 +55,7 @@ export async function ensureCertificates(folder: string): Promise<Certificates> 
   const company = await authority(folder, 'company-ca', 'Domovoy local CA');
   const clients = await authority(folder, 'client-ca', 'Domovoy local CA for partners');
   const partners = await authority(folder, 'partner-ca', 'Sandbox partner CA');
-  const server = (name: string, by: Authority) => leaf(folder, name, by, SERVER_AUTH, ['localhost', '127.0.0.1']);
+  const server = (name: string, by: Authority) => leaf(folder, name, by, SERVER_AUTH, LOOPBACK);
   return {
     companyCa: join(folder, 'company-ca.pem'),
     clientCa: join(folder, 'client-ca.pem'),
@@ -56,6 +65,7 @@ export async function ensureCertificates(folder: string): Promise<Certificates> 
     kluch: await server('kluch', partners),
     vizor: await server('vizor', partners),
     shlagbaum: await server('shlagbaum', partners),
+    expiredPartner: await leaf(folder, 'expired-partner', partners, SERVER_AUTH, LOOPBACK, EXPIRED),
     ourClient: await leaf(folder, 'domovoy-client', partners, CLIENT_AUTH, ['domovoy.company.example']),
     shlagbaumClient: await leaf(folder, 'shlagbaum-client', clients, CLIENT_AUTH, ['shlagbaum.partner.example']),
   };
@@ -69,7 +79,7 @@ async function authority(folder: string, name: string, commonName: string): Prom
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
     name: `CN=${commonName}`,
-    ...validFor(CA_DAYS),
+    ...validFor(0, CA_DAYS),
     keys,
     signingAlgorithm: ALGORITHM,
     extensions: [
@@ -88,15 +98,16 @@ async function leaf(
   by: Authority,
   usage: string,
   names: readonly string[],
+  life = FRESH,
 ): Promise<CertificatePaths> {
   const paths = { certificate: join(folder, `${name}.pem`), key: join(folder, `${name}-key.pem`) };
-  if (isUsable(paths, RENEW_DAYS) && isSignedBy(paths, by)) return paths;
+  if (isUsable(paths, life.renewAt) && isSignedBy(paths, by)) return paths;
   const keys = await newKeys();
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial(),
     subject: `CN=${names[0] ?? name}`,
     issuer: by.certificate.subject,
-    ...validFor(LEAF_DAYS),
+    ...validFor(life.from, life.to),
     publicKey: keys.publicKey,
     signingKey: by.privateKey,
     signingAlgorithm: ALGORITHM,
@@ -148,7 +159,7 @@ async function store(paths: CertificatePaths, certificate: x509.X509Certificate,
 const newKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 /** Positive, 16 bytes, random (RFC 5280, section 4.1.2.2). */
 const serial = (): string => `01${randomBytes(15).toString('hex')}`;
-const validFor = (days: number) => ({
-  notBefore: new Date(Date.now() - 60_000),
-  notAfter: new Date(Date.now() + days * DAY_MS),
+const validFor = (fromDays: number, toDays: number) => ({
+  notBefore: new Date(Date.now() + fromDays * DAY_MS - 60_000),
+  notAfter: new Date(Date.now() + toDays * DAY_MS),
 });

@@ -19,6 +19,8 @@ const DEFAULTS = {
   billingControl: 9451,
 } as const;
 
+/** Every port of the stack, by name. */
+export const PORT_NAMES = Object.keys(DEFAULTS) as readonly (keyof typeof DEFAULTS)[];
 export type Ports = Readonly<Record<keyof typeof DEFAULTS, number>>;
 
 /** What the person who reads an error knows each port as. */

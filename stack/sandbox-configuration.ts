@@ -35,6 +35,7 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
     certFile: certificates[id].certificate,
     keyFile: certificates[id].key,
   });
+  const expired = { certFile: certificates.expiredPartner.certificate, keyFile: certificates.expiredPartner.key };
   return {
     dataDir: join(folder.sandbox, 'partners'),
     controlPort: ports.sandboxControl,
@@ -48,6 +49,7 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
       kluch: {
         port: ports.kluch,
         tls: tls('kluch'),
+        expired,
         houses: houses('kluch'),
         accepts: {
           basic: [{ username: 'domovoy', passwordFile: secrets.toKluchPassword.path }],
@@ -59,6 +61,7 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
       vizor: {
         port: ports.vizor,
         tls: tls('vizor'),
+        expired,
         houses: houses('vizor'),
         accepts: { clients: [{ clientId: 'domovoy', secrets: [{ secretFile: secrets.toVizorSecret.path }] }] },
         atCompany: { clientId: 'vizor', clientSecretFile: secrets.fromVizorSecret.path },
@@ -66,6 +69,7 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
       shlagbaum: {
         port: ports.shlagbaum,
         tls: { ...tls('shlagbaum'), clientCaFile: certificates.partnerCa },
+        expired,
         houses: houses('shlagbaum'),
         accepts: {
           clientId: 'domovoy',

@@ -15,7 +15,8 @@ import type { Ports } from './ports';
 import { publicPem, type StackSecrets } from './secrets';
 import { APP_CLIENT_ID, CONSENT_FORM, PARTNERS, RESIDENTS, SERVICE, type TownPartner } from './town';
 
-type Seeding = { readonly secrets: StackSecrets; readonly certificates: Certificates; readonly ports: Ports };
+/** What the town's settings are made of. */
+export type Seeding = { readonly secrets: StackSecrets; readonly certificates: Certificates; readonly ports: Ports };
 
 /** Puts the town into the database, as the owner of the tables. Harmless to repeat: what is there stays. */
 export async function seedTown(ownerUrl: string, seeding: Seeding): Promise<void> {
@@ -92,7 +93,7 @@ async function seedHouse(tx: Transaction, { houseId, flats }: TownPartner): Prom
 }
 
 /** How we reach each partner: the same settings that an operator would enter. */
-function profileOf({ id }: TownPartner, { certificates, ports, secrets }: Seeding): PartnerProfile {
+export function profileOf({ id }: TownPartner, { certificates, ports, secrets }: Seeding): PartnerProfile {
   const baseUrl = `https://localhost:${ports[id].toString()}`;
   const caPem = readFileSync(certificates.partnerCa, 'utf8');
   const connection = {
@@ -127,20 +128,29 @@ function profileOf({ id }: TownPartner, { certificates, ports, secrets }: Seedin
   }
 }
 
+/** What we present to each partner. */
+export function secretsFor(
+  { id }: TownPartner,
+  { secrets, certificates }: Seeding,
+): Readonly<Partial<Record<SecretName, string>>> {
+  switch (id) {
+    case 'kluch':
+      return { 'basic-password': secrets.toKluchPassword.value, 'signing-key': secrets.toKluchSigningKey.value };
+    case 'vizor':
+      return { 'client-secret': secrets.toVizorSecret.value };
+    case 'shlagbaum':
+      return {
+        password: secrets.toShlagbaumPassword.value,
+        'tls-key': readFileSync(certificates.ourClient.key, 'utf8'),
+      };
+  }
+}
+
 async function seedPartnerSecrets(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {
-  const { secrets, certificates } = seeding;
-  const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const ring = parseKeyRing(seeding.secrets.keyEncryptionKeys.value);
   const store = createSecretStore(localKeyEncryption(ring.keys, ring.currentId));
-  const values: Readonly<Record<TownPartner['id'], Partial<Record<SecretName, string>>>> = {
-    kluch: { 'basic-password': secrets.toKluchPassword.value, 'signing-key': secrets.toKluchSigningKey.value },
-    vizor: { 'client-secret': secrets.toVizorSecret.value },
-    shlagbaum: {
-      password: secrets.toShlagbaumPassword.value,
-      'tls-key': readFileSync(certificates.ourClient.key, 'utf8'),
-    },
-  };
   const { id: owner, integration } = partner;
-  for (const [name, value] of Object.entries(values[owner])) {
+  for (const [name, value] of Object.entries(secretsFor(partner, seeding))) {
     const known = await store.get(tx, owner, name).catch(() => null);
     if (known !== value) await store.put(tx, { owner, name, integration, value });
   }

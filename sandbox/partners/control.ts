@@ -178,6 +178,17 @@ export function partnersControl(partners: Readonly<Record<PartnerName, Partner>>
     res.status(204).end();
   });
 
+  app.delete('/partners/:partner/access-tokens', (req, res) => {
+    const { revokeTokens } = partnerOf(req);
+    if (revokeTokens === null) throw new ControlRefusal(409, 'no_tokens', 'This partner gives no access tokens.');
+    res.json({ revoked: revokeTokens() });
+  });
+  app.delete('/partners/:partner/logins', async (req, res) => {
+    const { endLogins } = partnerOf(req);
+    if (endLogins === null) throw new ControlRefusal(409, 'no_logins', 'Nobody logs in at this partner.');
+    res.json({ ended: await endLogins() });
+  });
+
   app.post('/partners/:partner/company-calls', async (req, res) => {
     const { tampering, attempts, idempotencyKey, ...call } = controlInput(RawCall, req.body);
     const made: CompanyCall = { ...call, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };

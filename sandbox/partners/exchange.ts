@@ -10,6 +10,7 @@ import express, {
 } from 'express';
 import { z } from 'zod';
 import { Refusal, type Answer } from './answer';
+import { digestsByPlace, fieldNames } from './arrived';
 import type { CallLog } from './call-log';
 import type { Asked, Bent } from './effects';
 import { isAfter, isBefore, type Endpoint, type Fault, type Faults } from './faults';
@@ -74,11 +75,7 @@ export function createExchange(deps: {
       else if (fault === 'reset') req.socket.destroy();
       else if (fault === 'hang') await once(res, 'close');
       else {
-        const refusal =
-          fault === 'throttle'
-            ? new Refusal(429, 'throttled', { headers: { 'retry-after': String(retryAfterS ?? 1) } })
-            : new Refusal(status ?? 503, 'unavailable');
-        await send(req, res, refused(refusal));
+        await send(req, res, refused(refusalBy({ fault, retryAfterS, status })));
       }
       if (fault !== 'delay') return true;
     }
@@ -90,12 +87,15 @@ export function createExchange(deps: {
   }
 
   function note(req: Request, res: Response, endpoint: Endpoint | 'unknown', body: Buffer): void {
+    const arrived = { headers: req.headers, mediaType: mediaType(req), body };
     const heard = {
       at: deps.now().toISOString(),
       endpoint,
       method: req.method,
-      fields: fieldNames(req, body),
+      target: req.originalUrl,
+      fields: fieldNames(arrived),
       headers: Object.keys(req.headers).sort(),
+      digests: digestsByPlace(arrived),
       idempotencyKey: req.get('idempotency-key') ?? null,
     };
     res.once('close', () => deps.calls.add({ ...heard, status: res.writableFinished ? res.statusCode : null }));
@@ -214,6 +214,13 @@ function wire(answer: Answer, garbage: Fault | undefined, wrongType: Fault | und
   };
 }
 
+function refusalBy({ fault, retryAfterS, status }: Pick<Fault, 'fault' | 'retryAfterS' | 'status'>): Refusal {
+  if (fault === 'throttle')
+    return new Refusal(429, 'throttled', { headers: { 'retry-after': String(retryAfterS ?? 1) } });
+  if (fault === 'unauthorized') return new Refusal(401, 'credentials', { headers: { 'www-authenticate': 'Bearer' } });
+  return new Refusal(status ?? 503, 'unavailable');
+}
+
 async function flood(res: Response, bytes: number): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, ' ');
   res.writeHead(200, { 'content-type': 'application/json' });
@@ -236,20 +243,6 @@ async function dribble(res: Response, body: Buffer, byteMs: number, signal: Abor
     await sleep(byteMs, undefined, { signal });
   }
   res.end();
-}
-
-function fieldNames(req: Request, body: Buffer): string[] {
-  if (body.length === 0) return [];
-  const type = mediaType(req);
-  if (type.startsWith('image/')) return ['image'];
-  const text = body.toString('utf8');
-  if (type === 'application/x-www-form-urlencoded') return [...new Set(new URLSearchParams(text).keys())].sort();
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? Object.keys(value).sort() : [];
-  } catch {
-    return [];
-  }
 }
 
 /** Express and its body reader mark their own errors with a status; anything unmarked is a fault of the sandbox. */

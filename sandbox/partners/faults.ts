@@ -18,7 +18,7 @@ export const ENDPOINTS = [
 export type Endpoint = Exclude<(typeof ENDPOINTS)[number], '*'>;
 
 /** Before the effect: nothing has happened when the caller hears of it. */
-const BEFORE = ['delay', 'hang', 'throttle', 'error', 'rate', 'reset'] as const;
+const BEFORE = ['delay', 'hang', 'throttle', 'error', 'rate', 'reset', 'unauthorized'] as const;
 /** The effect is made; its answer is lost or spoilt. */
 const AFTER = [
   'lost-answer',

@@ -27,6 +27,10 @@ export type Partner = {
   readonly identify: ((what: Readonly<Record<string, string>>) => Promise<string>) | null;
   /** New credentials of its own at the company. */
   readonly useAtCompany: (credentials: Readonly<Record<string, string>>) => void;
+  /** Takes back the access tokens it gave to the company. `null`: it gives none. */
+  readonly revokeTokens: (() => number) | null;
+  /** Ends the company's logins, refresh tokens included. `null`: it has none. */
+  readonly endLogins: (() => Promise<number>) | null;
   /** Presents the expired certificate or the good one; `false`: no expired one is configured. */
   readonly presentExpired: (expired: boolean) => boolean;
   close(): Promise<void>;

@@ -135,6 +135,8 @@ async function opened(
     readonly origin: Origin;
     readonly identify: Partner['identify'];
     readonly useAtCompany: Partner['useAtCompany'];
+    readonly revokeTokens?: Partner['revokeTokens'];
+    readonly endLogins?: Partner['endLogins'];
     readonly release?: () => void;
   },
 ): Promise<Partner> {
@@ -166,6 +168,8 @@ async function opened(
     outbox,
     identify: options.identify,
     useAtCompany: options.useAtCompany,
+    revokeTokens: options.revokeTokens ?? null,
+    endLogins: options.endLogins ?? null,
     presentExpired: (wanted) => {
       if (wanted && expired === undefined) return false;
       if (wanted !== presentsExpired) port.present(wanted && expired !== undefined ? expired : certificate);
@@ -295,6 +299,7 @@ async function startVizor(
       atCompany = { ...atCompany, ...given };
       cached?.renew();
     },
+    revokeTokens: tokens.revokeAll,
   });
 }
 
@@ -333,10 +338,11 @@ async function startShlagbaum(
     key: ownSigningKey(path.join(config.dataDir, 'shlagbaum-token-key.pem')),
     now,
   });
+  const logins = createLogins(ground.store, now);
   const { app, stop } = shlagbaumApp({
     ...ground,
     tokens,
-    logins: createLogins(ground.store, now),
+    logins,
     client: { clientId: own.accepts.clientId, sanDns: own.accepts.sanDns },
     publicUrl: origin.url,
   });
@@ -353,5 +359,7 @@ async function startShlagbaum(
     origin,
     identify: null,
     useAtCompany: () => undefined,
+    revokeTokens: tokens.revokeAll,
+    endLogins: logins.endAll,
   });
 }

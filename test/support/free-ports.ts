@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { PORT_NAMES, type Ports } from '../../stack/ports';
 
 /** Below the range from which systems take ports for outgoing connections: those come and go while a suite starts. */
 const RANGE = { from: 12_000, to: 32_000 };
@@ -12,6 +13,12 @@ export async function freePorts(count: number): Promise<number[]> {
     if (await isFree(port)) ports.add(port);
   }
   return [...ports];
+}
+
+/** @returns a free port for everything that the stack listens on */
+export async function freeStackPorts(): Promise<Ports> {
+  const ports = await freePorts(PORT_NAMES.length);
+  return Object.fromEntries(PORT_NAMES.map((name, index) => [name, ports[index] ?? 0])) as Ports;
 }
 
 const isFree = (port: number): Promise<boolean> =>

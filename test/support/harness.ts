@@ -24,7 +24,6 @@ import { readConfig } from '../../sandbox/config-file';
 import { PartnersConfig } from '../../sandbox/partners/config';
 import { startSimulator } from '../../sandbox/partners/simulator';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
-import type { Ports } from '../../stack/ports';
 import { writeSandboxConfiguration } from '../../stack/sandbox-configuration';
 import { stackSecrets, type StackSecrets } from '../../stack/secrets';
 import { seedTown } from '../../stack/seed';
@@ -39,7 +38,7 @@ import { localKeyEncryption } from '../../vault/key-encryption';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
 import { createTestDatabase, type TestDatabase } from './database';
-import { freePorts } from './free-ports';
+import { freePorts, freeStackPorts } from './free-ports';
 
 /**
  * The whole product in one process, for one suite: API over TLS, both integrations' workers, the sandbox with its
@@ -89,7 +88,7 @@ export async function createHarness(
   const state = openStateFolder({ DOMOVOY_STATE_DIR: mkdtempSync(join(tmpdir(), 'domovoy-harness-')) });
   const certificates = await ensureCertificates(state.certificates);
   const secrets = stackSecrets(state);
-  const ports = await harnessPorts();
+  const ports = await freeStackPorts();
   const apiUrl = `https://localhost:${ports.api.toString()}`;
   const logLines: string[] = [];
   const log = createLogger('test', 'debug', { write: (line: string) => void logLines.push(line) });
@@ -275,27 +274,6 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
     HIDDEN_ID_KEY: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
     PLATE_INDEX_KEY: Buffer.from(secrets.plateIndexKey.value, 'base64'),
   };
-}
-
-async function harnessPorts(): Promise<Ports> {
-  const names = [
-    'api',
-    'postgres',
-    'temporal',
-    'temporalUi',
-    'apiHealth',
-    'smartHomeHealth',
-    'communalHealth',
-    'coreHealth',
-    'sandboxControl',
-    'kluch',
-    'vizor',
-    'shlagbaum',
-    'billing',
-    'billingControl',
-  ] as const;
-  const ports = await freePorts(names.length);
-  return Object.fromEntries(names.map((name, index) => [name, ports[index] ?? 0])) as Ports;
 }
 
 /** It knows no search attribute until it is told. */

@@ -45,6 +45,13 @@ export function createLogins(store: CustodyStore, now: () => Date) {
       return { family: next, refreshToken };
     },
 
+    /** Ends every login, with its refresh token and the access tokens that came of it. @returns how many */
+    async endAll(): Promise<number> {
+      const alive = [...store.families.values()].filter(({ ended }) => !ended);
+      await store.commit(alive.map((family) => ({ record: 'family' as const, family: { ...family, ended: true } })));
+      return alive.length;
+    },
+
     isAlive(familyId: string): boolean {
       return store.families.get(familyId)?.ended === false;
     },
