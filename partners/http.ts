@@ -7,6 +7,9 @@ import type { PartnerCall } from './ports';
 /** Answers are small documents; a partner that sends more is cut off. */
 const MAX_ANSWER_BYTES = 1_000_000;
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
+const LONGEST_CONNECT_MS = 3_000;
+/** undici's clock for time-outs ticks twice a second: what it measures may end that much too early. */
+const UNDICI_TICK_MS = 500;
 
 export type HttpRequest = {
   readonly method: 'GET' | 'POST';
@@ -53,15 +56,16 @@ export function createPartnerHttp(options: {
     connections: maxConnections,
     pipelining: 1,
     keepAliveTimeout: 30_000,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
+    // Every attempt has a time of its own, measured exactly.
+    headersTimeout: 0,
+    bodyTimeout: 0,
     maxResponseSize: MAX_ANSWER_BYTES,
     connect: {
       ca: caPem,
       rejectUnauthorized: true,
       // Every connection looks at the partner's certificate anew: a resumed session would not see that it has run out.
       maxCachedSessions: 0,
-      timeout: Math.min(timeoutMs, 3_000),
+      timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) + UNDICI_TICK_MS,
       minVersion: SERVER_TLS.minVersion,
       ciphers: SERVER_TLS.ciphers,
       ecdhCurve: SERVER_TLS.ecdhCurve,

@@ -40,6 +40,15 @@ describe('the certificates of the stack', () => {
     expect(read(made.ourClient.certificate).subject).toBe('CN=domovoy.company.example');
   });
 
+  it("have one that ran out, of the partners' authority, for trying out what we do with it", async () => {
+    const expired = read(made.expiredPartner.certificate);
+    expect(expired.verify(read(made.partnerCa).publicKey)).toBe(true);
+    expect(isPair(made.expiredPartner)).toBe(true);
+    expect(new Date(expired.validTo).getTime()).toBeLessThan(Date.now());
+    const again = await ensureCertificates(folder);
+    expect(read(again.expiredPartner.certificate).fingerprint256).toBe(expired.fingerprint256);
+  });
+
   it('keep their keys from other users', () => {
     expect(statSync(made.api.key).mode & 0o777).toBe(0o600);
   });

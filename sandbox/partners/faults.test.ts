@@ -1,4 +1,4 @@
-import { createPublicKey, randomUUID, verify } from 'node:crypto';
+import { createHash, createPublicKey, randomUUID, verify } from 'node:crypto';
 import { verifySignature } from 'http-message-sig';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -30,6 +30,7 @@ describe('faults', () => {
   it.each<[string, Partial<NewFault>, number, Record<string, string>]>([
     ['throttle', { retryAfterS: 7 }, 429, { 'retry-after': '7' }],
     ['error', { status: 502 }, 502, {}],
+    ['unauthorized', {}, 401, {}],
   ])('%s: is answered, signed, without an effect', async (fault, more, status, headers) => {
     await add({ endpoint: 'open', fault: fault as NewFault['fault'], times: 1, ...more });
     const struck = await open(`${fault}/1`);
@@ -158,7 +159,7 @@ describe('faults', () => {
     expect(answer.status).toBe(409);
   });
 
-  it('names the fields that came in, and no value', async () => {
+  it('names the fields that came in, and their values by digest only', async () => {
     await sandbox.control('DELETE', '/partners/kluch/calls');
     const body = command();
     await open('call/1', body);
@@ -169,11 +170,14 @@ describe('faults', () => {
           endpoint: 'open',
           status: 200,
           idempotencyKey: 'call/1',
+          target: '/smart-home/v1/commands',
           fields: ['action', 'command_id', 'device_id', 'not_after'],
+          digests: { 'body.command_id': createHash('sha256').update(body.command_id).digest('hex') },
         },
       ],
     });
     expect(calls).not.toContain(body.command_id);
+    expect(calls).not.toContain('header.authorization');
   });
 
   /** Whether the answer's signature is the partner's; what binds it to its request is tested with `kluch`. */

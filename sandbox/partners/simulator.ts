@@ -299,7 +299,7 @@ async function startVizor(
       atCompany = { ...atCompany, ...given };
       cached?.renew();
     },
-    revokeTokens: tokens.revokeAll,
+    revokeTokens: () => tokens.revokeAll(),
   });
 }
 
@@ -359,7 +359,7 @@ async function startShlagbaum(
     origin,
     identify: null,
     useAtCompany: () => undefined,
-    revokeTokens: tokens.revokeAll,
-    endLogins: logins.endAll,
+    revokeTokens: () => tokens.revokeAll(),
+    endLogins: () => logins.endAll(),
   });
 }

@@ -24,7 +24,7 @@ const rejected = expect.objectContaining({ type: 'PartnerRejected' }) as unknown
 
 describe.each(ADAPTERS)('opening: $name', (adapter) => {
   let gateway: PartnerGateway;
-  beforeEach(async () => {
+  beforeAll(async () => {
     gateway = await town.gateway(adapter);
   });
 
@@ -106,7 +106,7 @@ describe.each(ADAPTERS)('opening: $name', (adapter) => {
 
 describe.each(withCustody('partner'))('faces in the partner’s custody: $name', (adapter) => {
   let gateway: PartnerGateway;
-  beforeEach(async () => {
+  beforeAll(async () => {
     gateway = await town.gateway(adapter);
     await settings({ enrollment: 'manual' });
   });
@@ -223,7 +223,7 @@ describe.each(withCustody('partner'))('faces in the partner’s custody: $name',
 
 describe.each(withCustody('company'))('faces in the company’s custody: $name', (adapter) => {
   let gateway: PartnerGateway;
-  beforeEach(async () => {
+  beforeAll(async () => {
     gateway = await town.gateway(adapter);
   });
 
@@ -257,7 +257,7 @@ describe.each(withCustody('company'))('faces in the company’s custody: $name',
 
 describe.each(withCustody('partner'))('plates: $name', (adapter) => {
   let gateway: PartnerGateway;
-  beforeEach(async () => {
+  beforeAll(async () => {
     gateway = await town.gateway(adapter);
   });
   const isHeld = async (plate: string) =>

@@ -151,6 +151,14 @@ describe('shlagbaum', () => {
       expect((await equipment((await login()).access_token)).status).toBe(200);
     });
 
+    it('ends every login when it is told to, with the refresh token and the access token', async () => {
+      const ended = await login();
+      expect((await sandbox.control('DELETE', '/partners/shlagbaum/logins')).status).toBe(200);
+      expect((await equipment(ended.access_token)).status).toBe(401);
+      expect((await refresh(ended.refresh_token)).status).toBe(400);
+      expect((await equipment((await login()).access_token)).status).toBe(200);
+    });
+
     it('does not refresh for another certificate of the same holder', async () => {
       const dispatcher = sandbox.agentWith(
         await sandbox.authority.issue('domovoy', { client: true, dns: ['domovoy.example'] }),

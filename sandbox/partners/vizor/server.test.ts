@@ -209,6 +209,17 @@ describe('vizor', () => {
     });
   });
 
+  it('takes no token that was taken back, and another one at once', async () => {
+    const bearer = await goodToken();
+    expect((await call('GET', '/houses/house-1/devices', bearer)).status).toBe(200);
+    const { status, body } = await sandbox.control('DELETE', '/partners/vizor/access-tokens');
+    expect([status, (body as { revoked: number }).revoked > 0]).toEqual([200, true]);
+    expect((await call('GET', '/houses/house-1/devices', bearer)).status).toBe(401);
+    expect((await call('GET', '/houses/house-1/devices', await goodToken())).status).toBe(200);
+    expect((await sandbox.control('DELETE', '/partners/kluch/access-tokens')).status).toBe(409);
+    expect((await sandbox.control('DELETE', '/partners/vizor/logins')).status).toBe(409);
+  });
+
   it('opens once per key, and late never', async () => {
     const bearer = await goodToken();
     const key = { 'idempotency-key': 'open/vizor' };
