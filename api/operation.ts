@@ -4,6 +4,7 @@ import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { networkOf } from './identification-guard';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
+import { HEIC_ADVICE } from './photo-advice';
 import { HttpProblem } from './problem';
 import { atWork } from './request-limits';
 
@@ -60,6 +61,8 @@ export function defineOperation<P extends z.ZodObject, Q extends z.ZodObject, B 
 }
 
 export const PHOTO_MEDIA_TYPES = ['image/jpeg', 'image/png'] as const;
+/** What phones send that is refused with advice that a resident can act on. */
+const PHOTO_TYPES_REFUSED = { 'image/heic': HEIC_ADVICE, 'image/heif': HEIC_ADVICE };
 const JSON_LIMIT_BYTES = 64 * 1024;
 
 /** Mounts operations behind their checks: authentication and scope, size and type, schema, idempotency, handler. */
@@ -93,7 +96,7 @@ export const jsonBody = (): RequestHandler =>
 function bodyParsers({ body }: Operation): RequestHandler[] {
   if (!body) return [];
   if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
-  return [wantMediaType(PHOTO_MEDIA_TYPES), raw({ type: () => true, limit: body.maxBytes })];
+  return [wantMediaType(PHOTO_MEDIA_TYPES, PHOTO_TYPES_REFUSED), raw({ type: () => true, limit: body.maxBytes })];
 }
 
 /** RFC 9745 and RFC 8594: on every answer, refusals included. */
@@ -110,19 +113,25 @@ function deprecated({ deprecation }: Operation): RequestHandler[] {
   ];
 }
 
+/** @param advice what to say about types that are often sent and not taken */
 const wantMediaType =
-  (types: readonly string[]): RequestHandler =>
+  (types: readonly string[], advice: Readonly<Record<string, string>> = {}): RequestHandler =>
   (req, _res, next) => {
     if (types.some((type) => req.is(type) !== false && req.is(type) !== null)) {
       next();
       return;
     }
+    const known = Object.keys(advice).find((type) => req.is(type) === type);
     next(
       new HttpProblem({
         status: 415,
         type: 'unsupported-media-type',
         title: 'The media type is not supported',
-        errors: [{ field: 'Content-Type', message: `is one of ${types.join(', ')}` }],
+        errors: [
+          known === undefined
+            ? { field: 'Content-Type', message: `is one of ${types.join(', ')}` }
+            : { field: 'photo', message: advice[known] ?? '' },
+        ],
       }),
     );
   };

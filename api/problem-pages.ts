@@ -30,6 +30,7 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'too-many-requests': 'The agreed rate is exceeded. Repeat after Retry-After.',
   unavailable:
     'A part that this rests on does not answer. Nothing opened. Repeat after Retry-After with the same Idempotency-Key.',
+  busy: 'More work of this kind is waiting than can be taken in. Repeat after Retry-After with the same Idempotency-Key.',
   internal: 'The fault is ours. Repeat with the same Idempotency-Key; give the X-Request-Id when you ask about it.',
 };
 

@@ -98,6 +98,15 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('that is cut off in the middle', () => refused('photo', [422], () => enroll(photo.subarray(0, 9_000))));
     it('that is over the size limit', () => refused(null, [413], () => enroll(Buffer.alloc(1_100_000, 1))));
     it('that is of another type by its header', () => refused('Content-Type', [415], () => enroll(photo, 'image/gif')));
+    it('that is a HEIC by its header, with advice', () => refused('photo', [415], () => enroll(photo, 'image/heic')));
+    it('that is a HEIC by its content, with advice', () =>
+      refused('photo', [422], () => enroll(Buffer.from('\0\0\0\u0018ftypheic\0\0\0\0mif1heic', 'latin1'))));
+    it('of one pixel', async () => {
+      const pixel = await sharp({ create: { width: 1, height: 1, channels: 3, background: 'red' } })
+        .jpeg()
+        .toBuffer();
+      await refused('photo', [422], () => enroll(pixel));
+    });
     it('that is a GIF by its content', async () => {
       const gif = await sharp({ create: { width: 50, height: 50, channels: 3, background: 'red' } })
         .gif()

@@ -59,6 +59,8 @@ export type Harness = {
   readonly secrets: StackSecrets;
   readonly certificates: Certificates;
   readonly logLines: string[];
+  /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
+  readonly stateFolder: string;
   /** Another API process on the same database and Temporal. */
   startAnotherApi(): Promise<{ apiUrl: string }>;
   /** Ends the workers as a crash would: nobody polls any more until `startWorkers`. */
@@ -182,6 +184,7 @@ export async function createHarness(
     secrets,
     certificates,
     logLines,
+    stateFolder: state.path,
     async startAnotherApi() {
       const [port = 0] = await freePorts(1);
       await startApi(port);
