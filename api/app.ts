@@ -14,6 +14,8 @@ import { problemPages } from './problem-pages';
 export function createApp(deps: {
   log: Logger;
   routers: Readonly<Record<string, Router>>;
+  /** Public keys of signed documents, at their well-known address. */
+  documentKeys?: Router;
   openApiDocument: () => object;
 }): Express {
   const app = express();
@@ -23,6 +25,7 @@ export function createApp(deps: {
   app.set('trust proxy', false);
   app.use(requestIds, requestLog(deps.log), helmet());
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
+  if (deps.documentKeys) app.use(deps.documentKeys);
   app.use(documentRoutes(deps.openApiDocument));
   app.use('/problems', problemPages());
   app.use(() => {

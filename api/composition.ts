@@ -4,17 +4,20 @@ import { type Router, type Express } from 'express';
 import type { ApiSecrets, ApiSettings } from '../config/environment';
 import type { Logger } from '../config/logger';
 import type { Database } from '../prisma/database';
+import { documentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
 import { createApp } from './app';
 import { consentOperations } from './app/consents';
+import { consentReceiptOperations } from './app/consent-receipts';
 import { enrollmentOperations } from './app/enrollments';
 import { appOpeningOperations } from './app/openings';
 import { vehicleOperations } from './app/vehicles';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
+import { documentKeyRoutes } from './document-keys';
 import { createFaceIdentifier } from './face-identification';
 import { createIdentification, type Identification } from './identification';
 import type { IdentificationGuard } from './identification-guard';
@@ -59,6 +62,11 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
       tag: 'app',
       operations: [
         ...consentOperations({ database, temporal }),
+        ...consentReceiptOperations({
+          database,
+          signer: documentSigner(deps.secrets.DOCUMENT_SIGNING_KEY),
+          operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
+        }),
         ...enrollmentOperations({
           database,
           temporal,
@@ -148,6 +156,8 @@ export function documentOf(publicUrl: string): object {
   const stores = { database: nothing, temporal: nothing, keyEncryption: nothing };
   const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing };
   return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
+  const documentKeys = documentKeyRoutes(documentSigner(secrets.DOCUMENT_SIGNING_KEY));
+  return createApp({ log, routers, documentKeys, openApiDocument: () => document });
 }
 
 /** The default of config/environment.ts; an installation's own document says its own limit. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { CONSENT_RECEIPT_TYPE, ConsentReceipt } from '../contracts/consent-receipt';
 import { verifyDocument, type DocumentCheck } from '../vault/document-signature';
 import { CommandRefusal } from './refusal';
 
@@ -15,9 +16,38 @@ export const verifyCommand = (): Command =>
       if (options.key !== undefined && options.key !== check.keyId) {
         throw new CommandRefusal(`NOT VALID: signed by key ${check.keyId}, not by the key that was asked for.`);
       }
+      for (const line of summary(check.type, check.content)) console.log(line);
       console.log(`valid: ${check.type}, signed by key ${check.keyId}`);
       console.log(JSON.stringify(check.content, null, 2));
     });
+
+/**
+ * What a document of a known type says, in a few lines.
+ *
+ * @throws CommandRefusal when the content is not what its type promises
+ */
+function summary(type: string, content: unknown): string[] {
+  if (type !== CONSENT_RECEIPT_TYPE) return [];
+  const receipt = ConsentReceipt.safeParse(content);
+  if (!receipt.success) throw new CommandRefusal('NOT VALID: signed, but not a consent receipt as its type says.');
+  const {
+    consent,
+    party_identification: parties,
+    pii_processing: processing,
+    pii_principal_id: principal,
+  } = receipt.data;
+  const named = (role: (typeof parties)[number]['party_role']): string =>
+    parties
+      .filter(({ party_role }) => party_role === role)
+      .map(({ party_name }) => party_name)
+      .join(', ');
+  const { form_id: form, version } = processing.privacy_notice;
+  return [
+    `Consent of resident ${principal} to ${processing.purposes.map(({ purpose }) => purpose).join(', ')}`,
+    `  by ${named('pii-controller')}, with ${named('recipient')}; form ${form}, version ${version.toString()}`,
+    `  granted ${consent.granted_at}, until ${consent.expires_at}; state when issued: ${consent.state}`,
+  ];
+}
 
 const REFUSALS: Readonly<Record<Extract<DocumentCheck, { ok: false }>['why'], string>> = {
   'not-a-document': 'this is not a document that Domovoy signs.',
@@ -29,14 +59,20 @@ const REFUSALS: Readonly<Record<Extract<DocumentCheck, { ok: false }>['why'], st
 /** @throws CommandRefusal when the file cannot be read or is no JSON */
 function readJson(file: string): unknown {
   let text: string;
+  let value: unknown;
   try {
     text = readFileSync(file, 'utf8');
   } catch {
     throw new CommandRefusal(`The file cannot be read: ${file}`);
   }
   try {
-    return JSON.parse(text) as unknown;
+    value = JSON.parse(text) as unknown;
   } catch {
     throw new CommandRefusal('NOT VALID: the file is not JSON.');
   }
+  // Nothing in it has inner spaces: whatever was added, doubled or escaped shows. Only layout between members may differ.
+  if (JSON.stringify(value) !== text.replaceAll(/\s/g, '')) {
+    throw new CommandRefusal('NOT VALID: the file holds more than the document.');
+  }
+  return value;
 }

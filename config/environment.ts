@@ -75,6 +75,9 @@ const ApiSettings = SharedSettings.extend({
   FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
   PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),
   PHOTO_MAX_PIXELS: z.coerce.number().int().positive().default(50_000_000),
+  /** Name and address of the company, as receipts and certificates show them (152-FZ, article 9 part 4). */
+  OPERATOR_NAME: z.string().min(1).max(200),
+  OPERATOR_ADDRESS: z.string().min(1).max(500),
 });
 const ApiSecrets = SharedSecrets.extend({
   API_TLS_KEY: z.string().min(1),

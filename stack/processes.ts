@@ -68,6 +68,8 @@ export function apiPlan(parts: Parts): ProcessPlan {
       PLATE_INDEX_KEY_FILE: secrets.plateIndexKey.path,
       MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
       DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
+      OPERATOR_NAME: 'PropDevelopment (local stack)',
+      OPERATOR_ADDRESS: '1 Example Street, Moscow',
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
       FACE_THRESHOLD: '0.8',
     },

@@ -70,7 +70,8 @@ const BASE64URL = /^[\w-]+$/;
 
 /** One spelling of each part only: what is not canonical base64url would let the same signature carry other bytes. */
 function partsOf(value: unknown): SignedDocument | null {
-  if (!isRecord(value)) return null;
+  // Whatever else stood beside them would not be signed.
+  if (!isRecord(value) || Object.keys(value).length !== 3) return null;
   const { payload, protected: head, signature } = value;
   const all = [payload, head, signature];
   const isCanonical = (part: unknown): part is string =>

@@ -262,6 +262,8 @@ function apiSettings(apiUrl: string, certificates: Certificates, openWithinMs: n
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,
     PHOTO_MAX_PIXELS: 50_000_000,
+    OPERATOR_NAME: 'PropDevelopment (tests)',
+    OPERATOR_ADDRESS: '1 Example Street, Moscow',
   };
 }
 
