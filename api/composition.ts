@@ -15,6 +15,7 @@ import { consentReceiptOperations } from './app/consent-receipts';
 import { enrollmentOperations } from './app/enrollments';
 import { appOpeningOperations } from './app/openings';
 import { vehicleOperations } from './app/vehicles';
+import { pluginSessionOperations } from './app/plugin-sessions';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
 import { documentKeyRoutes } from './document-keys';
@@ -28,6 +29,8 @@ import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
 import { createPlateIdentifier, type PlateIdentifier } from './plate-identification';
 import { partnerOpeningOperations } from './partner/openings';
+import type { PluginTokenGuesses } from './plugin-token-guesses';
+import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
 import type { RequestLimits } from './request-limits';
 
@@ -41,6 +44,8 @@ export type ApiDependencies = {
   readonly keyEncryption: KeyEncryption;
   readonly identificationGuard: IdentificationGuard;
   readonly requestLimits: RequestLimits;
+  readonly failedIdentifications: FailedIdentifications;
+  readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly log: Logger;
 };
 
@@ -74,6 +79,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           photoMaxBytes: settings.PHOTO_MAX_BYTES,
           photoMaxPixels: settings.PHOTO_MAX_PIXELS,
         }),
+        ...pluginSessionOperations({ database }),
         ...appOpeningOperations({ database, temporal, openWithinMs }),
         ...vehicleOperations({ database, temporal, plateIndex, subjects }),
       ],
@@ -89,6 +95,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           identification,
           plates,
         }),
+        ...pluginTokenOperations({ database, guesses: deps.pluginTokenGuesses }),
         ...partnerWebhookOperations({ database, temporal }),
       ],
     },

@@ -12,6 +12,8 @@ import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
+import { createFailedIdentifications } from './failed-identifications';
+import { createPluginTokenGuesses } from './plugin-token-guesses';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -28,6 +30,10 @@ async function main(): Promise<void> {
   });
   const requestLimits = createRequestLimits(secrets.DATABASE_URL);
   const app = createStack({
+  const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
+  const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
+  const app = createStack({
+    pluginTokenGuesses,
     settings,
     secrets,
     database,
@@ -35,6 +41,7 @@ async function main(): Promise<void> {
     keyEncryption,
     identificationGuard,
     requestLimits,
+    failedIdentifications,
     log,
   });
 
@@ -62,6 +69,8 @@ async function main(): Promise<void> {
         () => temporal.connection.close(),
         identificationGuard.close,
         requestLimits.close,
+        failedIdentifications.close,
+        pluginTokenGuesses.close,
       ]).catch(() => undefined);
     });
     server.closeIdleConnections();

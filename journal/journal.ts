@@ -12,6 +12,11 @@ export type JournalRecord = {
     | 'equipment'
     | 'partner-event'
     | 'security-alert';
+    | 'housekeeping'
+    | 'equipment'
+    | 'partner-event'
+    | 'plugin-session'
+    | 'plugin-token-check';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

@@ -10,6 +10,8 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
+import { createFailedIdentifications } from '../../api/failed-identifications';
+import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
@@ -130,6 +132,8 @@ export async function createHarness(
       log,
     });
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
+    const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
+    const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
       secrets: apiSecrets(secrets),
@@ -138,6 +142,8 @@ export async function createHarness(
       keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
       identificationGuard,
       requestLimits,
+      failedIdentifications,
+      pluginTokenGuesses,
       log,
     });
     const server = createServer(
@@ -156,6 +162,8 @@ export async function createHarness(
       () => database.$disconnect(),
       identificationGuard.close,
       requestLimits.close,
+      failedIdentifications.close,
+      pluginTokenGuesses.close,
       () => closeServer(server),
     );
   }

@@ -1,0 +1,79 @@
+import { timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+import { PluginTokenCheck, PluginTokenVerdict } from '../../contracts/plugin-sessions';
+import { appendJournal } from '../../journal/journal';
+import type { Database } from '../../prisma/database';
+import { hashSecret } from '../oauth/secret-hash';
+import { defineOperation, type Operation } from '../operation';
+import type { PluginTokenGuesses } from '../plugin-token-guesses';
+import { HttpProblem, notFound } from '../problem';
+
+type Dependencies = { readonly database: Database; readonly guesses: PluginTokenGuesses };
+
+/** A client id that nobody has: compared with when there is no session, so that all refusals do the same work. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';
+
+/** Whether a plugin's token is valid and belongs to the client id that it came with (R0.3). */
+export function pluginTokenOperations({ database, guesses }: Dependencies): Operation[] {
+  return [
+    defineOperation({
+      id: 'verifyPluginToken',
+      method: 'post',
+      path: '/plugin-tokens/verifications',
+      summary: 'Whether a plugin token is valid and belongs to a client id',
+      description: 'Says yes or no, never why. Too many refusals and further checks are not looked at for a while.',
+      scope: 'plugin-tokens:verify',
+      params: z.object({}),
+      body: { kind: 'json', schema: PluginTokenCheck },
+      responses: { 200: { description: 'Yes or no', schema: PluginTokenVerdict } },
+      async handle({ body, caller, requestId }) {
+        const { partnerId, integration, clientId: actor } = caller;
+        if (partnerId === undefined || integration === undefined) throw notFound();
+        const waitS = await guesses.blockedForS(partnerId, body.clientId);
+        if (waitS > 0) throw tooMany(waitS);
+        const { valid, sessionId } = await check(partnerId, body);
+        if (!valid) await guesses.record(partnerId, body.clientId);
+        const outcome = valid ? 'valid' : 'not-valid';
+        const objectId = sessionId ?? requestId;
+        await appendJournal(database, { kind: 'plugin-token-check', integration, objectId, actor, outcome });
+        return { status: 200, body: { valid }, headers: { 'cache-control': 'no-store' } };
+      },
+    }),
+  ];
+
+  /** One query and one comparison of equal length for every answer; the token itself is 256 random bits. */
+  async function check(partnerId: string, { token, clientId }: z.infer<typeof PluginTokenCheck>) {
+    const [session] = await database.$queryRaw<Session[]>`
+      SELECT s.id, s.partner_id AS "partnerId", s.ended_at AS "endedAt", s.expires_at AS "expiresAt",
+        r.status, p.token::text AS "clientId"
+      FROM plugin_sessions s
+        JOIN residents r ON r.id = s.resident_id
+        JOIN partner_subjects p ON p.resident_id = s.resident_id AND p.partner_id = s.partner_id
+      WHERE s.token_sha256 = ${hashSecret(token)}`;
+    const given = Buffer.from(hashSecret(clientId.toLowerCase()));
+    const same = timingSafeEqual(Buffer.from(hashSecret(session?.clientId ?? NOBODY)), given);
+    const inForce =
+      session?.partnerId === partnerId &&
+      session.endedAt === null &&
+      session.expiresAt.getTime() > Date.now() &&
+      session.status === 'active';
+    return { valid: same && inForce, sessionId: session?.partnerId === partnerId ? session.id : undefined };
+  }
+}
+
+type Session = {
+  readonly id: string;
+  readonly partnerId: string;
+  readonly endedAt: Date | null;
+  readonly expiresAt: Date;
+  readonly status: string;
+  readonly clientId: string;
+};
+
+const tooMany = (waitS: number): HttpProblem =>
+  new HttpProblem({
+    status: 429,
+    type: 'too-many-requests',
+    title: 'Too many checks were refused',
+    headers: { 'retry-after': waitS.toString() },
+  });
