@@ -12,8 +12,12 @@ export type Cast = {
   readonly photos: { readonly resident: Buffer; readonly stranger: Buffer };
 };
 
-/** Consent, enrollment, and the ways in and not in, with one partner: the main story of the product. */
-export async function tellOpening({ teller, app, sandbox, photos }: Cast, partner: TownPartner): Promise<void> {
+/**
+ * Consent, enrollment, and the ways in and not in, with one partner: the main story of the product.
+ *
+ * @returns the id of the consent
+ */
+export async function tellOpening({ teller, app, sandbox, photos }: Cast, partner: TownPartner): Promise<string> {
   const { profile } = partner;
   const { anna, boris } = RESIDENTS;
   teller.chapter(`${partner.displayName} (${profile}, ${partner.integration}, faces in ${partner.custody} custody)`);
@@ -77,6 +81,7 @@ export async function tellOpening({ teller, app, sandbox, photos }: Cast, partne
     },
     () => seen(sandbox, partner, photos.stranger),
   );
+  return consentId;
 }
 
 /** Longer than any restart of a process in the story takes. */

@@ -45,6 +45,18 @@ export function createSandbox(options: { controlUrl: string }) {
     async platesHeld(partnerId: string): Promise<{ plate: string; houseId: string }[]> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});
       return (body['plates'] as { held: { plate: string; houseId: string }[] }).held;
+    /** Has a partner call our API in its own way; says what we answered. */
+    async callCompany(
+      partnerId: string,
+      path: string,
+      call: object,
+    ): Promise<{ readonly status: number | null; readonly body: Record<string, unknown> }> {
+      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ path, body: call }),
+      });
+      return body as unknown as { status: number | null; body: Record<string, unknown> };
     },
     /** How many effects the partner's own ledger has under this idempotency key. */
     async effects(partnerId: string, key: string): Promise<number> {

@@ -5,6 +5,8 @@ import { APP_CLIENT_ID, PARTNERS } from '../town';
 import { createAppBackend } from './app-backend';
 import { tellEquipment } from './equipment-chapter';
 import { tellOpening } from './opening-chapter';
+import { tellPlugin } from './plugin-chapter';
+import { tellReceipt } from './receipt-chapter';
 import { createSandbox } from './sandbox-control';
 import { createTeller } from './teller';
 
@@ -33,6 +35,12 @@ export async function tellStory(
     const cast = { teller, app, sandbox, photos };
     for (const partner of PARTNERS) await tellOpening(cast, partner);
     for (const partner of PARTNERS) await tellEquipment(cast, partner);
+    for (const partner of PARTNERS) {
+      const consentId = await tellOpening({ teller, app, sandbox, photos }, partner);
+      if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
+      await tellReceipt({ teller, app }, partner, consentId, out);
+      await tellPlugin({ teller, app, sandbox }, partner);
+    }
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
   }
