@@ -4,7 +4,7 @@ import { type Router, type Express } from 'express';
 import type { ApiSecrets, ApiSettings } from '../config/environment';
 import type { Logger } from '../config/logger';
 import type { Database } from '../prisma/database';
-import { documentSigner } from '../vault/document-signature';
+import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
@@ -44,7 +44,6 @@ export type ApiDependencies = {
   readonly keyEncryption: KeyEncryption;
   readonly identificationGuard: IdentificationGuard;
   readonly requestLimits: RequestLimits;
-  readonly failedIdentifications: FailedIdentifications;
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly log: Logger;
 };
@@ -55,6 +54,7 @@ type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' |
   readonly plateIndex: PlateIndex;
   readonly identification: Identification;
   readonly plates: PlateIdentifier;
+  readonly signer: DocumentSigner;
 };
 
 /** The operations of each audience, as they are mounted and documented. */
@@ -69,7 +69,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...consentOperations({ database, temporal }),
         ...consentReceiptOperations({
           database,
-          signer: documentSigner(deps.secrets.DOCUMENT_SIGNING_KEY),
+          signer: deps.signer,
           operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
         }),
         ...enrollmentOperations({
@@ -133,7 +133,8 @@ export function createStack(deps: ApiDependencies): Express {
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
   };
-  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification });
+  const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
+  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer });
   const authenticate = (base: string) => (operation: Operation) =>
     base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
   const routers: Record<string, Router> = { '/': server.router };
@@ -145,7 +146,8 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
-  return createApp({ log, routers, openApiDocument: () => document });
+  const documentKeys = documentKeyRoutes(signer);
+  return createApp({ log, routers, documentKeys, openApiDocument: () => document });
 }
 
 const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
@@ -160,11 +162,9 @@ const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
 export function documentOf(publicUrl: string): object {
   const nothing = new Proxy({}, { get: () => nothing }) as never;
   const settings = { PHOTO_MAX_BYTES: DOCUMENTED_PHOTO_MAX_BYTES } as ApiSettings;
-  const stores = { database: nothing, temporal: nothing, keyEncryption: nothing };
-  const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing };
+  const stores = { database: nothing, temporal: nothing, keyEncryption: nothing, pluginTokenGuesses: nothing };
+  const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing, signer: nothing };
   return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
-  const documentKeys = documentKeyRoutes(documentSigner(secrets.DOCUMENT_SIGNING_KEY));
-  return createApp({ log, routers, documentKeys, openApiDocument: () => document });
 }
 
 /** The default of config/environment.ts; an installation's own document says its own limit. */

@@ -12,7 +12,6 @@ import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
-import { createFailedIdentifications } from './failed-identifications';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
@@ -29,8 +28,6 @@ async function main(): Promise<void> {
     log,
   });
   const requestLimits = createRequestLimits(secrets.DATABASE_URL);
-  const app = createStack({
-  const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
   const app = createStack({
     pluginTokenGuesses,
@@ -41,7 +38,6 @@ async function main(): Promise<void> {
     keyEncryption,
     identificationGuard,
     requestLimits,
-    failedIdentifications,
     log,
   });
 
@@ -69,7 +65,6 @@ async function main(): Promise<void> {
         () => temporal.connection.close(),
         identificationGuard.close,
         requestLimits.close,
-        failedIdentifications.close,
         pluginTokenGuesses.close,
       ]).catch(() => undefined);
     });

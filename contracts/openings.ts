@@ -37,7 +37,9 @@ export const OpeningByFace = z
       .array(z.number())
       .length(FACE_VECTOR_LENGTH)
       .optional()
-      .describe('Feature vector of the face in front of the camera, unless the token names who it is; the picture never comes here'),
+      .describe(
+        'Feature vector of the face in front of the camera, unless the token names who it is; the picture never comes here',
+      ),
   })
   .meta({ id: 'OpeningByFace' });
 

@@ -11,10 +11,7 @@ export type JournalRecord = {
     | 'housekeeping'
     | 'equipment'
     | 'partner-event'
-    | 'security-alert';
-    | 'housekeeping'
-    | 'equipment'
-    | 'partner-event'
+    | 'security-alert'
     | 'plugin-session'
     | 'plugin-token-check';
   readonly integration: string | null;

@@ -45,18 +45,6 @@ export function createSandbox(options: { controlUrl: string }) {
     async platesHeld(partnerId: string): Promise<{ plate: string; houseId: string }[]> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});
       return (body['plates'] as { held: { plate: string; houseId: string }[] }).held;
-    /** Has a partner call our API in its own way; says what we answered. */
-    async callCompany(
-      partnerId: string,
-      path: string,
-      call: object,
-    ): Promise<{ readonly status: number | null; readonly body: Record<string, unknown> }> {
-      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ path, body: call }),
-      });
-      return body as unknown as { status: number | null; body: Record<string, unknown> };
     },
     /** How many effects the partner's own ledger has under this idempotency key. */
     async effects(partnerId: string, key: string): Promise<number> {
@@ -71,11 +59,15 @@ export function createSandbox(options: { controlUrl: string }) {
     async setEquipment(partnerId: string, houses: readonly EquipmentHouse[]): Promise<void> {
       await http.send(`${options.controlUrl}/partners/${partnerId}/equipment`, json('PUT', { houses }));
     },
-    /** Lets the partner call us, in its own way of proving itself. */
-    async callCompany(partnerId: string, path: string, body: object): Promise<Record<string, unknown>> {
+    /** Lets a partner call our API, in its own way of proving itself; says what we answered. */
+    async callCompany(
+      partnerId: string,
+      path: string,
+      body: object,
+    ): Promise<{ readonly status: number | null; readonly body: Record<string, unknown> }> {
       const call = { path, body, idempotencyKey: randomUUID(), attempts: 3 };
       const answer = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, json('POST', call));
-      return answer.body;
+      return answer.body as unknown as { status: number | null; body: Record<string, unknown> };
     },
     close: http.close,
   };

@@ -33,13 +33,12 @@ export async function tellStory(
   const photos = { resident: photo('resident'), stranger: photo('stranger') };
   try {
     const cast = { teller, app, sandbox, photos };
-    for (const partner of PARTNERS) await tellOpening(cast, partner);
-    for (const partner of PARTNERS) await tellEquipment(cast, partner);
     for (const partner of PARTNERS) {
-      const consentId = await tellOpening({ teller, app, sandbox, photos }, partner);
+      const consentId = await tellOpening(cast, partner);
+      await tellEquipment(cast, partner);
       if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
-      await tellReceipt({ teller, app }, partner, consentId, out);
-      await tellPlugin({ teller, app, sandbox }, partner);
+      await tellReceipt(cast, partner, consentId, out);
+      await tellPlugin(cast, partner);
     }
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);

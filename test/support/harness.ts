@@ -10,7 +10,6 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
-import { createFailedIdentifications } from '../../api/failed-identifications';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
@@ -132,7 +131,6 @@ export async function createHarness(
       log,
     });
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
-    const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
@@ -142,7 +140,6 @@ export async function createHarness(
       keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
       identificationGuard,
       requestLimits,
-      failedIdentifications,
       pluginTokenGuesses,
       log,
     });
@@ -162,7 +159,6 @@ export async function createHarness(
       () => database.$disconnect(),
       identificationGuard.close,
       requestLimits.close,
-      failedIdentifications.close,
       pluginTokenGuesses.close,
       () => closeServer(server),
     );
