@@ -162,8 +162,9 @@ export function createVehicleAccessActivities(deps: {
     });
   }
 
-  const record = (tx: Transaction, { vehicleId }: PlateAtPartner, outcome: string): Promise<void> =>
-    appendJournal(tx, { kind: 'vehicle', integration, objectId: vehicleId, actor: 'vehicle-access-process', outcome });
+  async function record(tx: Transaction, { vehicleId: objectId }: PlateAtPartner, outcome: string): Promise<void> {
+    await appendJournal(tx, { kind: 'vehicle', integration, objectId, actor: 'vehicle-access-process', outcome });
+  }
 
   async function custodianOf(partnerId: string): Promise<PlateCustodian> {
     const { plates } = await deps.gatewayOf(partnerId);

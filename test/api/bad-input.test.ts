@@ -70,6 +70,8 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
       enrollments: await h.owner.enrollment.count(),
       photos: await h.owner.stagedPhoto.count(),
       consents: await h.owner.consent.count(),
+      vehicles: await h.owner.vehicle.count(),
+      failures: await h.owner.$executeRaw`SELECT 1 FROM rate_limits`,
       journal: await h.owner.journalEntry.count(),
     };
   }
@@ -176,6 +178,78 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
       ));
     it('in a body that is too large', () =>
       refused(null, [413], () => openWith(Array.from({ length: 40_000 }, () => 0.123456789))));
+  });
+
+  describe('a plate before a reader', () => {
+    const path = `/partner/v1/barriers/${vizor.barrierDeviceId}/openings`;
+    const openWith = (plate: unknown) => json(path, { plate }, vizorToken);
+
+    it.each([
+      ['that is empty', ''],
+      ['that is blank', '   '],
+      ['that is too short', 'А12'],
+      ['that is too long', 'А123ВС7777'],
+      ['that is much too long', 'А'.repeat(20_000)],
+      ['with a letter that plates do not have', 'Я123ВС77'],
+      ['with other characters', "А123ВС77' OR 1=1 --"],
+      ['with a zero byte', 'А123\u0000ВС77'],
+      ['with half of a character', 'А123\ud800ВС77'],
+      ['of zeros', 'А000ВС77'],
+      ['of no region', 'А123ВС00'],
+      ['of a diplomat', '004CD177'],
+      ['of transit', 'АВ123С77'],
+      ['that is a number', 123],
+      ['that is a list', ['А123ВС77']],
+      ['that is nothing', null],
+    ])('%s', (_what, plate) => refused('plate', [400], () => openWith(plate)));
+    it('that is missing', () => refused('plate', [400], () => json(path, {}, vizorToken)));
+    it('with a field beside it that nobody agreed on', () =>
+      refused('', [400], () => json(path, { plate: 'А123ВС77', name: 'x' }, vizorToken)));
+    it('at an unknown barrier', () =>
+      refused(null, [404], () => json('/partner/v1/barriers/none/openings', { plate: 'А123ВС77' }, vizorToken)));
+    it("at another partner's barrier, which is answered like an unknown one", () =>
+      refused(null, [404], () =>
+        json('/partner/v1/barriers/kluch-barrier-1/openings', { plate: 'А123ВС77' }, vizorToken),
+      ));
+    it('at a door', () =>
+      refused(null, [404], () =>
+        json(`/partner/v1/barriers/${vizor.doorDeviceId}/openings`, { plate: 'А123ВС77' }, vizorToken),
+      ));
+    it('without an Idempotency-Key', () =>
+      refused('Idempotency-Key', [400], () =>
+        json(path, { plate: 'А123ВС77' }, vizorToken, { 'idempotency-key': '' }),
+      ));
+    it("with the app's token", () => refused(null, [401], () => json(path, { plate: 'А123ВС77' }, appToken)));
+  });
+
+  describe('a vehicle', () => {
+    const path = `/app/v1/residents/${anna}/vehicles`;
+
+    it('with a plate that cannot be used', async () => {
+      await refused('plate', [400], () => json(path, { plate: 'Я123ВС77' }, appToken));
+      await refused('plate', [400], () => json(path, { plate: 'А000ВС77' }, appToken));
+    });
+    it('whose refusal gives the reason and not the plate', async () => {
+      const { body } = await json(path, { plate: 'Я123ВС77' }, appToken);
+      expect(JSON.stringify(body)).toContain('letter-not-in-alphabet');
+      expect(JSON.stringify(body)).not.toContain('123');
+    });
+    it('without a plate', () => refused('plate', [400], () => json(path, {}, appToken)));
+    it('at something that is no house', () =>
+      refused('houseId', [400], () => json(path, { plate: 'А123ВС77', houseId: 'x' }, appToken)));
+    it('at a house where the resident has no right', () =>
+      refused('houseId', [404], () => json(path, { plate: 'А123ВС77', houseId: nobody }, appToken)));
+    it('of an unknown resident', () =>
+      refused(null, [404], () => json(`/app/v1/residents/${nobody}/vehicles`, { plate: 'А123ВС77' }, appToken)));
+    it('without an Idempotency-Key', () =>
+      refused('Idempotency-Key', [400], () => json(path, { plate: 'А123ВС77' }, appToken, { 'idempotency-key': '' })));
+    it("with a partner's token", () => refused(null, [401], () => json(path, { plate: 'А123ВС77' }, vizorToken)));
+    it('that is to be removed and does not exist', () =>
+      refused(null, [404], () => json(`/app/v1/vehicles/${nobody}/removal`, {}, appToken)));
+    it('that is to be removed and has no id', () =>
+      refused('vehicleId', [400], () => json('/app/v1/vehicles/x/removal', {}, appToken)));
+    it('list of an unknown resident', () =>
+      refused(null, [404], () => request(`/app/v1/residents/${nobody}/vehicles`, { method: 'GET' }, appToken)));
   });
 
   describe('an opening on demand', () => {
