@@ -17,6 +17,7 @@ const WANTED: Readonly<Record<string, string>> = {
   'enrollment/partner-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'communal'`,
   'enrollment/company-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'smart-home'`,
   'consent/granted': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'granted'`,
+  'vehicle-access/removed': `WorkflowType = 'vehicleAccessWorkflow' AND DomovoyState = 'removed'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 

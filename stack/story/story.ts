@@ -7,6 +7,7 @@ import { tellEquipment } from './equipment-chapter';
 import { tellOpening } from './opening-chapter';
 import { tellPlugin } from './plugin-chapter';
 import { tellReceipt } from './receipt-chapter';
+import { tellPlates } from './plate-chapter';
 import { createSandbox } from './sandbox-control';
 import { createTeller } from './teller';
 
@@ -39,6 +40,9 @@ export async function tellStory(
       if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
       await tellReceipt(cast, partner, consentId, out);
       await tellPlugin(cast, partner);
+    for (const partner of PARTNERS) {
+      await tellOpening({ teller, app, sandbox, photos }, partner);
+      await tellPlates({ teller, app, sandbox }, partner);
     }
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
