@@ -5,9 +5,9 @@ import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { vehicleChanged } from './messages';
 import { pauseMs, VEHICLE_COMES_WITHIN_MS } from './state';
 
-/** Never gives up: a plate that was removed must not stay at the partner. Each try reads anew what is wanted. */
+/** Never gives up: a plate that was removed must not stay at the partner. Each try reads anew what is wanted and what was done. */
 const { settleVehicle } = wf.proxyActivities<VehicleAccessActivities>({
-  startToCloseTimeout: '2 minutes',
+  startToCloseTimeout: '30 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '5 minutes' },
 });
 
