@@ -12,7 +12,12 @@ import { sql, type Database, type Transaction } from '../prisma/database';
 import { loadAccessFacts, type LoadedFacts } from '../reads/access-facts';
 
 type BillingQuestion = { accountIds: string[]; service: string };
-type Assessment = { kind: 'ended'; result: OpenAccessResult } | { kind: 'ask-billing'; billing: BillingQuestion };
+type Assessment =
+  | { kind: 'ended'; result: OpenAccessResult }
+  /** Billing was asked and has answered. */
+  | { kind: 'billing-known'; standing: BillingStanding | 'unavailable' }
+  /** Billing was not asked, or gave no answer: it is worth asking again. */
+  | { kind: 'ask-billing'; billing: BillingQuestion };
 
 export type OpenAccessActivities = ReturnType<typeof createOpenAccessActivities>;
 
@@ -64,32 +69,28 @@ export function createOpenAccessActivities(deps: {
   }
 
   return {
-    /** Everything but billing, as the database has it now. A denial is written down at once. */
-    async assessOpening(request: OpenAccessRequest): Promise<Assessment> {
+    /**
+     * The facts as the database has them now, and billing once, if nothing else stands in the way: what an opening
+     * needs as a rule, in one step. A denial is written down at once.
+     *
+     * @param askWithinMs time of the one try at billing, milliseconds; executions of before it came leave it out
+     */
+    async assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessment> {
       const { decision, billing } = await assess(database, request, 'not-asked');
-      if (decision.kind === 'ask-billing') return { kind: 'ask-billing', billing };
+      if (decision.kind === 'ask-billing') {
+        const standing = askWithinMs === undefined ? null : await answerOrNull(billing, askWithinMs);
+        return standing === null ? { kind: 'ask-billing', billing } : { kind: 'billing-known', standing };
+      }
       const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
       const result = await database.$transaction((tx) => end(tx, request, 'denied', reason));
       return { kind: 'ended', result };
     },
 
     /** Asks billing about every account that the right may rest on and remembers each answer. */
-    async askBilling({ accountIds, service }: BillingQuestion): Promise<BillingStanding | 'unavailable'> {
-      const signal = cancellationSignal();
-      const answers = await Promise.all(
-        accountIds.map(async (accountId) => {
-          const call = { idempotencyKey: `billing/${accountId}/${service}`, signal, timeoutMs: deps.billingTimeoutMs };
-          const { standing, asOf } = await deps.billing.standing({ accountId, service }, call);
-          await database.$executeRaw`
-            INSERT INTO billing_answers (account_id, service, standing, as_of)
-            VALUES (${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz)
-            ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`;
-          return { standing, asOfMs: Date.parse(asOf) };
-        }),
-      ).catch((error: unknown) => {
+    async askBilling(question: BillingQuestion): Promise<BillingStanding | 'unavailable'> {
+      return standingOf(question, deps.billingTimeoutMs).catch((error: unknown) => {
         throw toApplicationFailure(error);
       });
-      return best(answers);
     },
 
     /** What billing said last, for the time while it is out. How old it may be is the decision's matter. */
@@ -126,6 +127,38 @@ export function createOpenAccessActivities(deps: {
       });
     },
   };
+
+  async function standingOf(
+    { accountIds, service }: BillingQuestion,
+    timeoutMs: number,
+  ): Promise<BillingStanding | 'unavailable'> {
+    const signal = cancellationSignal();
+    const answers = await Promise.all(
+      accountIds.map(async (accountId) => {
+        const call = { idempotencyKey: `billing/${accountId}/${service}`, signal, timeoutMs };
+        const { standing, asOf } = await deps.billing.standing({ accountId, service }, call);
+        await database.$executeRaw`
+          INSERT INTO billing_answers (account_id, service, standing, as_of)
+          VALUES (${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz)
+          ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`;
+        return { standing, asOfMs: Date.parse(asOf) };
+      }),
+    );
+    return best(answers);
+  }
+
+  /** That billing is out is no failure of the assessment: whether to ask again is decided elsewhere. */
+  async function answerOrNull(
+    question: BillingQuestion,
+    withinMs: number,
+  ): Promise<BillingStanding | 'unavailable' | null> {
+    try {
+      return await standingOf(question, Math.min(withinMs, deps.billingTimeoutMs));
+    } catch (error) {
+      if (error instanceof PartnerError) return null;
+      throw error;
+    }
+  }
 
   async function authorize(
     tx: Transaction,

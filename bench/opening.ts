@@ -15,10 +15,11 @@ import type { noopWorkflow } from './twin/workflow';
 const CALLERS = 32;
 /** Flats with an owner and an account each: nobody's row is everybody's. */
 const HOUSEHOLDS = 64;
-const WARM_UP = { units: 60, crowdMs: 2_500 };
-const LATENCY = { blocks: 40, unitsPerBlock: 25, withinMs: 80_000 };
-const CROWD = { blocks: 8, blockMs: 3_000, withinMs: 70_000 };
-const MARGIN_PORT = 50;
+const WARM_UP = { units: 100, crowdMs: 10_000 };
+const LATENCY = { blocks: 40, unitsPerBlock: 25, withinMs: 75_000 };
+const CROWD = { blocks: 10, blockMs: 3_000, withinMs: 60_000 };
+/** Where its health port lies, from the last worker’s: free of every other. */
+const HEALTH_PORT_OFFSET = 50;
 
 export type OpeningFigures = Awaited<ReturnType<typeof measureOpening>>['figures'];
 
@@ -80,7 +81,7 @@ const spread = (ms: readonly number[]) => ({
 /** The worker of the bare twin, one process more in the same stack. */
 async function startBareWorker(stack: Stack): Promise<void> {
   const { ports } = stack;
-  const healthPort = ports.coreHealth + MARGIN_PORT;
+  const healthPort = ports.coreHealth + HEALTH_PORT_OFFSET;
   await stack.start({
     name: 'bench-bare',
     command: process.execPath,

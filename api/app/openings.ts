@@ -25,10 +25,12 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
       idempotency: 'own',
       responses: { 200: { description: 'The device opened', schema: OpeningView } },
       async handle({ params, body, caller, idempotencyKey, fingerprint }) {
-        const accessPoint = await database.accessPoint.findUnique({ where: { id: params.accessPointId } });
-        if (!accessPoint) throw notFound();
         const { residentId } = body;
-        const resident = await database.resident.findUnique({ where: { id: residentId } });
+        const [accessPoint, resident] = await Promise.all([
+          database.accessPoint.findUnique({ where: { id: params.accessPointId } }),
+          database.resident.findUnique({ where: { id: residentId }, select: { id: true } }),
+        ]);
+        if (!accessPoint) throw notFound();
         if (!resident) throw invalidField('residentId', 'is not a resident', 404);
         const row = await openAccessPoint(deps, {
           caller,

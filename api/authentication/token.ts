@@ -14,6 +14,7 @@ import type { Caller } from './caller';
 
 export type TokenChecks = {
   readonly publicUrl: string;
+  /** The same object for as long as the keys are the same. */
   readonly publicKeys: () => JSONWebKeySet;
   readonly hiddenIdKey: Buffer;
   readonly database: Database;
@@ -44,7 +45,7 @@ export function requireToken(checks: TokenChecks, audience: Audience, scope: str
 export async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<JWTPayload> {
   const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(req.get('authorization') ?? '')?.[1];
   if (token === undefined) throw unauthorized(checks.log, 'no-token');
-  const verified = await jwtVerify(token, createLocalJWKSet(checks.publicKeys()), {
+  const verified = await jwtVerify(token, keySetOf(checks.publicKeys()), {
     issuer: issuerUrl(checks.publicUrl),
     audience: resourceUrl(checks.publicUrl, audience),
     typ: 'at+jwt',
@@ -59,6 +60,16 @@ export async function verifiedToken(checks: TokenChecks, audience: Audience, req
   if (!holdsBoundCertificate(payload, req)) throw unauthorized(checks.log, 'not-the-holder');
   if (!(await isRemembered(checks, jti))) throw unauthorized(checks.log, 'revoked');
   return payload;
+}
+
+type KeySet = ReturnType<typeof createLocalJWKSet>;
+const keySets = new WeakMap<JSONWebKeySet, KeySet>();
+
+/** A key set imports its keys when they are first used, and keeps them. */
+function keySetOf(keys: JSONWebKeySet): KeySet {
+  const known = keySets.get(keys) ?? createLocalJWKSet(keys);
+  keySets.set(keys, known);
+  return known;
 }
 
 /** A token bound to a certificate is of use only over a connection that was opened with it. */

@@ -22,7 +22,7 @@ export type AuthorizationServer = {
  */
 export function createAuthorizationServer(options: ProviderOptions): AuthorizationServer {
   const issuer = issuerUrl(options.publicUrl);
-  let keys = options.signingKeys;
+  let publicKeys = publicKeysOf(options.signingKeys);
   let provider = createProvider(options);
   let callback = provider.callback();
   const router = Router();
@@ -41,7 +41,7 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
     ['/oauth/introspect', '/oauth/revoke'],
     urlencoded({ extended: false, limit: '16kb' }),
     wantClient(issuer),
-    leadToRecord({ issuer, hiddenIdKey: options.hiddenIdKey, keys: () => publicKeysOf(keys) }),
+    leadToRecord({ issuer, hiddenIdKey: options.hiddenIdKey, keys: () => publicKeys }),
   );
   router.use('/oauth', (req, res, next) => {
     // The library keeps the routes of flows that are off; they are none of ours.
@@ -54,9 +54,9 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
 
   return {
     router,
-    publicKeys: () => publicKeysOf(keys),
+    publicKeys: () => publicKeys,
     useKeys(signingKeys) {
-      keys = signingKeys;
+      publicKeys = publicKeysOf(signingKeys);
       provider = createProvider({ ...options, signingKeys });
       callback = provider.callback();
     },

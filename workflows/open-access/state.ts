@@ -11,5 +11,9 @@ export function timeLeftMs(notAfter: string, nowMs: number): number | null {
 /** Billing may use up to this share of what is left: the command needs the rest. */
 const BILLING_SHARE = 0.4;
 
-/** @returns milliseconds that asking billing may take, all tries together */
-export const billingBudgetMs = (leftMs: number): number => Math.max(1, Math.floor(leftMs * BILLING_SHARE));
+/** How often billing is asked, the time in which the opening is assessed included. */
+export const BILLING_TRIES = 3;
+
+/** @returns milliseconds that one try at billing may take, at least 1, so that all of them fit into its share */
+export const billingTryMs = (leftMs: number): number =>
+  Math.max(1, Math.floor((leftMs * BILLING_SHARE) / BILLING_TRIES));

@@ -4,7 +4,7 @@ import type { BillingStanding } from '../../contracts/access';
 import type { OpenAccessRequest, OpenAccessResult } from '../../contracts/openings';
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { awaitOutcome } from './messages';
-import { billingBudgetMs, timeLeftMs } from './state';
+import { billingTryMs, BILLING_TRIES, timeLeftMs } from './state';
 
 /** Our own database: tried again for as long as it takes, because what happened must be written down. */
 const records = wf.proxyLocalActivities<OpenAccessActivities>({
@@ -28,11 +28,13 @@ export async function openAccessWorkflow(request: OpenAccessRequest): Promise<Op
 }
 
 async function decideAndOpen(request: OpenAccessRequest): Promise<OpenAccessResult> {
-  if (timeLeftMs(request.notAfter, Date.now()) === null) return records.concludeOpening(request, 'time-over');
-  const assessment = await records.assessOpening(request);
+  const atFirstMs = timeLeftMs(request.notAfter, Date.now());
+  if (atFirstMs === null) return records.concludeOpening(request, 'time-over');
+  const assessment = await records.assessOpening(request, billingTryMs(atFirstMs));
   if (assessment.kind === 'ended') return assessment.result;
 
-  const billing = await billingStanding(request, assessment.billing);
+  const billing =
+    assessment.kind === 'billing-known' ? assessment.standing : await billingStanding(request, assessment.billing);
   const leftMs = timeLeftMs(request.notAfter, Date.now());
   if (leftMs === null) return records.concludeOpening(request, 'time-over');
   try {
@@ -43,7 +45,7 @@ async function decideAndOpen(request: OpenAccessRequest): Promise<OpenAccessResu
   }
 }
 
-/** Billing's answer; while it is out, the last one that is remembered, which the decision may find too old. */
+/** Billing asked again; while it is out, the last answer that is remembered, which the decision may find too old. */
 async function billingStanding(
   { notAfter }: OpenAccessRequest,
   question: { accountIds: string[]; service: string },
@@ -51,7 +53,7 @@ async function billingStanding(
   const leftMs = timeLeftMs(notAfter, Date.now());
   if (leftMs === null) return 'unavailable';
   try {
-    return await questions(billingBudgetMs(leftMs)).askBilling(question);
+    return await questions(billingTryMs(leftMs)).askBilling(question);
   } catch (error) {
     if (wf.isCancellation(error)) throw error;
     return records.recallBilling(question);
@@ -68,10 +70,9 @@ const commands = (leftMs: number) =>
     retry: { initialInterval: '100 milliseconds', backoffCoefficient: 2, maximumInterval: '500 milliseconds' },
   });
 
-/** Billing: a few tries that fit into its share of the time together. */
-const questions = (budgetMs: number) =>
+/** Billing was asked once with the assessment: these are the tries that remain. */
+const questions = (tryMs: number) =>
   wf.proxyLocalActivities<OpenAccessActivities>({
-    startToCloseTimeout: Math.max(1, Math.floor(budgetMs / BILLING_TRIES)),
-    retry: { initialInterval: '50 milliseconds', backoffCoefficient: 2, maximumAttempts: BILLING_TRIES },
+    startToCloseTimeout: tryMs,
+    retry: { initialInterval: '50 milliseconds', backoffCoefficient: 2, maximumAttempts: BILLING_TRIES - 1 },
   });
-const BILLING_TRIES = 3;
