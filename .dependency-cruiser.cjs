@@ -50,6 +50,12 @@ module.exports = {
     only('reads', '^reads/', '^(reads|contracts|prisma)/', 'What several sides read of the tables, in one place.'),
     only('sandbox-is-outside', '^sandbox/', '^sandbox/', 'The other side shares no code with the product.'),
     {
+      name: 'benchmarks-stay-outside',
+      severity: 'error',
+      from: { pathNot: '^bench/' },
+      to: { path: '^bench/' },
+    },
+    {
       name: 'tests-stay-outside',
       severity: 'error',
       from: { pathNot: '^(test|bench)/|\\.test\\.ts$' },

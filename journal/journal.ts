@@ -14,7 +14,6 @@ export type JournalRecord = {
     | 'security-alert'
     | 'plugin-session'
     | 'plugin-token-check';
-    'opening' | 'consent' | 'enrollment' | 'template' | 'vehicle' | 'housekeeping' | 'equipment' | 'partner-event';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

@@ -36,13 +36,11 @@ export async function tellStory(
     const cast = { teller, app, sandbox, photos };
     for (const partner of PARTNERS) {
       const consentId = await tellOpening(cast, partner);
+      await tellPlates(cast, partner);
       await tellEquipment(cast, partner);
       if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
       await tellReceipt(cast, partner, consentId, out);
       await tellPlugin(cast, partner);
-    for (const partner of PARTNERS) {
-      await tellOpening({ teller, app, sandbox, photos }, partner);
-      await tellPlates({ teller, app, sandbox }, partner);
     }
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
