@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { parseKeyRing } from '../../config/environment';
 import { vehicleAccessWorkflowId } from '../../contracts/ids';
-import { LOCKOUT, lockoutKey } from '../../contracts/lockout';
+import { LOCKOUTS, lockoutKey } from '../../contracts/lockout';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createPayloadCodec } from '../../vault/payload-codec';
 import { breakPartner, mendEverything } from '../support/faults';
@@ -55,7 +55,7 @@ const isBlocked = (partner: TownPartner, plate: string) =>
 
 const failures = async (): Promise<number> => {
   const rows = await h.owner.$queryRaw<{ points: number }[]>`
-    SELECT points FROM rate_limits WHERE key = ${lockoutKey(vizor.barrierId)}`;
+    SELECT points FROM rate_limits WHERE key = ${lockoutKey('device', vizor.barrierId)}`;
   return rows[0]?.points ?? 0;
 };
 
@@ -139,12 +139,31 @@ describe('a plate before the barrier of a partner that leaves plates to us', () 
   });
 
   it('is denied at the configured number of strangers, also when it is known, while the app still opens', async () => {
-    for (let attempt = 0; attempt <= LOCKOUT.attempts; attempt++) await show('К777КК77');
+    for (let attempt = 0; attempt <= LOCKOUTS.device.attempts; attempt++) {
+      await h.owner.$executeRaw`DELETE FROM rate_limits WHERE key = ${lockoutKey('pause', vizor.barrierId)}`;
+      await show('К777КК77');
+    }
     const { company } = await show('А123ВС77');
     expect((await rowOf(company?.body)).reason).toBe('locked-out');
     expect(await effects(company?.body)).toBe(0);
     const app = await h.app.post(`/app/v1/access-points/${vizor.barrierId}/openings`, { residentId: anna });
     expect(app.status).toBe(200);
+  });
+
+  it('is taken for a walk when it comes one character at a time, before the usual lockout', async () => {
+    await h.owner.$executeRaw`DELETE FROM rate_limits`;
+    for (const plate of ['К770КК77', 'К771КК77', 'К772КК77', 'К773КК77']) await show(plate);
+    const alerts = await h.owner.securityAlert.findMany({ where: { kind: 'guessing-series' } });
+    expect(alerts).toMatchObject([{ scope: 'plate-walk', objectId: vizor.houseId }]);
+    const { company } = await show('А123ВС77');
+    expect((await rowOf(company?.body)).reason).toBe('locked-out');
+    await h.owner.$executeRaw`DELETE FROM rate_limits`;
+  });
+
+  it('is not taken for a walk when the same car waits and is read again and again', async () => {
+    for (let reading = 0; reading < 5; reading++) await show('К774КК77');
+    expect(await h.owner.securityAlert.count({ where: { kind: 'guessing-series' } })).toBe(1);
+    expect((await show('А123ВС77')).company?.status).toBe(200);
   });
 
   it('is denied at once when its vehicle was removed, and nothing of the plate is kept', async () => {
