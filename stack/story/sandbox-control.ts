@@ -24,20 +24,28 @@ export function createSandbox(options: { controlUrl: string }) {
   const http = createClient(null);
   return {
     /** Holds a picture in front of a camera; says what the camera made of it and what we answered. */
-    async showFace(partnerId: string, deviceId: string, picture: Buffer): Promise<Sighting> {
-      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/cameras/${deviceId}/faces`, {
-        method: 'POST',
-        headers: { 'content-type': 'image/jpeg' },
-        body: picture,
-      });
+    async showFace(partnerId: string, deviceId: string, picture: Buffer, variant: 'a' | 'b' = 'b'): Promise<Sighting> {
+      const { body } = await http.send(
+        `${options.controlUrl}/partners/${partnerId}/cameras/${deviceId}/faces?variant=${variant}`,
+        {
+          method: 'POST',
+          headers: { 'content-type': 'image/jpeg' },
+          body: picture,
+        },
+      );
       return body as unknown as Sighting;
     },
     /** Drives a plate before a reader; says what the partner made of it and what we answered. */
-    async showPlate(partnerId: string, deviceId: string, plate: string, key?: string): Promise<Sighting> {
+    async showPlate(
+      partnerId: string,
+      deviceId: string,
+      plate: string,
+      how: { idempotencyKey?: string | undefined; variant?: 'a' | 'b' } = {},
+    ): Promise<Sighting> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/readers/${deviceId}/plates`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ plate, ...(key !== undefined && { idempotencyKey: key }) }),
+        body: JSON.stringify({ plate, ...how }),
       });
       return body as unknown as Sighting;
     },
@@ -45,6 +53,18 @@ export function createSandbox(options: { controlUrl: string }) {
     async platesHeld(partnerId: string): Promise<{ plate: string; houseId: string }[]> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});
       return (body['plates'] as { held: { plate: string; houseId: string }[] }).held;
+    },
+    /** Turns a key in a door, or holds a fob before a barrier; the partner reports it by itself. */
+    async useCarrier(partnerId: string, deviceId: string, carrier: 'key' | 'fob'): Promise<string> {
+      const url = `${options.controlUrl}/partners/${partnerId}/devices/${deviceId}/${carrier}s`;
+      const { body } = await http.send(url, json('POST', { [`${carrier}Id`]: `${carrier}-1` }));
+      return String(body['eventId']);
+    },
+    /** Whether we took in what the partner reported. */
+    async wasDelivered(partnerId: string, eventId: string): Promise<boolean> {
+      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/outbox`, {});
+      const events = body['events'] as { eventId: string; state: string }[];
+      return events.some((event) => event.eventId === eventId && event.state === 'delivered');
     },
     /** How many effects the partner's own ledger has under this idempotency key. */
     async effects(partnerId: string, key: string): Promise<number> {

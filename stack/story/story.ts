@@ -10,6 +10,7 @@ import { tellReceipt } from './receipt-chapter';
 import { tellPlates } from './plate-chapter';
 import { createSandbox } from './sandbox-control';
 import { createTeller } from './teller';
+import { tellClassicWays, tellWays } from './ways-chapter';
 
 /**
  * Plays the living story of the product over real HTTP and TLS, chapter by chapter.
@@ -37,6 +38,8 @@ export async function tellStory(
     for (const partner of PARTNERS) {
       const consentId = await tellOpening(cast, partner);
       await tellPlates(cast, partner);
+      if (partner.profile === 'oauth-client') await tellWays(cast, partner);
+      await tellClassicWays(cast, partner);
       await tellEquipment(cast, partner);
       if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
       await tellReceipt(cast, partner, consentId, out);

@@ -60,7 +60,8 @@ const failures = async (): Promise<number> => {
 };
 
 describe('a plate before the barrier of a partner that leaves plates to us', () => {
-  const show = (plate: string, key?: string) => h.sandbox.showPlate('vizor', vizor.barrierDeviceId, plate, key);
+  const show = (plate: string, key?: string) =>
+    h.sandbox.showPlate('vizor', vizor.barrierDeviceId, plate, { idempotencyKey: key });
   const effects = (body: Record<string, unknown> | undefined) =>
     h.sandbox.effects('vizor', `open/${String(body?.['openingId'])}`);
   const rowOf = (body: Record<string, unknown> | undefined) =>
