@@ -14,15 +14,23 @@ export type JournalRecord = {
     | 'security-alert'
     | 'plugin-session'
     | 'plugin-token-check';
+    'opening' | 'consent' | 'enrollment' | 'template' | 'housekeeping' | 'equipment' | 'partner-event' | 'alarm';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */
   readonly actor: string;
   readonly outcome: string;
   readonly reason?: string | undefined;
+  /** Whom it is about and what is personal in it, as journal/subjects.ts makes them. */
+  readonly subject?: string | undefined;
+  readonly sealed?: Buffer<ArrayBuffer> | undefined;
 };
 
-/** Writes evidence in the transaction of what it records, so that neither exists without the other (design rule 9). */
-export async function appendJournal(tx: Transaction, { reason, ...record }: JournalRecord): Promise<void> {
-  await tx.journalEntry.createMany({ data: [{ ...record, reason: reason ?? null }] });
+/**
+ * Writes evidence in the transaction of what it records, so that neither exists without the other (design rule 9). It
+ * waits for nobody: its place in the tree comes later (journal/tree.ts).
+ */
+export async function appendJournal(tx: Transaction, record: JournalRecord): Promise<void> {
+  const { reason = null, subject = null, sealed = null, ...rest } = record;
+  await tx.journalEntry.createMany({ data: [{ ...rest, reason, subject, sealed }] });
 }

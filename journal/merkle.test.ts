@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import fc from 'fast-check';
+import { rootByDefinition } from '../test/support/tree-by-definition';
 import {
   completeNodes,
   consistencySpans,
@@ -41,16 +41,6 @@ const F = '0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a';
 const hex = (hash: Hash): string => hash.toString('hex');
 const bytes = (text: string): Hash => Buffer.from(text, 'hex');
 const referenceLeaves = LEAVES.map((leaf) => leafHash(bytes(leaf)));
-
-/** The definition of RFC 6962, section 2.1, word for word and slow: what everything else is compared with. */
-function rootByDefinition(leaves: readonly Hash[]): Hash {
-  if (leaves.length === 0) return createHash('sha256').digest();
-  const [only] = leaves;
-  if (leaves.length === 1 && only) return only;
-  let split = 1;
-  while (split * 2 < leaves.length) split *= 2;
-  return nodeHash(rootByDefinition(leaves.slice(0, split)), rootByDefinition(leaves.slice(split)));
-}
 
 /** Grows a tree and keeps its complete subtrees, as the database does. */
 function treeOf(leaves: readonly Hash[]) {

@@ -1,11 +1,16 @@
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 
 export type Login = { readonly name: string; readonly password: string; readonly role: DatabaseRole };
-export type DatabaseRole = 'domovoy_api' | 'domovoy_smart_home' | 'domovoy_communal' | 'domovoy_core';
+export type DatabaseRole =
+  | 'domovoy_api'
+  | 'domovoy_smart_home'
+  | 'domovoy_communal'
+  | 'domovoy_core'
+  | 'domovoy_auditor';
 
 /**
  * Creates the login roles that processes use, or gives existing ones the password named here. Each is a member of one
- * group role of the first migration and may do nothing else.
+ * group role of the migrations and may do nothing else.
  *
  * @param url connection string of a role that may create roles
  */

@@ -1,6 +1,9 @@
+import { hkdfSync } from 'node:crypto';
 import type { Transaction } from '../prisma/database';
 import { newKey, open, seal } from './envelope';
 import type { KeyEncryption } from './key-encryption';
+
+const PSEUDONYM_BYTES = 16;
 
 /**
  * The key of one subject: everything personal about them at rest is sealed under it, and destroying its row erases all
@@ -12,6 +15,11 @@ export type SubjectVault = {
   seal(tx: Transaction, residentId: string, plain: Buffer, place: string): Promise<Buffer<ArrayBuffer>>;
   /** @throws SealBroken when the key is gone or the value is not the subject's */
   open(tx: Transaction, residentId: string, sealed: Uint8Array, place: string): Promise<Buffer>;
+  /**
+   * A name for the subject that only their own key leads to (HKDF, RFC 5869): always the same one for a purpose, never
+   * found again once the key is destroyed. `null` when it is.
+   */
+  pseudonym(tx: Transaction, residentId: string, purpose: string): Promise<string | null>;
   /** Opens many values with one look at the keys; values whose key is gone are left out. */
   openMany<T extends { residentId: string; sealed: Uint8Array; place: string }>(
     tx: Transaction,
@@ -37,6 +45,13 @@ export function createSubjectVault(keyEncryption: KeyEncryption): SubjectVault {
     },
     async open(tx, residentId, sealed, where) {
       return open(await keyOf(tx, residentId), sealed, where);
+    },
+    async pseudonym(tx, residentId, purpose) {
+      const row = await tx.subjectKey.findUnique({ where: { residentId } });
+      if (!row) return null;
+      const key = await keyEncryption.unwrap(row, place(residentId));
+      const name = hkdfSync('sha256', key, '', `domovoy/pseudonym/${purpose}`, PSEUDONYM_BYTES);
+      return Buffer.from(name).toString('base64url');
     },
     async openMany(tx, values) {
       const residentIds = [...new Set(values.map(({ residentId }) => residentId))];

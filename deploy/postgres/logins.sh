@@ -15,7 +15,7 @@ create keycloak keycloak_database_password ''
 sql -c 'CREATE DATABASE domovoy OWNER domovoy_owner' -c 'CREATE DATABASE keycloak OWNER keycloak' \
   -c 'CREATE DATABASE temporal OWNER temporal' -c 'CREATE DATABASE temporal_visibility OWNER temporal'
 
-for part in api smart_home communal core; do
+for part in api smart_home communal core auditor; do
   sql -c "CREATE ROLE domovoy_$part NOLOGIN" -c "GRANT domovoy_$part TO domovoy_owner WITH ADMIN OPTION"
   create "domovoy_${part}_login" "${part}_database_password" ''
   sql -c "GRANT domovoy_$part TO domovoy_${part}_login"

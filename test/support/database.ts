@@ -4,9 +4,9 @@ import type { DatabaseRole } from '../../prisma/logins';
 
 export const TEMPLATE = 'domovoy_template';
 export const TEST_PASSWORD = 'only-for-tests';
-export const TEST_LOGINS = (['domovoy_api', 'domovoy_smart_home', 'domovoy_communal', 'domovoy_core'] as const).map(
-  (role) => ({ name: `test_${role}`, password: TEST_PASSWORD, role }),
-);
+export const TEST_LOGINS = (
+  ['domovoy_api', 'domovoy_smart_home', 'domovoy_communal', 'domovoy_core', 'domovoy_auditor'] as const
+).map((role) => ({ name: `test_${role}`, password: TEST_PASSWORD, role }));
 
 /** The superuser's connection string of the server that global-setup.ts started for this run. */
 export function serverUrl(database: string): string {

@@ -1,0 +1,60 @@
+import type { Transaction } from '../prisma/database';
+import { entryLine, headerLine, headLine } from './export-lines';
+import type { Head } from './head';
+import { rightSpansAt, type Hash } from './merkle';
+import { JournalDamaged, loadSpans } from './tree';
+
+/** A power of two: the nodes of a batch then begin and end with it. */
+const BATCH = 1_024;
+
+/**
+ * The journal as far as `head` goes, line by line (journal/export-lines.ts).
+ *
+ * @throws JournalDamaged when a row is missing: what is left of such a journal is found by the check, not exported
+ */
+export async function* exportJournal(tx: Transaction, head: Head): AsyncGenerator<string> {
+  const { treeSize } = head;
+  yield headerLine(treeSize);
+  for (let start = 0; start < treeSize; start += BATCH) {
+    const end = Math.min(start + BATCH, treeSize);
+    const rightHalves = await loadRightHalves(tx, start, end, treeSize);
+    for (const { position, entry } of await loadPlaced(tx, start, end)) {
+      if (entry === null) throw new JournalDamaged(`The entry at position ${position.toString()} is gone.`);
+      yield entryLine(position, entry, rightHalves[position - start] ?? []);
+    }
+  }
+  yield headLine(head);
+}
+
+async function loadRightHalves(tx: Transaction, start: number, end: number, treeSize: number): Promise<Hash[][]> {
+  const spans = Array.from({ length: end - start }, (_, index) => rightSpansAt(start + index, treeSize));
+  const hashes = await loadSpans(tx, spans.flat());
+  let taken = 0;
+  return spans.map(({ length }) => hashes.slice(taken, (taken += length)));
+}
+
+type EntryRow = NonNullable<Awaited<ReturnType<Transaction['journalEntry']['findUnique']>>>;
+
+export type Placed = {
+  readonly position: number;
+  /** What the tree's own row says of it; `null` when that is missing. */
+  readonly leaf: { readonly entrySeq: bigint; readonly hash: Hash } | null;
+  readonly entry: EntryRow | null;
+};
+
+/** The places `start` to `end - 1` with what lies there, also where something is missing. */
+export async function loadPlaced(tx: Transaction, start: number, end: number): Promise<Placed[]> {
+  const leaves = await tx.journalLeaf.findMany({ where: { position: { gte: start, lt: end } } });
+  const entries = await tx.journalEntry.findMany({ where: { seq: { in: leaves.map(({ entrySeq }) => entrySeq) } } });
+  const leafAt = new Map(leaves.map((leaf) => [Number(leaf.position), leaf]));
+  const entryOf = new Map(entries.map((entry) => [entry.seq, entry]));
+  return Array.from({ length: end - start }, (_, index) => {
+    const position = start + index;
+    const leaf = leafAt.get(position);
+    return {
+      position,
+      leaf: leaf ? { entrySeq: leaf.entrySeq, hash: Buffer.from(leaf.leafHash) } : null,
+      entry: (leaf && entryOf.get(leaf.entrySeq)) ?? null,
+    };
+  });
+}

@@ -1,0 +1,80 @@
+import type { Database, Transaction } from '../prisma/database';
+import { signDocument, type DocumentSigner } from '../vault/document-signature';
+import { HEAD_TYPE, hashText, type Head, type HeadContent } from './head';
+import { headAbove, HeadInvalid, newestHead } from './heads';
+import type { HeadsFolder } from './heads-folder';
+import { consistencySpans, rootOf, verifyConsistency } from './merkle';
+import { asOnlySealer, JournalDamaged, loadFrontier, loadSpans } from './tree';
+
+/** The tree is no longer what was signed. Nothing is signed until a person has looked (docs/operations.md). */
+export class JournalNotExtending extends Error {
+  override readonly name = 'JournalNotExtending';
+}
+
+/** What cannot be read as it was written extends nothing. */
+const notExtending = (error: unknown): never => {
+  if (!(error instanceof JournalDamaged || error instanceof HeadInvalid)) throw error;
+  throw new JournalNotExtending(error.message, { cause: error });
+};
+
+/**
+ * Signs what the tree is now, if it grew, after proving that it extends the last head of the database and the last one
+ * outside: a database that was put back to an earlier state is found by the second.
+ *
+ * @returns the size that is signed
+ * @throws JournalNotExtending
+ */
+export function signHead(database: Database, signer: DocumentSigner, outside: HeadsFolder): Promise<number> {
+  return asOnlySealer(database, async (tx) => {
+    const known = [await newestHead(tx).catch(notExtending), outside.last()].filter((head) => head !== null);
+    const [previous] = known;
+    const frontier = await loadFrontier(tx).catch(notExtending);
+    const tree = { size: frontier.size, root: rootOf(frontier) };
+    const proofs = [];
+    for (const head of known) proofs.push(await proofOfExtension(tx, head, tree));
+    if (tree.size === (previous?.treeSize ?? 0)) return tree.size;
+    const content: HeadContent = {
+      treeSize: tree.size,
+      rootHash: hashText(tree.root),
+      at: new Date().toISOString(),
+      previous: previous
+        ? {
+            treeSize: previous.treeSize,
+            rootHash: hashText(previous.rootHash),
+            consistencyProof: (proofs[0] ?? []).map(hashText),
+          }
+        : null,
+    };
+    await tx.journalHead.create({
+      data: {
+        treeSize: tree.size,
+        rootHash: Buffer.from(tree.root),
+        document: signDocument(signer, HEAD_TYPE, content),
+        at: content.at,
+      },
+    });
+    return tree.size;
+  });
+}
+
+/** Hands the heads that are not outside yet to the folder, oldest first. @returns how many */
+export function exportHeads(database: Database, outside: HeadsFolder): Promise<number> {
+  return asOnlySealer(database, async (tx) => {
+    let count = 0;
+    for (let size = outside.last()?.treeSize ?? 0; ; count++) {
+      const next = await headAbove(tx, size);
+      if (!next) return count;
+      outside.append(next);
+      size = next.treeSize;
+    }
+  });
+}
+
+async function proofOfExtension(tx: Transaction, head: Head, tree: { size: number; root: Buffer }): Promise<Buffer[]> {
+  const { treeSize, rootHash } = head;
+  const lost = `The journal does not extend what was signed at ${treeSize.toString()} entries.`;
+  if (treeSize > tree.size) throw new JournalNotExtending(lost);
+  const proof = await loadSpans(tx, consistencySpans(treeSize, tree.size)).catch(notExtending);
+  if (!verifyConsistency({ size: treeSize, root: rootHash }, tree, proof)) throw new JournalNotExtending(lost);
+  return proof;
+}
