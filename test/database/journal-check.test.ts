@@ -1,0 +1,199 @@
+import { checkDatabase, type DatabaseCheck } from '../../journal/database-check';
+import { exportJournal } from '../../journal/export';
+import { checkFile } from '../../journal/export-lines';
+import { newestHead } from '../../journal/heads';
+import { checkProof, proveEntry } from '../../journal/proof';
+import { signHead } from '../../journal/sealing';
+import { JournalDamaged, placeEntries } from '../../journal/tree';
+import { createTestJournal, newDocumentSigner, type TestJournal } from '../support/journal';
+
+const COUNT = 13;
+const names = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, index) => `object-${(from + index).toString()}`);
+
+const TABLES = ['journal_entries', 'journal_pending', 'journal_leaves', 'journal_nodes', 'journal_heads'];
+
+let journal: TestJournal;
+/** Three heads: at 5, 6 and 13 entries. */
+beforeAll(async () => {
+  journal = await createTestJournal();
+  for (const [from, to] of [
+    [0, 5],
+    [5, 6],
+    [6, COUNT],
+  ] as const) {
+    await journal.write(names(from, to));
+    await journal.seal();
+  }
+  for (const table of TABLES) await journal.tamper(`CREATE TABLE kept_${table} AS TABLE ${table}`);
+});
+/** As it was: a database of its own for each test would take its time. */
+afterEach(async () => {
+  for (const table of TABLES) await journal.tamper(`TRUNCATE ${table}; INSERT INTO ${table} TABLE kept_${table}`);
+});
+afterAll(() => journal.close());
+
+const check = (options: Parameters<typeof checkDatabase>[1] = {}): Promise<DatabaseCheck> =>
+  checkDatabase(journal.auditor, options);
+const fileCheck = async () => {
+  const lines = await exported();
+  return checkFile(async function* () {
+    yield* lines;
+    yield '';
+  });
+};
+async function exported(): Promise<string[]> {
+  const head = await newestHead(journal.auditor);
+  if (!head) throw new Error('there is a head');
+  const lines: string[] = [];
+  for await (const line of exportJournal(journal.auditor, head)) lines.push(line);
+  return lines;
+}
+
+/** The entry at a position has the next number, as all were written one after the other. */
+const seqAt = (position: number): bigint => BigInt(position + 1);
+const positions = Array.from({ length: COUNT }, (_, position) => position);
+
+describe('the check of the database', () => {
+  it('finds nothing wrong where nothing is, and says how much is not signed yet', async () => {
+    await journal.write(['placed, not signed', 'too']);
+    await placeEntries(journal.core, 1);
+    const result = await check({ keyId: journal.signer.keyId, outside: journal.outside.last() });
+    expect(result).toMatchObject({ ok: true, from: 0, to: COUNT, unsigned: 1, pending: 1 });
+  });
+
+  it.each(positions)('names the entry that was changed at position %i', async (position) => {
+    const columns = ['integration', 'kind', 'object_id', 'actor', 'outcome', 'reason', 'subject'];
+    const column = columns[position % columns.length] ?? '';
+    await journal.tamper(`UPDATE journal_entries SET ${column} = 'other' WHERE seq = ${seqAt(position).toString()}`);
+    expect(await check()).toEqual({ ok: false, why: 'entry-changed', position, entrySeq: seqAt(position) });
+    expect(await fileCheck()).toMatchObject({ ok: false, line: position + 2, why: 'entry-changed' });
+  });
+
+  it.each(positions)('names the entry that was deleted at position %i', async (position) => {
+    await journal.tamper(`DELETE FROM journal_entries WHERE seq = ${seqAt(position).toString()}`);
+    expect(await check()).toEqual({ ok: false, why: 'entry-deleted', position, entrySeq: seqAt(position) });
+    await expect(exported()).rejects.toThrow(JournalDamaged);
+  });
+
+  it.each([
+    [0, 1],
+    [2, 9],
+    [12, 5],
+  ])('names the first of two entries that changed places, %i and %i', async (a, b) => {
+    await journal.tamper(`UPDATE journal_entries SET seq = CASE seq WHEN ${seqAt(a).toString()} THEN -${seqAt(b).toString()}
+      ELSE -${seqAt(a).toString()} END WHERE seq IN (${seqAt(a).toString()}, ${seqAt(b).toString()})`);
+    await journal.tamper('UPDATE journal_entries SET seq = -seq WHERE seq < 0');
+    const position = Math.min(a, b);
+    expect(await check()).toEqual({ ok: false, why: 'entry-changed', position, entrySeq: seqAt(position) });
+    expect(await fileCheck()).toMatchObject({ ok: false, line: position + 2 });
+  });
+
+  it.each([
+    [0, 1],
+    [2, 9],
+  ])('names the first of two places that were exchanged, %i and %i', async (a, b) => {
+    await journal.tamper(`UPDATE journal_leaves SET position = CASE position WHEN ${a.toString()} THEN -100 - ${b.toString()}
+      ELSE -100 - ${a.toString()} END WHERE position IN (${a.toString()}, ${b.toString()})`);
+    await journal.tamper('UPDATE journal_leaves SET position = -100 - position WHERE position < 0');
+    const result = await check();
+    // The hashes went with their places: the next signed head says that the tree is another one.
+    expect(result).toMatchObject({ ok: false, why: 'tree-rewritten', from: 0 });
+  });
+
+  it.each(positions)('names the entry that was put in before number %i', async (position) => {
+    const before = seqAt(position).toString();
+    await journal.tamper(`UPDATE journal_entries SET seq = -seq WHERE seq >= ${before}`);
+    await journal.tamper(`INSERT INTO journal_entries (seq, kind, object_id) VALUES (${before}, 'opening', 'forged')`);
+    await journal.tamper('UPDATE journal_entries SET seq = 1 - seq WHERE seq < 0');
+    expect(await check()).toEqual({ ok: false, why: 'entry-changed', position, entrySeq: seqAt(position) });
+  });
+
+  it('names an entry that was put in beside the tree, and one that was taken before it had a place', async () => {
+    await journal.tamper(`INSERT INTO journal_entries (seq, kind) VALUES (900, 'opening'), (901, 'opening')`);
+    expect(await check()).toEqual({ ok: false, why: 'entry-not-in-tree', entrySeq: 900n });
+    await journal.tamper('DELETE FROM journal_entries WHERE seq >= 900');
+    await journal.write(['not sealed yet']);
+    await journal.tamper(`DELETE FROM journal_entries WHERE object_id = 'not sealed yet'`);
+    expect(await check()).toMatchObject({ ok: false, why: 'entry-deleted-unsealed' });
+  });
+
+  it('says between which signed heads the tree was rewritten, when entry, leaf and nodes were made to fit', async () => {
+    await journal.tamper(`UPDATE journal_entries SET outcome = 'denied' WHERE seq = ${seqAt(5).toString()}`);
+    await journal.tamper(`DELETE FROM journal_leaves WHERE position >= 5`);
+    await journal.tamper(`DELETE FROM journal_nodes WHERE (index + 1) * 2 ^ level > 5`);
+    await journal.tamper(`INSERT INTO journal_pending SELECT seq FROM journal_entries WHERE seq > 5`);
+    while ((await placeEntries(journal.core, 100)) > 0);
+    expect(await check()).toEqual({ ok: false, why: 'tree-rewritten', from: 5, to: 6 });
+    expect((await fileCheck()).ok).toBe(false);
+  });
+
+  it('says so when the newest heads were taken away, or signed by somebody else', async () => {
+    const outside = journal.outside.last();
+    await journal.tamper('DELETE FROM journal_heads WHERE tree_size > 6');
+    expect(await check({ outside })).toEqual({ ok: false, why: 'behind-outside', treeSize: COUNT });
+    expect(await check({ keyId: newDocumentSigner().keyId })).toMatchObject({ ok: false, why: 'head-other-key' });
+    await journal.tamper(`UPDATE journal_heads SET document = jsonb_set(document, '{payload}', '"e30"')`);
+    expect(await check()).toEqual({ ok: false, why: 'head-invalid', treeSize: 6 });
+    await journal.tamper('DELETE FROM journal_heads');
+    expect(await check()).toEqual({ ok: false, why: 'no-head' });
+  });
+
+  it('can be of a range, and then looks at nothing beyond the signed heads around it', async () => {
+    await journal.tamper(`UPDATE journal_entries SET outcome = 'denied' WHERE seq = ${seqAt(12).toString()}`);
+    expect(await check({ from: 5, to: 6 })).toMatchObject({ ok: true, from: 5, to: 6 });
+    expect(await check({ to: 3 })).toMatchObject({ ok: true, from: 0, to: 5 });
+    expect(await check({ from: 8 })).toMatchObject({ ok: false, why: 'entry-changed', position: 12 });
+    await journal.tamper(`UPDATE journal_leaves SET leaf_hash = sha256('x') WHERE position = 4`);
+    expect(await check({ from: 5, to: 6 })).toMatchObject({ ok: false, why: 'tree-rewritten', from: 0, to: 5 });
+  });
+});
+
+describe('an export of the database', () => {
+  it('holds every entry in the order of the tree and is valid without the database', async () => {
+    const lines = await exported();
+    expect(lines).toHaveLength(COUNT + 2);
+    const objects = lines
+      .slice(1, -1)
+      .map((line) => (JSON.parse(line) as { entry: { objectId: string } }).entry.objectId);
+    expect(objects).toEqual(names(0, COUNT));
+    expect(await fileCheck()).toMatchObject({ ok: true, head: { treeSize: COUNT } });
+  });
+
+  it('is right over many batches', async () => {
+    await journal.core.journalEntry.createMany({
+      data: Array.from({ length: 2_300 }, (_, index) => ({ kind: 'opening', objectId: index.toString() })),
+    });
+    while ((await placeEntries(journal.core, 900)) > 0);
+    await signHead(journal.core, journal.signer, journal.outside);
+    expect(await fileCheck()).toMatchObject({ ok: true, head: { treeSize: COUNT + 2_300 } });
+    expect(await check()).toMatchObject({ ok: true, to: COUNT + 2_300 });
+  });
+});
+
+describe('the proof of an entry', () => {
+  it.each(positions)(
+    'is valid without the database for the entry at %i, and for no other content',
+    async (position) => {
+      const head = await newestHead(journal.auditor);
+      const proof = head && (await proveEntry(journal.auditor, seqAt(position), head));
+      if (!proof) throw new Error('the entry is in the tree');
+      const document = JSON.parse(JSON.stringify(proof)) as typeof proof;
+      expect(checkProof(document)).toMatchObject({ position, entry: { objectId: `object-${position.toString()}` } });
+      expect(checkProof({ ...document, entry: { ...document.entry, outcome: 'denied' } })).toBeNull();
+      expect(checkProof({ ...document, position: (position + 1) % COUNT })).toBeNull();
+      expect(checkProof({ ...document, path: document.path.slice(1) })).toBeNull();
+      expect(checkProof({ ...document, head: { ...document.head, signature: 'AAAA' } })).toBeNull();
+      expect(checkProof({ ...document, extra: 1 })).toBeNull();
+    },
+  );
+
+  it('is not given for an entry that is not signed yet, or does not exist', async () => {
+    const head = await newestHead(journal.auditor);
+    if (!head) throw new Error('there is a head');
+    await journal.write(['new']);
+    await placeEntries(journal.core, 10);
+    expect(await proveEntry(journal.auditor, seqAt(COUNT), head)).toBeNull();
+    expect(await proveEntry(journal.auditor, 999n, head)).toBeNull();
+  });
+});
