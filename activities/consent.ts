@@ -1,11 +1,18 @@
 import type { Consent, ConsentOffer } from '../contracts/consents';
 import type { Integration } from '../contracts/ids';
 import { appendJournal } from '../journal/journal';
+import { aboutSubject } from '../journal/subjects';
 import type { Database } from '../prisma/database';
+import type { SubjectVault } from '../vault/subject-keys';
 
 export type ConsentActivities = ReturnType<typeof createConsentActivities>;
 
-export function createConsentActivities({ integration, database }: { integration: Integration; database: Database }) {
+export function createConsentActivities(deps: {
+  integration: Integration;
+  database: Database;
+  subjects: SubjectVault;
+}) {
+  const { integration, database, subjects } = deps;
   return {
     /** Writes a revision unless a newer one is there: repeats and late ones change nothing. */
     async recordConsent(offer: ConsentOffer, { consentId, status, expiresAt, revision }: Consent): Promise<void> {
@@ -25,13 +32,10 @@ export function createConsentActivities({ integration, database }: { integration
                 data: { status, revision, expiresAt, ...grantedAt },
               });
         if (count === 0) return;
-        await appendJournal(tx, {
-          kind: 'consent',
-          integration,
-          objectId: consentId,
-          actor: 'consent-process',
-          outcome: status,
-        });
+        const entry = { kind: 'consent', objectId: consentId, outcome: status } as const;
+        const details = { partnerId, formId, formSha256, expiresAt };
+        const about = await aboutSubject(tx, subjects, residentId, entry, details);
+        await appendJournal(tx, { ...entry, integration, actor: 'consent-process', ...about });
       });
     },
   };

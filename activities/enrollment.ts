@@ -6,6 +6,7 @@ import { FAILURES, type FailureType } from '../contracts/failures';
 import type { Integration } from '../contracts/ids';
 import { templatePlace } from '../contracts/sealed-places';
 import { appendJournal } from '../journal/journal';
+import { aboutSubject } from '../journal/subjects';
 import { toApplicationFailure } from '../partners/failure';
 import type { Biometrics, FaceSubject, PartnerGateway } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
@@ -115,14 +116,12 @@ export function createEnrollmentActivities(deps: {
           data: { state, refusal: refusal ?? null },
         });
         if (count === 0) return;
-        await appendJournal(tx, {
-          kind: 'enrollment',
-          integration,
-          objectId: enrollmentId,
-          actor: 'enrollment-process',
-          outcome: state,
-          reason: refusal,
+        const { residentId, partnerId, houseId } = await tx.enrollment.findUniqueOrThrow({
+          where: { id: enrollmentId },
         });
+        const entry = { kind: 'enrollment', objectId: enrollmentId, outcome: state } as const;
+        const about = await aboutSubject(tx, deps.subjects, residentId, entry, { partnerId, houseId });
+        await appendJournal(tx, { ...entry, integration, actor: 'enrollment-process', reason: refusal, ...about });
       });
     },
   };

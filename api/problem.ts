@@ -111,6 +111,7 @@ const TITLES: Readonly<Record<FailureType, string>> = {
   PartnerUnauthorized: 'The partner refused our credentials',
   DataNotAgreed: 'The data-set agreement does not cover this',
   BillingUnavailable: 'Billing did not answer',
+  JournalBroken: 'The journal is not what was signed',
 };
 
 /** Errors of Express and its body parsers carry a 4xx status; their messages may quote the request, so ours are used. */

@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { journalCommand } from './journal';
 import { CommandRefusal } from './refusal';
 import { verifyCommand } from './verify';
 
 /** The `domovoy` command: what auditors, residents and operations check and do without the running stack. */
 async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('domovoy')
-    .description('Checks what Domovoy signed, offline.')
+    .description('Checks what Domovoy signed and recorded.')
     .exitOverride()
     .configureHelp({ sortSubcommands: true });
-  program.addCommand(verifyCommand());
+  program.addCommand(verifyCommand()).addCommand(journalCommand());
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { CONSENT_RECEIPT_TYPE, ConsentReceipt } from '../contracts/consent-receipt';
 import { verifyDocument, type DocumentCheck } from '../vault/document-signature';
 import { CommandRefusal } from './refusal';
+import { readJson } from './text-file';
 
 /** `domovoy verify FILE`: whether a document that Domovoy signed is what was signed. Needs no network and no stack. */
 export const verifyCommand = (): Command =>

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readWorkerConfiguration } from './environment';
+import { readCoreConfiguration, readWorkerConfiguration } from './environment';
 
 const ring = `k1:${randomBytes(32).toString('base64')}`;
 const complete = {
@@ -36,6 +36,15 @@ describe('the configuration', () => {
     expect(message).toMatch(/PAYLOAD_KEYS/);
     expect(message).toMatch(/BILLING_SECRET/);
     expect(message).not.toMatch(/canary|ninety/);
+  });
+
+  it('gives the key that signs documents to the core worker, and to no integration', () => {
+    const pem = '-----BEGIN PRIVATE KEY-----';
+    const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, JOURNAL_HEADS_DIR: 'heads' };
+    expect(readCoreConfiguration(env).secrets.DOCUMENT_SIGNING_KEY).toBe(pem);
+    expect(readCoreConfiguration(env).secrets).not.toHaveProperty('BILLING_SECRET');
+    expect(JSON.stringify(readWorkerConfiguration(env))).not.toContain(pem);
+    expect(() => readCoreConfiguration(complete)).toThrow(/JOURNAL_HEADS_DIR[^]*DOCUMENT_SIGNING_KEY/);
   });
 
   it('takes a secret from a file when NAME_FILE says so', () => {

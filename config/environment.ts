@@ -50,6 +50,7 @@ const Key = z
   .base64()
   .min(44)
   .transform((text) => Buffer.from(text, 'base64'));
+const PrivateKeyPem = z.string().includes('PRIVATE KEY');
 
 /** No defaults here: a process without its secrets must not start. */
 const SharedSecrets = z.object({
@@ -94,14 +95,20 @@ const ApiSecrets = SharedSecrets.extend({
     }
   }),
   /** Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). */
-  MESSAGE_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
+  MESSAGE_SIGNING_KEY: PrivateKeyPem,
   /** Ed25519, PEM: signs documents that people keep, such as consent receipts (vault/document-signature.ts). */
   DOCUMENT_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
   HIDDEN_ID_KEY: Key,
   /** Plates are found by an HMAC under it (vault/plate-index.ts). Its loss or change means registering them anew. */
   PLATE_INDEX_KEY: Key,
+  DOCUMENT_SIGNING_KEY: PrivateKeyPem,
+  HIDDEN_ID_KEY: z
+    .base64()
+    .min(44)
+    .transform((text) => Buffer.from(text, 'base64')),
 });
 
+/** A worker of an integration. */
 const WorkerSettings = SharedSettings.extend({
   BILLING_URL: z.url({ protocol: /^https$/ }),
   BILLING_CA_FILE: z.string(),
@@ -111,6 +118,20 @@ const WorkerSettings = SharedSettings.extend({
 });
 const WorkerSecrets = SharedSecrets.extend({ BILLING_SECRET: z.string().min(16) });
 
+/** The worker that belongs to no integration: it seals the journal. */
+const CoreSettings = SharedSettings.extend({
+  /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */
+  JOURNAL_HEADS_DIR: z.string().min(1),
+});
+const CoreSecrets = SharedSecrets.extend({
+  /** The same key that the API signs documents with; integrations do not have it. */
+  DOCUMENT_SIGNING_KEY: PrivateKeyPem,
+});
+
+export type ProcessSettings = z.infer<typeof SharedSettings>;
+export type ProcessSecrets = z.infer<typeof SharedSecrets>;
+export type CoreSettings = z.infer<typeof CoreSettings>;
+export type CoreSecrets = z.infer<typeof CoreSecrets>;
 export type ApiSettings = z.infer<typeof ApiSettings>;
 export type ApiSecrets = z.infer<typeof ApiSecrets>;
 export type WorkerSettings = z.infer<typeof WorkerSettings>;
@@ -125,6 +146,16 @@ export const readApiConfiguration = (env: NodeJS.ProcessEnv): Configuration<ApiS
 /** @throws an Error that names every variable at fault and shows no value */
 export const readWorkerConfiguration = (env: NodeJS.ProcessEnv): Configuration<WorkerSettings, WorkerSecrets> =>
   read(env, WorkerSettings, WorkerSecrets);
+
+/** @throws an Error that names every variable at fault and shows no value */
+export const readCoreConfiguration = (env: NodeJS.ProcessEnv): Configuration<CoreSettings, CoreSecrets> =>
+  read(env, CoreSettings, CoreSecrets);
+
+const AuditSecrets = z.object({ DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
+
+/** Connection string of whoever reads the journal with the command (cli/). */
+export const readAuditConfiguration = (env: NodeJS.ProcessEnv): z.infer<typeof AuditSecrets> =>
+  read(env, z.object({}), AuditSecrets).secrets;
 
 const MigrationSecrets = z.object({ OWNER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
 

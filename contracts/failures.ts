@@ -28,6 +28,8 @@ export const FAILURES = {
   /** The call would send a field that the data-set agreement does not list (R3.3). */
   DataNotAgreed: { retryable: false, mayHaveHappened: false, httpStatus: 502 },
   BillingUnavailable: { retryable: true, mayHaveHappened: false, httpStatus: 503 },
+  /** The journal is no longer what was signed (journal/sealing.ts). */
+  JournalBroken: { retryable: false, mayHaveHappened: false, httpStatus: 500 },
 } as const satisfies Record<string, { retryable: boolean; mayHaveHappened: boolean; httpStatus: number }>;
 
 export type FailureType = keyof typeof FAILURES;

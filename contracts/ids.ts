@@ -16,3 +16,4 @@ export const equipmentScheduleId = (integration: Integration): string => `equipm
 export const vehicleAccessWorkflowId = (vehicleId: string, partnerId: string): string =>
   `vehicle-access/${vehicleId}/${partnerId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';
+export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';

@@ -35,8 +35,9 @@ const FILE = /^heads-\d{4}-\d\d\.jsonl$/;
 /** Longer than any line: a head holds at most some hundred hashes. */
 const TAIL_BYTES = 64 * 1024;
 
-export function openHeadsFolder(path: string): HeadsFolder {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+/** @param options.make whether to make the folder when it is not there, as who writes to it does */
+export function openHeadsFolder(path: string, options: { make: boolean } = { make: true }): HeadsFolder {
+  if (options.make) mkdirSync(path, { recursive: true, mode: 0o700 });
   const files = (): string[] =>
     readdirSync(path)
       .filter((name) => FILE.test(name))

@@ -13,6 +13,8 @@ type Parts = {
   readonly certificates: Certificates;
   readonly ports: Ports;
   readonly apiUrl: string;
+  /** Folder for the journal's signed heads. */
+  readonly journalHeads: string;
 };
 
 export const DATABASE = 'domovoy';
@@ -21,6 +23,7 @@ export const LOGINS = {
   'smart-home': 'domovoy_smart_home_login',
   communal: 'domovoy_communal_login',
   core: 'domovoy_core_login',
+  auditor: 'domovoy_auditor_login',
 } as const;
 
 /** One program of ours, as `node dist/…`, with the same environment that the containers have. */
@@ -90,9 +93,13 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
     [queue],
     {
       ...shared(parts, queue, port, password),
-      BILLING_URL: `https://localhost:${ports.billing.toString()}`,
-      BILLING_CA_FILE: certificates.companyCa,
-      BILLING_SECRET_FILE: secrets.billing.path,
+      ...(queue === 'core'
+        ? { DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path, JOURNAL_HEADS_DIR: parts.journalHeads }
+        : {
+            BILLING_URL: `https://localhost:${ports.billing.toString()}`,
+            BILLING_CA_FILE: certificates.companyCa,
+            BILLING_SECRET_FILE: secrets.billing.path,
+          }),
     },
     `http://127.0.0.1:${port.toString()}/health/ready`,
   );

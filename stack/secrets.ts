@@ -21,6 +21,7 @@ export function stackSecrets(folder: StateFolder) {
     smartHomeDatabase: file('database-password-smart-home', password),
     communalDatabase: file('database-password-communal', password),
     coreDatabase: file('database-password-core', password),
+    auditorDatabase: file('database-password-auditor', password),
     keyEncryptionKeys: file('key-encryption-keys', keyRing),
     payloadKeys: file('payload-keys', keyRing),
     tokenSigningKeys: file('token-signing-keys', tokenKeys),

@@ -27,6 +27,8 @@ export type Stack = {
   /** Connection string of the tables' owner. */
   readonly ownerUrl: string;
   readonly gaveUp: Promise<StackError>;
+  /** Folder of the journal's signed heads. */
+  readonly journalHeads: string;
   linkTo(workflowId: string): string;
   printAddresses(): void;
   /** One process more, which lives and ends with the stack. */
@@ -90,7 +92,7 @@ async function startEverything(parts: {
     const configuration = writeSandboxConfiguration({ folder, secrets, certificates, ports, apiUrl });
     await Promise.all(sandboxPlans(configuration, ports).map((plan) => supervisor.start(plan)));
   });
-  const own = { secrets, certificates, ports, apiUrl };
+  const own = { secrets, certificates, ports, apiUrl, journalHeads: folder.journalHeads };
   await step('API and workers', async () => {
     const queues = ['smart-home', 'communal', 'core'] as const;
     const plans = [...queues.map((queue) => workerPlan(own, queue)), apiPlan(own)];
@@ -104,6 +106,7 @@ async function startEverything(parts: {
     secrets,
     ports,
     ownerUrl,
+    journalHeads: folder.journalHeads,
     gaveUp: supervisor.gaveUp,
     start: (plan) => supervisor.start(plan),
     linkTo: (workflowId) => `${uiUrl}/${encodeURIComponent(workflowId)}`,
@@ -139,6 +142,7 @@ async function prepareDatabase(
     { name: LOGINS['smart-home'], password: secrets.smartHomeDatabase.value, role: 'domovoy_smart_home' },
     { name: LOGINS.communal, password: secrets.communalDatabase.value, role: 'domovoy_communal' },
     { name: LOGINS.core, password: secrets.coreDatabase.value, role: 'domovoy_core' },
+    { name: LOGINS.auditor, password: secrets.auditorDatabase.value, role: 'domovoy_auditor' },
   ]);
   await seedTown(ownerUrl, seeding);
 }

@@ -23,6 +23,7 @@ export type StateFolder = {
   readonly logs: string;
   readonly run: string;
   readonly sandbox: string;
+  readonly journalHeads: string;
 };
 
 /** PostgreSQL and Temporal stop working in the middle of things when the disk fills up; say so before. */
@@ -42,12 +43,13 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
     logs: inside('logs'),
     run: inside('run'),
     sandbox: inside('sandbox'),
+    journalHeads: inside('journal-heads'),
   };
-  const { certificates, secrets, run, sandbox, logs, temporal } = folder;
+  const { certificates, secrets, run, sandbox, logs, temporal, journalHeads } = folder;
   explaining(`making ${path}`, () => {
     // The database server may run as another user: it must be able to pass through, not to read.
     makeFolder(path);
-    for (const name of [certificates, secrets, run, sandbox, logs, temporal]) {
+    for (const name of [certificates, secrets, run, sandbox, logs, temporal, journalHeads]) {
       mkdirSync(name, { recursive: true, mode: 0o700 });
       accessSync(name, constants.R_OK | constants.W_OK | constants.X_OK);
     }

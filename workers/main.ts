@@ -2,15 +2,24 @@ import { existsSync, readFileSync } from 'node:fs';
 import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
 import { Registry } from 'prom-client';
 import { readWorkerConfiguration, type WorkerSecrets, type WorkerSettings } from '../config/environment';
+import {
+  readCoreConfiguration,
+  readWorkerConfiguration,
+  type ProcessSecrets,
+  type ProcessSettings,
+} from '../config/environment';
 import { serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
-import { connectTemporal, dataConverterWith, temporalAddress } from '../config/temporal';
+import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
 import { ensureSchedules } from './schedules';
 import { composeIntegration } from './integration';
 import { coreActivities, createWorker } from './worker';
+import { composeCore } from './core';
+import { composeIntegration, type Integrated } from './integration';
+import { createWorker } from './worker';
 import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
 
 /** `node workers/main.js smart-home | communal | core`: one process per integration, and one for the rest (R4.10). */
@@ -18,7 +27,7 @@ async function main(): Promise<void> {
   const taskQueue = TASK_QUEUES.find((name) => name === process.argv[2]);
   if (!taskQueue) throw new Error(`Say which worker this is: ${TASK_QUEUES.join(', ')}.`);
   if (!existsSync(WORKFLOW_BUNDLE_FILE)) throw new Error('The workflow bundle is missing: run `npm run build`.');
-  const { settings, secrets } = readWorkerConfiguration(process.env);
+  const { settings, secrets, compose } = configurationOf(taskQueue);
   const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL);
   installRuntime(log);
 
@@ -27,6 +36,7 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const registry = new Registry();
   const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets, registry);
+  const { activities, close } = await compose(database);
   const worker = await createWorker({
     connection,
     namespace,
@@ -74,6 +84,22 @@ async function activitiesFor(
     return { activities: coreActivities({ database }), close: () => client.connection.close() };
   }
   return composeIntegration(taskQueue, database, settings, secrets, registry);
+type WorkerConfiguration = {
+  readonly settings: ProcessSettings;
+  readonly secrets: ProcessSecrets;
+  readonly compose: (database: Database) => Promise<Integrated>;
+};
+
+/** Each kind of worker reads what it needs and no more: the key that signs documents is not an integration's. */
+function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
+  if (taskQueue === 'core') {
+    const { settings, secrets } = readCoreConfiguration(process.env);
+    return { settings, secrets, compose: (database) => composeCore(database, settings, secrets) };
+  }
+  const { settings, secrets } = readWorkerConfiguration(process.env);
+  const compose = (database: Database): Promise<Integrated> =>
+    Promise.resolve(composeIntegration(taskQueue, database, settings, secrets));
+  return { settings, secrets, compose };
 }
 
 /** The SDK's own log lines go through the same logger and the same allow-list of fields. */

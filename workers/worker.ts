@@ -4,10 +4,12 @@ import { createConsentActivities } from '../activities/consent';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
 import { createHousekeepingActivities } from '../activities/housekeeping';
+import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
+  Parameters<typeof createConsentActivities>[0] &
   Parameters<typeof createEnrollmentActivities>[0];
 
 /** Everything that an integration's worker may do. Its dependencies reach that integration's rows and secrets only. */
@@ -22,7 +24,9 @@ export function integrationActivities(deps: IntegrationDependencies) {
 }
 
 /** What belongs to no integration. */
-export const coreActivities = createHousekeepingActivities;
+export function coreActivities(deps: Parameters<typeof createJournalSealingActivities>[0]) {
+  return { ...createHousekeepingActivities(deps), ...createJournalSealingActivities(deps) };
+}
 
 /**
  * A worker for one task queue. On shutdown it stops polling and gives running activities ten seconds to end: the

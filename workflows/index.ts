@@ -2,5 +2,6 @@ export { consentWorkflow } from './consent/workflow';
 export { enrollmentWorkflow } from './enrollment/workflow';
 export { equipmentRoundWorkflow, equipmentSyncWorkflow } from './equipment-sync/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';
+export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

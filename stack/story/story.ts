@@ -4,6 +4,7 @@ import type { Stack } from '../stack';
 import { APP_CLIENT_ID, PARTNERS } from '../town';
 import { createAppBackend } from './app-backend';
 import { tellEquipment } from './equipment-chapter';
+import { tellJournal } from './journal-chapter';
 import { tellOpening } from './opening-chapter';
 import { tellPlugin } from './plugin-chapter';
 import { tellReceipt } from './receipt-chapter';
@@ -15,7 +16,7 @@ import { tellClassicWays, tellWays } from './ways-chapter';
 /**
  * Plays the living story of the product over real HTTP and TLS, chapter by chapter.
  *
- * @param out folder for `story.json`
+ * @param out folder for `story.json` and `journal.jsonl`
  * @returns whether every step came out as expected
  */
 export async function tellStory(
@@ -45,6 +46,8 @@ export async function tellStory(
       await tellReceipt(cast, partner, consentId, out);
       await tellPlugin(cast, partner);
     }
+    for (const partner of PARTNERS) await tellOpening({ teller, app, sandbox, photos }, partner);
+    await tellJournal(teller, stack, out);
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
   }

@@ -1,0 +1,139 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { journalCommand } from '../../cli/journal';
+import { CommandRefusal } from '../../cli/refusal';
+import { placeEntries } from '../../journal/tree';
+import { createTestJournal, newDocumentSigner, type TestJournal } from '../support/journal';
+
+const folder = mkdtempSync(join(tmpdir(), 'domovoy-command-'));
+let made = 0;
+const newFile = (): string => join(folder, `${(made++).toString()}.jsonl`);
+const withContent = (content: string | Buffer): string => {
+  const file = newFile();
+  writeFileSync(file, content);
+  return file;
+};
+
+describe('the command domovoy journal', () => {
+  let journal: TestJournal;
+  let printed: string[] = [];
+  beforeAll(async () => {
+    journal = await createTestJournal();
+    await journal.write(['a', 'b', 'c']);
+    await journal.seal();
+    await journal.write(['d', 'e', 'ü']);
+    await journal.seal();
+  });
+  afterAll(() => journal.close());
+  beforeEach(() => {
+    printed = [];
+    jest.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line));
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  /** @returns what it printed; rejects with its refusal */
+  async function run(...args: string[]): Promise<string> {
+    printed = [];
+    const command = journalCommand();
+    for (const part of [command, ...command.commands])
+      part.exitOverride().configureOutput({ writeErr: () => undefined });
+    await command.parseAsync(args, { from: 'user' });
+    return printed.join('\n');
+  }
+  const asAuditor = (...args: string[]): Promise<string> =>
+    run(...args, '--database', journal.db.urlFor('domovoy_auditor'));
+
+  async function exported(): Promise<string> {
+    const file = newFile();
+    await asAuditor('export', '--out', file);
+    return file;
+  }
+
+  it('exports as the auditor, and verifies the file without a database', async () => {
+    const file = await exported();
+    expect(await run('verify', '--file', file, '--key', journal.signer.keyId)).toMatch(
+      /^valid: a journal of 6 entries, signed 20\d\d-\S+ by key \S+$/,
+    );
+    await expect(asAuditor('export', '--out', file)).rejects.toThrow('is there already');
+  });
+
+  it('names the first line that was changed, taken out, put in or moved', async () => {
+    const lines = readFileSync(await exported(), 'utf8').split('\n');
+    const verify = (changed: readonly string[]) => run('verify', '--file', withContent(changed.join('\n')));
+    await expect(verify(lines.with(3, (lines[3] ?? '').replace('opened', 'denied')))).rejects.toThrow(
+      'NOT VALID: line 4 (position 2 of the tree): the entry is not what was signed',
+    );
+    await expect(verify(lines.toSpliced(5, 1))).rejects.toThrow(
+      'line 6 (position 4 of the tree): the entry is not in its place',
+    );
+    await expect(verify(lines.toSpliced(3, 0, lines[2] ?? ''))).rejects.toThrow('line 4');
+    await expect(verify(lines.with(1, lines[6] ?? '').with(6, lines[1] ?? ''))).rejects.toThrow('line 2');
+    await expect(verify(lines.slice(0, -1))).rejects.toThrow('line 8: the file does not end with a whole line');
+    await expect(verify(lines.toSpliced(6, 1))).rejects.toThrow(
+      'line 7 (position 5 of the tree): the entry that belongs here is missing',
+    );
+  });
+
+  it('takes bytes that are no text for a change, and any file for a file', async () => {
+    const bytes = readFileSync(await exported());
+    const at = bytes.indexOf('ü');
+    const broken = Buffer.concat([bytes.subarray(0, at), Buffer.of(0xff), bytes.subarray(at + 2)]);
+    await expect(run('verify', '--file', withContent(broken))).rejects.toThrow('line 7');
+    for (const content of ['', '\n', '{}', '{}\n', '\n\n\n', 'null\nnull\n', Buffer.from([0xff, 0x0a])]) {
+      await expect(run('verify', '--file', withContent(content))).rejects.toThrow(CommandRefusal);
+    }
+    await expect(run('verify', '--file', join(folder, 'not-there'))).rejects.toThrow('cannot be read');
+    await expect(run('verify', '--file', folder)).rejects.toThrow('cannot be read');
+  });
+
+  it('refuses the key of somebody else', async () => {
+    const { keyId } = newDocumentSigner();
+    const file = await exported();
+    await expect(run('verify', '--file', file, '--key', keyId)).rejects.toThrow(
+      'line 8: the head is signed by another key',
+    );
+    await expect(asAuditor('verify', '--key', keyId)).rejects.toThrow('signed by another key');
+  });
+
+  it('proves an entry on paper', async () => {
+    const proof = await asAuditor('prove', '2');
+    const file = withContent(proof);
+    expect(await run('verify', '--proof', file)).toMatch(
+      /^valid: at position 1 of a journal of 6 entries[^]*"objectId": "b"/,
+    );
+    await expect(run('verify', '--proof', withContent(proof.replace('"b"', '"x"')))).rejects.toThrow('NOT VALID');
+    await expect(run('verify', '--proof', withContent('not JSON'))).rejects.toThrow('not JSON');
+    await expect(asAuditor('prove', '700')).rejects.toThrow('There is no entry 700');
+    for (const number of ['0', '-1', 'x', '99999999999999999999']) {
+      await expect(asAuditor('prove', number)).rejects.toThrow();
+    }
+  });
+
+  it('verifies the database, whole or in part, and against the heads outside', async () => {
+    expect(await asAuditor('verify', '--heads', journal.headsPath)).toMatch(
+      /^valid: positions 0 to 5[^]*\n0 newer entries/,
+    );
+    expect(await asAuditor('verify', '--from', '3', '--to', '4')).toMatch(/^valid: positions 3 to 5/);
+    await expect(asAuditor('verify', '--heads', join(folder, 'none'))).rejects.toThrow('There are no signed heads');
+    await journal.write(['new']);
+    await placeEntries(journal.core, 10);
+    expect(await asAuditor('verify')).toMatch(/1 newer entries are not signed yet/);
+    await journal.tamper(`UPDATE journal_entries SET outcome = 'denied' WHERE object_id = 'e'`);
+    await expect(asAuditor('verify')).rejects.toThrow('NOT VALID: position 4: entry 5 is not what was sealed.');
+    await journal.tamper(`UPDATE journal_entries SET outcome = 'opened' WHERE object_id = 'e'`);
+  });
+
+  it('says in one sentence that a database is missing, and does not repeat its password', async () => {
+    const url = new URL(journal.db.urlFor('domovoy_auditor'));
+    url.password = 'canary-password';
+    const wrong: unknown = await run('verify', '--database', url.toString()).catch((error: unknown) => error);
+    expect(wrong).toBeInstanceOf(CommandRefusal);
+    expect(String(wrong)).not.toContain('canary');
+    await expect(run('verify', '--database', 'mysql://x')).rejects.toThrow('Say which database');
+  });
+
+  it('lets no other role do it', async () => {
+    await expect(run('verify', '--database', journal.db.urlFor('domovoy_smart_home'))).rejects.toThrow(CommandRefusal);
+  });
+});

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { WorkflowFailedError } from '@temporalio/client';
+import { bundleWorkflowCode } from '@temporalio/worker';
+import { Client } from 'pg';
+import { dataConverterWith } from '../../config/temporal';
+import { parseKeyRing } from '../../config/environment';
+import { checkDatabase } from '../../journal/database-check';
+import { openHeadsFolder } from '../../journal/heads-folder';
+import { entriesOfSubject } from '../../journal/subjects';
+import { openDatabase } from '../../prisma/database';
+import { RESIDENTS } from '../../stack/town';
+import { documentSigner } from '../../vault/document-signature';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { createSubjectVault } from '../../vault/subject-keys';
+import { coreActivities, createWorker } from '../../workers/worker';
+import { createHarness, type Harness } from '../support/harness';
+
+const anna = RESIDENTS.anna.id;
+
+describe('sealing the journal', () => {
+  let h: Harness;
+  const outside = openHeadsFolder(mkdtempSync(join(tmpdir(), 'domovoy-heads-')));
+  const stops: (() => Promise<void>)[] = [];
+
+  beforeAll(async () => {
+    // A server whose time runs as ours: skipping it while a turn is awaited would let the consent expire meanwhile.
+    h = await createHarness({ server: 'real' });
+    const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
+    const signer = documentSigner(h.secrets.documentSigningKey.value);
+    const worker = await createWorker({
+      connection: h.temporal.nativeConnection,
+      namespace: h.temporal.namespace ?? 'default',
+      taskQueue: 'core',
+      activities: coreActivities({ database, signer, outside }),
+      workflows: {
+        workflowBundle: await bundleWorkflowCode({
+          workflowsPath: require.resolve('../../workflows'),
+          failureConverterPath: require.resolve('../../config/failure-converter'),
+        }),
+      },
+      dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
+    });
+    const running = worker.run();
+    stops.push(async () => {
+      worker.shutdown();
+      await running;
+      await database.$disconnect();
+    });
+  }, 120_000);
+  afterAll(async () => {
+    for (const stop of stops) await stop();
+    await h.close();
+  });
+
+  const seal = (): Promise<unknown> =>
+    h.temporal.client.workflow.execute('journalSealingWorkflow', {
+      workflowId: `journal-sealing-${randomUUID()}`,
+      taskQueue: 'core',
+    });
+
+  async function consent(): Promise<string> {
+    const form = await h.app.get('/app/v1/consent-forms/current');
+    const request = { partnerId: 'vizor', formId: form.body['formId'], formSha256: form.body['sha256'] };
+    const { body } = await h.app.post(`/app/v1/residents/${anna}/consents`, request);
+    return String(body['consentId']);
+  }
+
+  it('places and signs what the processes recorded, the head is outside, and a second turn does nothing', async () => {
+    const consentId = await consent();
+    const first = await seal();
+    const count = await h.owner.journalEntry.count();
+    expect(first).toMatchObject({ placed: count, treeSize: count, exported: 1 });
+    expect(await seal()).toEqual({ placed: 0, treeSize: count, exported: 0 });
+    expect(await checkDatabase(h.owner, { outside: outside.last() })).toMatchObject({ ok: true, to: count });
+
+    const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
+    const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+    const extract = await entriesOfSubject(h.owner, subjects, anna);
+    expect(extract.find(({ objectId }) => objectId === consentId)).toMatchObject({
+      kind: 'consent',
+      outcome: 'granted',
+      details: { partnerId: 'vizor' },
+    });
+  });
+
+  it('signs nothing more and raises one alarm when the tree is no longer what was signed', async () => {
+    await consent();
+    await seal();
+    const signed = outside.last()?.treeSize;
+    const superuser = new Client({ connectionString: h.db.ownerUrl });
+    await superuser.connect();
+    await superuser.query(`SET session_replication_role = 'replica'`);
+    await superuser.query(`UPDATE journal_leaves SET leaf_hash = sha256('other')`);
+    await superuser.end();
+    await consent();
+    for (let turn = 0; turn < 2; turn++) {
+      const failure: unknown = await seal().catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(WorkflowFailedError);
+      expect((failure as WorkflowFailedError).cause?.cause).toMatchObject({ type: 'JournalBroken' });
+    }
+    expect(outside.last()?.treeSize).toBe(signed);
+    expect(await h.owner.journalHead.count({ where: { treeSize: { gt: signed ?? 0 } } })).toBe(0);
+    expect(await h.owner.journalEntry.count({ where: { kind: 'alarm', outcome: 'not-signed' } })).toBe(1);
+  });
+});
