@@ -5,20 +5,26 @@ const LINE_FEED = 0x0a;
 /** Stands for bytes that are no UTF-8. JSON never holds it unescaped, a substitute character it might. */
 const NO_TEXT = '\u0000';
 
-/** @throws CommandRefusal when the file cannot be read or is no JSON */
-export function readJson(file: string): unknown {
-  let text: string;
+/** @throws CommandRefusal when the file cannot be read */
+export function readText(file: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch {
     throw new CommandRefusal(`The file cannot be read: ${file}`);
   }
+}
+
+/** @throws CommandRefusal when it is no JSON */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
     throw new CommandRefusal('NOT VALID: the file is not JSON.');
   }
 }
+
+/** @throws CommandRefusal when the file cannot be read or is no JSON */
+export const readJson = (file: string): unknown => parseJson(readText(file));
 
 /**
  * What lies between the line feeds of a file of any length, a control character where it is no text.

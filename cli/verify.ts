@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { CONSENT_RECEIPT_TYPE, ConsentReceipt } from '../contracts/consent-receipt';
 import { verifyDocument, type DocumentCheck } from '../vault/document-signature';
 import { CommandRefusal } from './refusal';
-import { readJson } from './text-file';
+import { parseJson, readText } from './text-file';
 
 /** `domovoy verify FILE`: whether a document that Domovoy signed is what was signed. Needs no network and no stack. */
 export const verifyCommand = (): Command =>
@@ -11,7 +11,7 @@ export const verifyCommand = (): Command =>
     .argument('<file>', 'the document, JSON')
     .option('--key <thumbprint>', 'refuse documents signed by any other key (RFC 7638 thumbprint)')
     .action((file: string, options: { key?: string }) => {
-      const check = verifyDocument(readJson(file));
+      const check = verifyDocument(readDocument(file));
       if (!check.ok) throw new CommandRefusal(`NOT VALID: ${REFUSALS[check.why]}`);
       if (options.key !== undefined && options.key !== check.keyId) {
         throw new CommandRefusal(`NOT VALID: signed by key ${check.keyId}, not by the key that was asked for.`);
@@ -56,20 +56,10 @@ const REFUSALS: Readonly<Record<Extract<DocumentCheck, { ok: false }>['why'], st
   signature: 'the signature does not fit the content: the document was changed.',
 };
 
-/** @throws CommandRefusal when the file cannot be read or is no JSON */
-function readJson(file: string): unknown {
-  let text: string;
-  let value: unknown;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    throw new CommandRefusal(`The file cannot be read: ${file}`);
-  }
-  try {
-    value = JSON.parse(text) as unknown;
-  } catch {
-    throw new CommandRefusal('NOT VALID: the file is not JSON.');
-  }
+/** @throws CommandRefusal when the file cannot be read, is no JSON, or holds more than the document */
+function readDocument(file: string): unknown {
+  const text = readText(file);
+  const value = parseJson(text);
   // Nothing in it has inner spaces: whatever was added, doubled or escaped shows. Only layout between members may differ.
   if (JSON.stringify(value) !== text.replaceAll(/\s/g, '')) {
     throw new CommandRefusal('NOT VALID: the file holds more than the document.');

@@ -97,15 +97,10 @@ const ApiSecrets = SharedSecrets.extend({
   /** Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). */
   MESSAGE_SIGNING_KEY: PrivateKeyPem,
   /** Ed25519, PEM: signs documents that people keep, such as consent receipts (vault/document-signature.ts). */
-  DOCUMENT_SIGNING_KEY: z.string().includes('PRIVATE KEY'),
+  DOCUMENT_SIGNING_KEY: PrivateKeyPem,
   HIDDEN_ID_KEY: Key,
   /** Plates are found by an HMAC under it (vault/plate-index.ts). Its loss or change means registering them anew. */
   PLATE_INDEX_KEY: Key,
-  DOCUMENT_SIGNING_KEY: PrivateKeyPem,
-  HIDDEN_ID_KEY: z
-    .base64()
-    .min(44)
-    .transform((text) => Buffer.from(text, 'base64')),
 });
 
 /** A worker of an integration. */

@@ -13,8 +13,8 @@ export type JournalRecord = {
     | 'partner-event'
     | 'security-alert'
     | 'plugin-session'
-    | 'plugin-token-check';
-    'opening' | 'consent' | 'enrollment' | 'template' | 'housekeeping' | 'equipment' | 'partner-event' | 'alarm';
+    | 'plugin-token-check'
+    | 'alarm';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

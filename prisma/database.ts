@@ -45,6 +45,7 @@ function preparedStatements(): (query: { readonly sql: string }) => string {
     return name;
   };
 }
+
 /** Whether `error` came from the database or the way to it: not there, not let in, or it broke off. */
 export const isDatabaseError = (error: unknown): boolean =>
   error instanceof Prisma.PrismaClientKnownRequestError ||

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
 import { Registry } from 'prom-client';
-import { readWorkerConfiguration, type WorkerSecrets, type WorkerSettings } from '../config/environment';
 import {
   readCoreConfiguration,
   readWorkerConfiguration,
@@ -14,9 +13,6 @@ import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
-import { ensureSchedules } from './schedules';
-import { composeIntegration } from './integration';
-import { coreActivities, createWorker } from './worker';
 import { composeCore } from './core';
 import { composeIntegration, type Integrated } from './integration';
 import { createWorker } from './worker';
@@ -35,8 +31,7 @@ async function main(): Promise<void> {
   const connection = await NativeConnection.connect(connectionOptions);
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const registry = new Registry();
-  const { activities, close } = await activitiesFor(taskQueue, database, settings, secrets, registry);
-  const { activities, close } = await compose(database);
+  const { activities, close } = await compose(database, registry);
   const worker = await createWorker({
     connection,
     namespace,
@@ -71,23 +66,10 @@ async function main(): Promise<void> {
   releaseParent();
 }
 
-async function activitiesFor(
-  taskQueue: TaskQueue,
-  database: Database,
-  settings: WorkerSettings,
-  secrets: WorkerSecrets,
-  registry: Registry,
-): Promise<{ activities: object; close: () => Promise<void> }> {
-  if (taskQueue === 'core') {
-    const client = await connectTemporal(secrets.PAYLOAD_KEYS);
-    await ensureSchedules(client);
-    return { activities: coreActivities({ database }), close: () => client.connection.close() };
-  }
-  return composeIntegration(taskQueue, database, settings, secrets, registry);
 type WorkerConfiguration = {
   readonly settings: ProcessSettings;
   readonly secrets: ProcessSecrets;
-  readonly compose: (database: Database) => Promise<Integrated>;
+  readonly compose: (database: Database, registry: Registry) => Promise<Integrated>;
 };
 
 /** Each kind of worker reads what it needs and no more: the key that signs documents is not an integration's. */
@@ -97,8 +79,8 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     return { settings, secrets, compose: (database) => composeCore(database, settings, secrets) };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
-  const compose = (database: Database): Promise<Integrated> =>
-    Promise.resolve(composeIntegration(taskQueue, database, settings, secrets));
+  const compose = (database: Database, registry: Registry): Promise<Integrated> =>
+    Promise.resolve(composeIntegration(taskQueue, database, settings, secrets, registry));
   return { settings, secrets, compose };
 }
 

@@ -1,21 +1,11 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
-import { equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS } from '../contracts/ids';
+import { equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS, JOURNAL_SEALING_SCHEDULE_ID } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
 const SCHEDULES: readonly ScheduleOptions[] = [
-  {
-    scheduleId: HOUSEKEEPING_SCHEDULE_ID,
-    spec: { intervals: [{ every: '15 minutes' }] },
-    policies: { overlap: 'SKIP' },
-    action: {
-      type: 'startWorkflow',
-      workflowType: 'housekeepingWorkflow',
-      workflowId: 'housekeeping',
-      taskQueue: 'core',
-      args: [],
-      typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: 'housekeeping' }],
-    },
-  },
+  coreSchedule(HOUSEKEEPING_SCHEDULE_ID, 'housekeepingWorkflow', '15 minutes'),
+  // What is written between two turns is not protected yet.
+  coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({
     scheduleId: equipmentScheduleId(integration),
     spec: { intervals: [{ every: '15 minutes' }], jitter: '1 minute' },
@@ -34,6 +24,22 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   })),
 ];
 
+function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 minutes'): ScheduleOptions {
+  return {
+    scheduleId: id,
+    spec: { intervals: [{ every }] },
+    policies: { overlap: 'SKIP' },
+    action: {
+      type: 'startWorkflow',
+      workflowType,
+      workflowId: id,
+      taskQueue: 'core',
+      args: [],
+      typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: id }],
+    },
+  };
+}
+
 /** Creates the schedules that are not there yet. Several `core` workers may start at once. */
 export async function ensureSchedules(client: Client): Promise<void> {
   for (const schedule of SCHEDULES) {
@@ -42,39 +48,5 @@ export async function ensureSchedules(client: Client): Promise<void> {
     } catch (error) {
       if (!(error instanceof ScheduleAlreadyRunning)) throw error;
     }
-import { ScheduleAlreadyRunning, type Client } from '@temporalio/client';
-import { HOUSEKEEPING_SCHEDULE_ID, JOURNAL_SEALING_SCHEDULE_ID } from '../contracts/ids';
-import { PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
-
-type Scheduled = { readonly id: string; readonly workflowType: string; readonly every: '15 minutes' | '1 minute' };
-
-const SCHEDULES: readonly Scheduled[] = [
-  { id: HOUSEKEEPING_SCHEDULE_ID, workflowType: 'housekeepingWorkflow', every: '15 minutes' },
-  // What is written between two turns is not protected yet.
-  { id: JOURNAL_SEALING_SCHEDULE_ID, workflowType: 'journalSealingWorkflow', every: '1 minute' },
-];
-
-/** Creates the schedules that are not there. Several `core` workers may start at once. */
-export async function ensureSchedules(client: Client): Promise<void> {
-  for (const schedule of SCHEDULES) await ensureSchedule(client, schedule);
-}
-
-async function ensureSchedule(client: Client, { id, workflowType, every }: Scheduled): Promise<void> {
-  try {
-    await client.schedule.create({
-      scheduleId: id,
-      spec: { intervals: [{ every }] },
-      policies: { overlap: 'SKIP' },
-      action: {
-        type: 'startWorkflow',
-        workflowType,
-        workflowId: id,
-        taskQueue: 'core',
-        args: [],
-        typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: id }],
-      },
-    });
-  } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
   }
 }

@@ -46,7 +46,6 @@ export async function tellStory(
       await tellReceipt(cast, partner, consentId, out);
       await tellPlugin(cast, partner);
     }
-    for (const partner of PARTNERS) await tellOpening({ teller, app, sandbox, photos }, partner);
     await tellJournal(teller, stack, out);
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
