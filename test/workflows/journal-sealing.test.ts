@@ -94,6 +94,7 @@ describe('sealing the journal', () => {
     await superuser.connect();
     await superuser.query(`SET session_replication_role = 'replica'`);
     await superuser.query(`UPDATE journal_leaves SET leaf_hash = sha256('other')`);
+    await superuser.query(`UPDATE journal_nodes SET hash = sha256('other')`);
     await superuser.end();
     await consent();
     for (let turn = 0; turn < 2; turn++) {
