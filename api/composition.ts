@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import { type Router, type Express } from 'express';
 import type { ApiSecrets, ApiSettings } from '../config/environment';
 import type { Logger } from '../config/logger';
+import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -45,6 +46,8 @@ export type ApiDependencies = {
   readonly identificationGuard: IdentificationGuard;
   readonly requestLimits: RequestLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
+  readonly failedIdentifications: FailedIdentifications;
+  readonly exchanges: ExchangeJournal;
   readonly log: Logger;
 };
 
@@ -143,6 +146,8 @@ export function createStack(deps: ApiDependencies): Express {
       database,
       authenticate: authenticate(base),
       admit: deps.requestLimits.admit,
+      exchanges: deps.exchanges,
+      authenticate: authenticate(base),
     });
   }
   const document = describe(sections, publicUrl);

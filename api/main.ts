@@ -7,6 +7,7 @@ import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { SERVER_TLS } from '../config/tls';
+import { createExchangeJournal } from '../journal/exchanges';
 import { openDatabase, type Database } from '../prisma/database';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
@@ -31,6 +32,11 @@ async function main(): Promise<void> {
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
   const app = createStack({
     pluginTokenGuesses,
+  const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
+  const exchanges = createExchangeJournal(database, (count) => {
+    log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
+  });
+  const app = createStack({
     settings,
     secrets,
     database,
@@ -38,6 +44,8 @@ async function main(): Promise<void> {
     keyEncryption,
     identificationGuard,
     requestLimits,
+    failedIdentifications,
+    exchanges,
     log,
   });
 
@@ -66,6 +74,8 @@ async function main(): Promise<void> {
         identificationGuard.close,
         requestLimits.close,
         pluginTokenGuesses.close,
+        failedIdentifications.close,
+        exchanges.close,
       ]).catch(() => undefined);
     });
     server.closeIdleConnections();

@@ -1,5 +1,6 @@
 import { json, raw, Router, type RequestHandler } from 'express';
 import { z } from 'zod';
+import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { networkOf } from './identification-guard';
@@ -69,12 +70,18 @@ const JSON_LIMIT_BYTES = 64 * 1024;
 export function mountOperations(
   operations: readonly Operation[],
   options: { database: Database; authenticate: (operation: Operation) => RequestHandler[]; admit: RequestHandler },
+  options: {
+    database: Database;
+    exchanges: Pick<ExchangeJournal, 'note'>;
+    authenticate: (operation: Operation) => RequestHandler[];
+  },
 ): Router {
   const router = Router({ caseSensitive: true, strict: true });
   for (const operation of operations) {
     router[operation.method](
       operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
       ...deprecated(operation),
+      journaled(operation, options.exchanges),
       ...options.authenticate(operation),
       options.admit,
       ...bodyParsers(operation),
@@ -83,6 +90,24 @@ export function mountOperations(
   }
   return router;
 }
+
+/** Notes what became of a request, once it is known who sent it: strangers do not write in the journal. */
+const journaled =
+  (operation: Operation, exchanges: Pick<ExchangeJournal, 'note'>): RequestHandler =>
+  (_req, res, next) => {
+    res.once('close', () => {
+      const { caller, requestId } = res.locals as { caller?: Caller; requestId: string };
+      if (!caller) return;
+      exchanges.note({
+        integration: caller.integration ?? null,
+        requestId,
+        actor: caller.clientId,
+        operation: operation.id,
+        outcome: res.writableFinished ? res.statusCode.toString() : 'aborted',
+      });
+    });
+    next();
+  };
 
 /** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
 export const jsonBody = (): RequestHandler =>

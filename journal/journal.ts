@@ -15,6 +15,11 @@ export type JournalRecord = {
     | 'plugin-session'
     | 'plugin-token-check'
     | 'alarm';
+    | 'housekeeping'
+    | 'equipment'
+    | 'partner-event'
+    | 'alarm'
+    | 'exchange';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */
@@ -30,7 +35,9 @@ export type JournalRecord = {
  * Writes evidence in the transaction of what it records, so that neither exists without the other (design rule 9). It
  * waits for nobody: its place in the tree comes later (journal/tree.ts).
  */
-export async function appendJournal(tx: Transaction, record: JournalRecord): Promise<void> {
-  const { reason = null, subject = null, sealed = null, ...rest } = record;
-  await tx.journalEntry.createMany({ data: [{ ...rest, reason, subject, sealed }] });
+export async function appendJournal(tx: Transaction, ...records: readonly JournalRecord[]): Promise<void> {
+  const data = records.map(({ reason = null, subject = null, sealed = null, ...rest }) => {
+    return { ...rest, reason, subject, sealed };
+  });
+  await tx.journalEntry.createMany({ data });
 }

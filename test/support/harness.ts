@@ -18,6 +18,7 @@ import { SERVER_TLS } from '../../config/tls';
 import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { createExchangeJournal } from '../../journal/exchanges';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
@@ -132,6 +133,8 @@ export async function createHarness(
     });
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
+    const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
+    const exchanges = createExchangeJournal(database, () => undefined);
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
       secrets: apiSecrets(secrets),
@@ -141,6 +144,8 @@ export async function createHarness(
       identificationGuard,
       requestLimits,
       pluginTokenGuesses,
+      failedIdentifications,
+      exchanges,
       log,
     });
     const server = createServer(
@@ -160,6 +165,8 @@ export async function createHarness(
       identificationGuard.close,
       requestLimits.close,
       pluginTokenGuesses.close,
+      failedIdentifications.close,
+      exchanges.close,
       () => closeServer(server),
     );
   }

@@ -11,12 +11,13 @@ import { checkDatabase } from '../../journal/database-check';
 import { openHeadsFolder } from '../../journal/heads-folder';
 import { entriesOfSubject } from '../../journal/subjects';
 import { openDatabase } from '../../prisma/database';
-import { RESIDENTS } from '../../stack/town';
+import { APP_CLIENT_ID, RESIDENTS } from '../../stack/town';
 import { documentSigner } from '../../vault/document-signature';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSubjectVault } from '../../vault/subject-keys';
 import { coreActivities, createWorker } from '../../workers/worker';
 import { createHarness, type Harness } from '../support/harness';
+import { until } from '../support/until';
 
 const anna = RESIDENTS.anna.id;
 
@@ -70,6 +71,13 @@ describe('sealing the journal', () => {
 
   it('places and signs what the processes recorded, the head is outside, and a second turn does nothing', async () => {
     const consentId = await consent();
+    // The requests themselves are written a little later, many at a time.
+    const exchanges = () => h.owner.journalEntry.findMany({ where: { kind: 'exchange' }, orderBy: { seq: 'asc' } });
+    await until('both requests are in the journal', async () => (await exchanges()).length === 2);
+    expect(await exchanges()).toMatchObject([
+      { actor: APP_CLIENT_ID, reason: 'getConsentForm', outcome: '200' },
+      { actor: APP_CLIENT_ID, reason: 'grantConsent', outcome: '201' },
+    ]);
     const first = await seal();
     const count = await h.owner.journalEntry.count();
     expect(first).toMatchObject({ placed: count, treeSize: count, exported: 1 });

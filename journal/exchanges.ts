@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import type { Integration } from '../contracts/ids';
+import type { Database } from '../prisma/database';
+import { appendJournal, type JournalRecord } from './journal';
+
+/** One request between the systems and its answer (R0.11): who asked for what and what the status was, no content. */
+export type Exchange = {
+  readonly integration: Integration | null;
+  readonly requestId: string;
+  readonly actor: string;
+  /** The operation's id in the contract. */
+  readonly operation: string;
+  /** The status that was answered, or `aborted`. */
+  readonly outcome: string;
+};
+
+export type ExchangeJournal = {
+  /** Takes note; nobody waits for it to be written. */
+  readonly note: (exchange: Exchange) => void;
+  /** Writes what is noted. */
+  readonly close: () => Promise<void>;
+};
+
+const EVERY_MS = 500;
+const AT_ONCE = 500;
+/** About what comes in while the database is restarted. Beyond that, what is oldest is lost, and said to be. */
+const AT_MOST = 20_000;
+
+/**
+ * Writes exchanges many at a time, so that an opening does not wait for a line about itself. What was decided and done
+ * is not in here: that is written in its own transaction. A process that is killed loses half a second of these.
+ *
+ * @param onLost told how many were given up
+ */
+export function createExchangeJournal(database: Database, onLost: (count: number) => void): ExchangeJournal {
+  let noted: JournalRecord[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let writing = Promise.resolve();
+
+  function later(): void {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      writing = writing.then(write);
+    }, EVERY_MS).unref();
+  }
+
+  async function write(): Promise<void> {
+    while (noted.length > 0) {
+      const batch = noted.slice(0, AT_ONCE);
+      try {
+        await appendJournal(database, ...batch);
+      } catch {
+        later();
+        return;
+      }
+      noted = noted.slice(batch.length);
+    }
+  }
+
+  return {
+    note({ operation, requestId, ...exchange }) {
+      noted.push({ kind: 'exchange', objectId: opaque(requestId), reason: operation, ...exchange });
+      later();
+      // Never the batch that is being written: those at the front may be on their way.
+      if (noted.length <= AT_MOST) return;
+      noted.splice(AT_ONCE, 1);
+      onLost(1);
+    },
+    async close() {
+      clearTimeout(timer);
+      writing = writing.then(write);
+      await writing;
+      clearTimeout(timer);
+      if (noted.length > 0) onLost(noted.length);
+    },
+  };
+}
+
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i;
+
+/** A caller may choose its request id, and may choose to put anything there. */
+const opaque = (requestId: string): string => (UUID.test(requestId) ? requestId : randomUUID());
