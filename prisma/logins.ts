@@ -2,11 +2,7 @@ import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 
 export type Login = { readonly name: string; readonly password: string; readonly role: DatabaseRole };
 export type DatabaseRole =
-  | 'domovoy_api'
-  | 'domovoy_smart_home'
-  | 'domovoy_communal'
-  | 'domovoy_core'
-  | 'domovoy_auditor';
+  'domovoy_api' | 'domovoy_smart_home' | 'domovoy_communal' | 'domovoy_core' | 'domovoy_auditor';
 
 /**
  * Creates the login roles that processes use, or gives existing ones the password named here. Each is a member of one
