@@ -46,13 +46,15 @@ export type ApiDependencies = {
   readonly identificationGuard: IdentificationGuard;
   readonly requestLimits: RequestLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
-  readonly failedIdentifications: FailedIdentifications;
   readonly exchanges: ExchangeJournal;
   readonly log: Logger;
 };
 
 /** What the operations are made of. */
-type OperationDependencies = Omit<ApiDependencies, 'secrets' | 'requestLimits' | 'identificationGuard' | 'log'> & {
+type OperationDependencies = Omit<
+  ApiDependencies,
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'log'
+> & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
   readonly identification: Identification;
@@ -147,7 +149,6 @@ export function createStack(deps: ApiDependencies): Express {
       authenticate: authenticate(base),
       admit: deps.requestLimits.admit,
       exchanges: deps.exchanges,
-      authenticate: authenticate(base),
     });
   }
   const document = describe(sections, publicUrl);

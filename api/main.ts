@@ -30,13 +30,11 @@ async function main(): Promise<void> {
   });
   const requestLimits = createRequestLimits(secrets.DATABASE_URL);
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
-  const app = createStack({
-    pluginTokenGuesses,
-  const failedIdentifications = createFailedIdentifications(secrets.DATABASE_URL);
   const exchanges = createExchangeJournal(database, (count) => {
     log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
   });
   const app = createStack({
+    pluginTokenGuesses,
     settings,
     secrets,
     database,
@@ -44,7 +42,6 @@ async function main(): Promise<void> {
     keyEncryption,
     identificationGuard,
     requestLimits,
-    failedIdentifications,
     exchanges,
     log,
   });
@@ -74,7 +71,6 @@ async function main(): Promise<void> {
         identificationGuard.close,
         requestLimits.close,
         pluginTokenGuesses.close,
-        failedIdentifications.close,
         exchanges.close,
       ]).catch(() => undefined);
     });

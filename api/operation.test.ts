@@ -23,6 +23,7 @@ test('an operation that is to go says since when and until when, on refusals too
   const app = express().use(
     mountOperations([operation], {
       database: {} as Database,
+      exchanges: { note: () => undefined },
       authenticate: () => [(_req, res) => void res.status(401).end()],
       admit: (_req, _res, next) => {
         next();

@@ -69,11 +69,11 @@ const JSON_LIMIT_BYTES = 64 * 1024;
 /** Mounts operations behind their checks: authentication and scope, size and type, schema, idempotency, handler. */
 export function mountOperations(
   operations: readonly Operation[],
-  options: { database: Database; authenticate: (operation: Operation) => RequestHandler[]; admit: RequestHandler },
   options: {
     database: Database;
     exchanges: Pick<ExchangeJournal, 'note'>;
     authenticate: (operation: Operation) => RequestHandler[];
+    admit: RequestHandler;
   },
 ): Router {
   const router = Router({ caseSensitive: true, strict: true });

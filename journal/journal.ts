@@ -14,10 +14,6 @@ export type JournalRecord = {
     | 'security-alert'
     | 'plugin-session'
     | 'plugin-token-check'
-    | 'alarm';
-    | 'housekeeping'
-    | 'equipment'
-    | 'partner-event'
     | 'alarm'
     | 'exchange';
   readonly integration: string | null;

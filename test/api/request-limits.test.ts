@@ -59,6 +59,7 @@ describe('the limits of a contract hold over two API processes', () => {
     app.use(
       mountOperations([operation], {
         database,
+        exchanges: { note: () => undefined },
         authenticate: () => [
           (req, res, next) => {
             const agreed = JSON.parse(req.get('x-agreed') ?? '') as AgreedLimits;

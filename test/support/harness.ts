@@ -133,7 +133,6 @@ export async function createHarness(
     });
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
-    const failedIdentifications = createFailedIdentifications(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
     const app = createStack({
       settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
@@ -144,7 +143,6 @@ export async function createHarness(
       identificationGuard,
       requestLimits,
       pluginTokenGuesses,
-      failedIdentifications,
       exchanges,
       log,
     });
@@ -165,7 +163,6 @@ export async function createHarness(
       identificationGuard.close,
       requestLimits.close,
       pluginTokenGuesses.close,
-      failedIdentifications.close,
       exchanges.close,
       () => closeServer(server),
     );
