@@ -15,5 +15,6 @@ export const equipmentSyncWorkflowId = (partnerId: string): string => `equipment
 export const equipmentScheduleId = (integration: Integration): string => `equipment/${integration}`;
 export const vehicleAccessWorkflowId = (vehicleId: string, partnerId: string): string =>
   `vehicle-access/${vehicleId}/${partnerId}`;
+export const deletionWorkflowId = (deletionId: string): string => `deletion/${deletionId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';
 export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';

@@ -4,8 +4,10 @@ import { createTestDatabase, type TestDatabase } from '../support/database';
 /** Every table with rows of an integration. A new one that is forgotten here is found by the first test. */
 const TABLES = [
   'access_points',
+  'biometric_deletions',
   'consents',
   'enrollments',
+  'escalations',
   'face_index_versions',
   'face_templates',
   'house_partners',
@@ -15,6 +17,7 @@ const TABLES = [
   'partner_subjects',
   'partners',
   'plate_holdings',
+  'reminders',
   'secrets',
   'staged_photos',
   'vehicle_partners',
@@ -122,6 +125,12 @@ const SMART_HOME_ROWS = `
   INSERT INTO consent_forms (id, version, text_ru, text_en, sha256, valid_for_days) VALUES ('f', 1, '', '', '', 1);
   INSERT INTO consents (id, resident_id, partner_id, integration, form_id, form_sha256, status, expires_at)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'f', '', 'granted', now());
+  INSERT INTO biometric_deletions (id, resident_id, partner_id, integration, reason)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'withdrawal');
+  INSERT INTO escalations (id, integration, process, object_id, reason, level, raised_at)
+    VALUES ('${ID}', 'smart-home', 'p', 'o', 'r', 1, now());
+  INSERT INTO reminders (id, resident_id, consent_id, integration, days_before, expires_at)
+    VALUES ('${ID}', '${ID}', '${ID}', 'smart-home', 1, now());
   INSERT INTO enrollments (id, resident_id, partner_id, integration, consent_id, house_id, state)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', '${ID}', '${ID}', 'requested');
   INSERT INTO staged_photos (enrollment_id, integration, sealed, wrapped_key, key_id)
