@@ -8,8 +8,10 @@ import { templatePlace } from '../contracts/sealed-places';
 import { appendJournal } from '../journal/journal';
 import { aboutSubject } from '../journal/subjects';
 import { toApplicationFailure } from '../partners/failure';
+import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { Biometrics, FaceSubject, PartnerGateway } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
+import { isDeletionDue, lockBiometrics } from '../vault/biometrics';
 import { vectorToBytes } from '../vault/face-vector-bytes';
 import type { PhotoStage } from '../vault/staged-photos';
 import type { SubjectVault } from '../vault/subject-keys';
@@ -30,8 +32,8 @@ export function createEnrollmentActivities(deps: {
 
   return {
     /** Consent holds now, or the enrollment stops here. */
-    async assertConsent({ consentId }: EnrollmentRequest): Promise<void> {
-      await database.$transaction((tx) => assertConsent(tx, consentId));
+    async assertConsent({ enrollmentId }: EnrollmentRequest): Promise<void> {
+      await database.$transaction((tx) => assertConsent(tx, enrollmentId));
     },
 
     /** Company custody: has the partner compute a vector and keeps only that, sealed and not yet in use (R1.2). */
@@ -89,9 +91,11 @@ export function createEnrollmentActivities(deps: {
     },
 
     /** Puts the template into use if the consent still holds in that same transaction. */
-    async activateEnrollment({ enrollmentId, consentId }: EnrollmentRequest): Promise<void> {
+    async activateEnrollment({ enrollmentId }: EnrollmentRequest): Promise<void> {
       await database.$transaction(async (tx) => {
-        await assertConsent(tx, consentId);
+        // A withdrawal waits for this commit, or this sees it.
+        await lockBiometrics(tx, await tx.enrollment.findUniqueOrThrow({ where: { id: enrollmentId } }));
+        await assertConsent(tx, enrollmentId);
         await tx.faceTemplate.updateMany({ where: { enrollmentId }, data: { active: true } });
       });
     },
@@ -100,11 +104,8 @@ export function createEnrollmentActivities(deps: {
     async undoEnrollment({ enrollmentId, partnerId, custody: where }: EnrollmentRequest): Promise<void> {
       await database.faceTemplate.deleteMany({ where: { enrollmentId } });
       if (where === 'company') return;
-      const { custodian } = custody(await biometricsOf(partnerId), 'partner');
-      const { state } = await custodian
-        .remove(await faceSubject(enrollmentId), callFor(`enroll-undo/${enrollmentId}`))
-        .catch(rethrow);
-      if (state !== 'deleted') throw failure('PartnerUnavailable', 'The partner has not confirmed the deletion yet.');
+      if (await isRemoved(enrollmentId, partnerId).catch(keepTrying)) return;
+      throw failure('PartnerUnavailable', 'The partner has not confirmed the deletion yet.');
     },
 
     /** Purges the staged photo on every way out and writes down how it ended. */
@@ -125,6 +126,16 @@ export function createEnrollmentActivities(deps: {
       });
     },
   };
+
+  /** The order is single by its key, so a partner that took it as pending repeats that: then its state is asked. */
+  async function isRemoved(enrollmentId: string, partnerId: string): Promise<boolean> {
+    const { custodian } = custody(await biometricsOf(partnerId), 'partner');
+    const face = await faceSubject(enrollmentId);
+    const receipt = await custodian.remove(face, callFor(`enroll-undo/${enrollmentId}`));
+    if (receipt.state === 'deleted') return true;
+    const { state } = await custodian.enrollmentState(face, callFor(`enroll-undo-state/${enrollmentId}`));
+    return state === 'deleted' || state === 'unknown';
+  }
 
   async function biometricsOf(partnerId: string): Promise<Biometrics> {
     return (await deps.gatewayOf(partnerId)).biometrics;
@@ -148,9 +159,14 @@ export function createEnrollmentActivities(deps: {
   }
 }
 
-async function assertConsent(tx: Transaction, consentId: string): Promise<void> {
-  const consent = await tx.consent.findUnique({ where: { id: consentId } });
-  if (consent?.status !== 'granted' || consent.expiresAt.getTime() <= Date.now()) {
+/** In force, and nothing that was to be deleted is left where the new face would come. */
+async function assertConsent(tx: Transaction, enrollmentId: string): Promise<void> {
+  const { consent, ...enrollment } = await tx.enrollment.findUniqueOrThrow({
+    where: { id: enrollmentId },
+    include: { consent: true },
+  });
+  const isInForce = consent.status === 'granted' && consent.expiresAt.getTime() > Date.now();
+  if (!isInForce || (await isDeletionDue(tx, enrollment))) {
     throw failure('ConsentMissing', 'There is no consent in force.');
   }
 }
@@ -172,6 +188,12 @@ const callFor = (idempotencyKey: string) => ({
 
 const rethrow = (error: unknown): never => {
   throw toApplicationFailure(error);
+};
+
+/** An undo is never given up, whatever the partner answers: a refusal today may be mended by a person tomorrow. */
+const keepTrying = (error: unknown): never => {
+  if (!(error instanceof PartnerError)) throw error;
+  throw ApplicationFailure.create({ type: error.type, message: error.message, nonRetryable: false });
 };
 
 const failure = (type: FailureType, message: string): ApplicationFailure =>

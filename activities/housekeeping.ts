@@ -1,13 +1,24 @@
+import type { DeletionRequest } from '../contracts/deletions';
+import type { Integration } from '../contracts/ids';
 import { appendJournal } from '../journal/journal';
 import type { Database } from '../prisma/database';
+import { deletionRequestOf } from '../vault/biometrics';
 
 export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivities>;
 
 /** An enrollment that is still `requested` after this long has no process that would end it. */
 const ABANDONED_AFTER_MS = 3_600_000;
 
-/** Effects of the scheduled tidying, run by the `core` worker. */
-export function createHousekeepingActivities({ database }: { database: Database }) {
+/**
+ * Effects of the scheduled tidying, run by the `core` worker.
+ *
+ * @param deps.startDeletion begins the execution of a deletion, or finds it at work
+ */
+export function createHousekeepingActivities(deps: {
+  database: Database;
+  startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
+}) {
+  const { database } = deps;
   return {
     /** @returns how many rows had outlived their term and are gone */
     async removeExpired(): Promise<number> {
@@ -52,6 +63,21 @@ export function createHousekeepingActivities({ database }: { database: Database 
         });
       }
       return abandoned.length;
+    },
+
+    /**
+     * Sees to it that whatever is due for deletion has an execution: a process may have died after the commit that made
+     * it due, and an execution may have been ended by hand. One that is at work is left alone.
+     *
+     * @returns how many deletions are not confirmed
+     */
+    async resumeDeletions(): Promise<number> {
+      const due = await database.biometricDeletion.findMany({
+        where: { state: 'deleting' },
+        orderBy: { requestedAt: 'asc' },
+      });
+      for (const row of due) await deps.startDeletion(deletionRequestOf(row), row.integration as Integration);
+      return due.length;
     },
   };
 }

@@ -17,6 +17,7 @@ import { enrollmentOperations } from './app/enrollments';
 import { appOpeningOperations } from './app/openings';
 import { vehicleOperations } from './app/vehicles';
 import { pluginSessionOperations } from './app/plugin-sessions';
+import { reminderOperations } from './app/reminders';
 import { requirePartner } from './authentication/partner';
 import { requireToken } from './authentication/token';
 import { documentKeyRoutes } from './document-keys';
@@ -77,6 +78,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           signer: deps.signer,
           operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
         }),
+        ...consentOperations({ database, temporal, log: deps.log }),
+        ...reminderOperations({ database }),
         ...enrollmentOperations({
           database,
           temporal,

@@ -24,6 +24,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'consent-missing': 'Biometrics need a consent in force.',
   'consent-form-outdated': 'The consent form was replaced. Show the resident the current one.',
   'consent-state-conflict': 'The consent is not in a state that allows this.',
+  'biometric-deletion-in-progress':
+    'What the resident withdrew is not deleted everywhere yet. Wait until `deletion` of that consent is `deleted`.',
   'enrollment-conflict': 'Another enrollment of this resident at this house is in progress.',
   'vehicle-conflict': 'The resident has registered a vehicle with this plate already. Remove that one first.',
   'no-right': 'The resident has no right in force at any house that we serve.',

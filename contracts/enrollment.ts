@@ -10,7 +10,15 @@ export const PHOTO_REFUSALS = [
 ] as const;
 export type PhotoRefusal = (typeof PHOTO_REFUSALS)[number];
 
-export const ENROLLMENT_STATES = ['requested', 'processing', 'active', 'rejected', 'failed', 'cancelled'] as const;
+export const ENROLLMENT_STATES = [
+  'requested',
+  'processing',
+  'active',
+  'rejected',
+  'failed',
+  'cancelled',
+  'deleted',
+] as const;
 export type EnrollmentState = (typeof ENROLLMENT_STATES)[number];
 
 /** How an enrollment ended. `refusal` comes with `rejected` only. */

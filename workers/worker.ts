@@ -1,5 +1,7 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { TaskQueue } from '../contracts/ids';
+import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
@@ -20,6 +22,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createEnrollmentActivities(deps),
     ...createEquipmentActivities(deps),
     ...createVehicleAccessActivities(deps),
+    ...createDeletionActivities(deps),
   };
 }
 

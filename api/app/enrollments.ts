@@ -6,6 +6,7 @@ import { enrollmentWorkflowId } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { appendJournal } from '../../journal/journal';
 import type { Database } from '../../prisma/database';
+import { isDeletionDue } from '../../vault/biometrics';
 import type { PhotoStage } from '../../vault/staged-photos';
 import type { enrollmentWorkflow } from '../../workflows/enrollment/workflow';
 import { resourceIdFor } from '../idempotency';
@@ -52,6 +53,11 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
           clean,
           caller.clientId,
         );
+        const enrollment = await view(request.enrollmentId);
+        // A repeat finds an end that was written meanwhile: nothing begins anew.
+        if (enrollment.state !== 'requested' && enrollment.state !== 'processing') {
+          return { status: 202, body: enrollment };
+        }
         await start(deps.temporal, request, partner.integration);
         return { status: 202, body: await view(request.enrollmentId) };
       },
@@ -91,6 +97,13 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
       },
     });
     if (!house || !right) throw invalidField('houseId', 'is not a house of the resident that this partner serves', 404);
+    if (await isDeletionDue(database, { residentId, partnerId: partner.id, houseId: query.houseId })) {
+      throw new HttpProblem({
+        status: 409,
+        type: 'biometric-deletion-in-progress',
+        title: 'Earlier biometrics of the resident are still being deleted',
+      });
+    }
     return { consent, partner };
   }
 

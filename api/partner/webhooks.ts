@@ -1,9 +1,14 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { SignalDefinition } from '@temporalio/common';
 import { z } from 'zod';
 import { enrollmentWorkflowId, equipmentSyncWorkflowId, type Integration } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { appendJournal } from '../../journal/journal';
 import type { Database, Transaction } from '../../prisma/database';
+import { deletionWorkflowId, enrollmentWorkflowId } from '../../contracts/ids';
+import { appendJournal } from '../../journal/journal';
+import type { Database } from '../../prisma/database';
+import { deletionChanged } from '../../workflows/biometric-deletion/messages';
 import { enrollmentChanged } from '../../workflows/enrollment/messages';
 import { equipmentChanged } from '../../workflows/equipment-sync/messages';
 import type { Caller } from '../authentication/caller';
@@ -46,6 +51,14 @@ async function laterOneIsKnown(
 const EquipmentEvent = z
   .strictObject({ eventId: z.string().min(1).max(128), at: z.iso.datetime() })
   .meta({ id: 'EquipmentEvent' });
+const DeletionEvent = z
+  .strictObject({
+    eventId: z.string().min(1).max(128),
+    clientId: z.uuid().describe("The resident's client id at this partner"),
+    houseId: z.string().min(1).max(128),
+    at: z.iso.datetime(),
+  })
+  .meta({ id: 'DeletionEvent' });
 
 const Received = z.object({ received: z.literal(true) }).meta({ id: 'Received' });
 
@@ -64,20 +77,30 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
       idempotency: 'own',
       responses: { 202: { description: 'Taken in, now or earlier', schema: Received } },
       async handle({ body, caller }) {
-        const partnerId = partnerOf(caller);
-        const subject = await database.partnerSubject.findUnique({
-          where: { partnerId_token: { partnerId, token: body.clientId } },
-        });
-        const house = await database.housePartner.findUnique({
-          where: { partnerId_partnerHouseId: { partnerId, partnerHouseId: body.houseId } },
-        });
-        if (!subject || !house) throw notFound();
-        const { residentId, integration } = subject;
+        const { partnerId, residentId, integration, houseId } = await faceAt(caller, body);
         await take(caller, { integration, eventId: body.eventId, kind: 'enrollment', at: body.at });
         const waiting = await database.enrollment.findFirst({
-          where: { residentId, partnerId, houseId: house.houseId, state: { in: ['requested', 'processing'] } },
+          where: { residentId, partnerId, houseId, state: { in: ['requested', 'processing'] } },
         });
-        if (waiting) await tell(waiting.id);
+        if (waiting) await hint(enrollmentWorkflowId(waiting.id), enrollmentChanged);
+        return { status: 202, body: { received: true } };
+      },
+    }),
+    defineOperation({
+      id: 'reportDeletion',
+      method: 'post',
+      path: '/webhooks/deletions',
+      summary: 'A face in partner custody was deleted (R3.7)',
+      scope: 'webhooks:deliver',
+      params: z.object({}),
+      body: { kind: 'json', schema: DeletionEvent },
+      idempotency: 'own',
+      responses: { 202: { description: 'Taken in, now or earlier', schema: Received } },
+      async handle({ body, caller }) {
+        const { partnerId, residentId, integration } = await faceAt(caller, body);
+        await take(caller, { integration, eventId: body.eventId, kind: 'deletion', at: body.at });
+        const due = await database.biometricDeletion.findMany({ where: { residentId, partnerId, state: 'deleting' } });
+        for (const { id } of due) await hint(deletionWorkflowId(id), deletionChanged);
         return { status: 202, body: { received: true } };
       },
     }),
@@ -145,6 +168,17 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
         { key: STATE_ATTRIBUTE, value: 'comparing' },
       ],
     });
+  /** Whose face and where, by the partner's own words. What is not this partner's does not exist for it. */
+  async function faceAt(caller: Caller, { clientId, houseId }: { clientId: string; houseId: string }) {
+    const partnerId = partnerOf(caller);
+    const subject = await database.partnerSubject.findUnique({
+      where: { partnerId_token: { partnerId, token: clientId } },
+    });
+    const house = await database.housePartner.findUnique({
+      where: { partnerId_partnerHouseId: { partnerId, partnerHouseId: houseId } },
+    });
+    if (!subject || !house) throw notFound();
+    return { partnerId, residentId: subject.residentId, integration: subject.integration, houseId: house.houseId };
   }
 
   /** Once for each event id of the partner; a repeat is answered alike and changes nothing. */
@@ -180,10 +214,10 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
     });
   }
 
-  /** An enrollment that is over needs no hint. */
-  async function tell(enrollmentId: string): Promise<void> {
+  /** An execution that is over needs no hint, and one that is not there yet asks by itself. */
+  async function hint(workflowId: string, signal: SignalDefinition): Promise<void> {
     try {
-      await temporal.workflow.getHandle(enrollmentWorkflowId(enrollmentId)).signal(enrollmentChanged);
+      await temporal.workflow.getHandle(workflowId).signal(signal);
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }

@@ -8,11 +8,18 @@ import { enrollmentChanged } from './messages';
 import { CUSTODIAN_MAY_TAKE_MS, pauseBeforeAskingMs } from './state';
 
 /** Forward steps give up after a day: by then the undo is the better answer for the resident. */
-const steps = wf.proxyActivities<EnrollmentActivities>({
+const FORWARD: wf.ActivityOptions = {
   startToCloseTimeout: '30 seconds',
   scheduleToCloseTimeout: '1 day',
   retry: { initialInterval: '1 second', maximumInterval: '5 minutes' },
+};
+const hastySteps = wf.proxyActivities<EnrollmentActivities>(FORWARD);
+/** A cancelled step is waited for: a photo that is on the wire would otherwise arrive after its own undo. */
+const patientSteps = wf.proxyActivities<EnrollmentActivities>({
+  ...FORWARD,
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 });
+type Steps = typeof patientSteps;
 /** Undo and bookkeeping never give up: a photo or template that nobody wants must not stay. */
 const cleanup = wf.proxyActivities<EnrollmentActivities>({
   startToCloseTimeout: '30 seconds',
@@ -28,11 +35,12 @@ export async function enrollmentWorkflow(request: EnrollmentRequest): Promise<En
 }
 
 async function enroll(request: EnrollmentRequest): Promise<EnrollmentResult> {
+  const steps = wf.patched('undo-after-attempt') ? patientSteps : hastySteps;
   return withCompensation(async (announce) => {
     await steps.assertConsent(request);
     announce('remove what was enrolled', () => cleanup.undoEnrollment(request));
     const refusal =
-      request.custody === 'company' ? await steps.extractTemplate(request) : await enrollAtPartner(request);
+      request.custody === 'company' ? await steps.extractTemplate(request) : await enrollAtPartner(request, steps);
     if (refusal !== null) {
       await cleanup.undoEnrollment(request);
       return { state: 'rejected', refusal };
@@ -43,7 +51,7 @@ async function enroll(request: EnrollmentRequest): Promise<EnrollmentResult> {
 }
 
 /** Sends the photo and asks until the partner has decided; a webhook only shortens the pause. */
-async function enrollAtPartner(request: EnrollmentRequest): Promise<PhotoRefusal | null> {
+async function enrollAtPartner(request: EnrollmentRequest, steps: Steps): Promise<PhotoRefusal | null> {
   let changed = false;
   wf.setHandler(enrollmentChanged, () => void (changed = true));
   const sent = await steps.sendPhoto(request);
@@ -61,5 +69,7 @@ async function enrollAtPartner(request: EnrollmentRequest): Promise<PhotoRefusal
 }
 
 function outcomeOf(error: unknown): EnrollmentResult {
-  return { state: wf.isCancellation(error) || failureType(error) === 'ConsentMissing' ? 'cancelled' : 'failed' };
+  // A step may also fail because what it needs was purged when the consent was withdrawn.
+  const isCancelled = wf.isCancellation(error) || wf.CancellationScope.current().consideredCancelled;
+  return { state: isCancelled || failureType(error) === 'ConsentMissing' ? 'cancelled' : 'failed' };
 }

@@ -1,0 +1,98 @@
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Logger } from '../../config/logger';
+import { consentWorkflowId, type Integration } from '../../contracts/ids';
+import { appendJournal } from '../../journal/journal';
+import type { Database, Transaction } from '../../prisma/database';
+import { deletionRequestOf, lockBiometrics, stopBiometrics } from '../../vault/biometrics';
+import { startDeletion } from '../../workflows/biometric-deletion/start';
+import { consentWithdrawn } from '../../workflows/consent/messages';
+import { HttpProblem, notFound } from '../problem';
+
+type Dependencies = { readonly database: Database; readonly temporal: Client; readonly log: Logger };
+type ConsentRow = NonNullable<Awaited<ReturnType<Database['consent']['findUnique']>>>;
+
+/**
+ * Withdraws (R3.7, R3.8): when this transaction has committed no face of the resident opens at this partner any more,
+ * and the deletion is due. Only then are the processes told; if they cannot be, or this process dies first, a repeat of
+ * the request or the scheduled tidying begins the deletion that the row says is due.
+ *
+ * Who withdraws withdraws from the partner: every consent in force of the same resident to it ends, or another one
+ * would keep the door opening by the face.
+ *
+ * @throws HttpProblem 404 when there is no such consent, 409 when it was never granted or has expired
+ */
+export async function withdrawConsent(deps: Dependencies, consentId: string, actor: string): Promise<void> {
+  await deps.database.$transaction((tx) => withdraw(tx, consentId, actor));
+  await tellProcesses(deps, consentId);
+}
+
+async function withdraw(tx: Transaction, consentId: string, actor: string): Promise<void> {
+  const named = await tx.consent.findUnique({ where: { id: consentId } });
+  if (!named) throw notFound();
+  await lockBiometrics(tx, named);
+  const consent = await tx.consent.findUniqueOrThrow({ where: { id: consentId } });
+  if (consent.status === 'withdrawn') return;
+  if (consent.status !== 'granted') throw stateConflict(consent.status);
+  const { residentId, partnerId, integration } = consent;
+  await stopBiometrics(tx, {
+    deletionId: consentId,
+    residentId,
+    partnerId,
+    integration,
+    reason: 'withdrawal',
+    houseIds: 'all',
+  });
+  const inForce = await tx.consent.findMany({ where: { residentId, partnerId, status: 'granted' } });
+  for (const { id } of inForce) await end(tx, { id, deletionId: consentId, integration, actor });
+  await appendJournal(tx, {
+    kind: 'biometric-deletion',
+    integration,
+    objectId: consentId,
+    actor,
+    outcome: 'requested',
+    reason: 'withdrawal',
+  });
+}
+
+async function end(
+  tx: Transaction,
+  { id, deletionId, integration, actor }: { id: string; deletionId: string; integration: string; actor: string },
+): Promise<void> {
+  await tx.consent.update({
+    where: { id },
+    data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: new Date(), deletionId },
+  });
+  await appendJournal(tx, { kind: 'consent', integration, objectId: id, actor, outcome: 'withdrawn' });
+}
+
+/** What is lost here is found again: the withdrawal stands, whatever becomes of the message. */
+async function tellProcesses({ database, temporal, log }: Dependencies, consentId: string): Promise<void> {
+  const consent = await database.consent.findUniqueOrThrow({ where: { id: consentId }, include: { deletion: true } });
+  const { deletion, integration } = consent;
+  if (deletion?.state !== 'deleting') return;
+  const ended = await database.consent.findMany({ where: { deletionId: deletion.id } });
+  const told = await Promise.allSettled([
+    startDeletion(temporal, deletionRequestOf(deletion), integration as Integration),
+    ...ended.map((each) => tellConsent(temporal, each)),
+  ]);
+  const failed = told.filter(({ status }) => status === 'rejected').length;
+  if (failed > 0) log.warn({ event: 'deletion-not-told', count: failed }, 'a due deletion waits to be resumed');
+}
+
+/** An execution that is over has nothing to be told. */
+async function tellConsent(temporal: Client, { id }: ConsentRow): Promise<void> {
+  await temporal.workflow
+    .getHandle(consentWorkflowId(id))
+    .signal(consentWithdrawn)
+    .catch((error: unknown) => {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    });
+}
+
+const stateConflict = (status: string): HttpProblem =>
+  new HttpProblem({
+    status: 409,
+    type: 'consent-state-conflict',
+    title: 'The consent is not in a state that allows this',
+    detail: status === 'expired' ? 'It has expired; its biometrics are deleted all the same.' : 'It was never granted.',
+  });

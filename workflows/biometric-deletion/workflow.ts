@@ -1,0 +1,107 @@
+import * as wf from '@temporalio/workflow';
+import type { DeletionActivities, HolderSurvey } from '../../activities/biometric-deletion';
+import type { DeletionObstacle, DeletionRequest } from '../../contracts/deletions';
+import { enrollmentWorkflowId } from '../../contracts/ids';
+import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { deletionChanged } from './messages';
+import {
+  answered,
+  begun,
+  escalated,
+  escalationLevel,
+  isConfirmed,
+  pauseMs,
+  surveyed,
+  toAsk,
+  type Deletion,
+  type Holder,
+} from './state';
+
+/** Our own rows: tried until it works. */
+const own = wf.proxyActivities<DeletionActivities>({
+  startToCloseTimeout: '30 seconds',
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
+/** A partner is asked once each time: the workflow itself decides when again, and when a person is called. */
+const partner = wf.proxyActivities<DeletionActivities>({
+  startToCloseTimeout: '1 minute',
+  scheduleToCloseTimeout: '5 minutes',
+});
+
+/**
+ * Deletes what is held of a resident's biometrics for one partner, at every holder (R3.7). It goes forward only and is
+ * over only with each holder's confirmation; until then a person is called, again and again. That nothing is used any
+ * more was decided before, in the transaction that made the deletion due.
+ */
+export async function biometricDeletionWorkflow(request: DeletionRequest, carried?: Deletion): Promise<void> {
+  let deletion = carried ?? begun();
+  let hinted = false;
+  wf.setHandler(deletionChanged, () => void (hinted = true));
+  for (;;) {
+    hinted = false;
+    const survey = await own.surveyHolders(request);
+    deletion = surveyed(deletion, survey, Date.now());
+    deletion = await cancelEnrollments(deletion, survey);
+    if (deletion.question === 0 || survey.inFlight.length > 0) await own.eraseOwnBiometrics(request);
+    const { asked, obstacle } = await askHolders(request, deletion);
+    deletion = { ...asked, question: asked.question + 1 };
+    const isOver = isConfirmed(deletion) && survey.inFlight.length === 0 && (await own.concludeDeletion(request));
+    if (isOver) break;
+
+    deletion = await escalate(request, deletion, obstacle ?? 'EnrollmentInProgress');
+    const heard = () => hinted;
+    await wf.condition(heard, pauseMs(deletion, Date.now() - Date.parse(request.requestedAt)));
+    if (wf.workflowInfo().continueAsNewSuggested) {
+      await wf.continueAsNew<typeof biometricDeletionWorkflow>(request, deletion);
+    }
+  }
+  wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: 'deleted' }]);
+}
+
+/** Tells each enrollment once to end: it undoes what it did. One that never began is closed. */
+async function cancelEnrollments(deletion: Deletion, { inFlight }: HolderSurvey): Promise<Deletion> {
+  const untold = inFlight.map(({ enrollmentId }) => enrollmentId).filter((id) => !deletion.cancelled.includes(id));
+  for (const enrollmentId of untold) {
+    try {
+      await wf.getExternalWorkflowHandle(enrollmentWorkflowId(enrollmentId)).cancel();
+    } catch (error) {
+      if (wf.isCancellation(error)) throw error;
+      await own.abandonEnrollment(enrollmentId);
+    }
+  }
+  return { ...deletion, cancelled: [...deletion.cancelled, ...untold] };
+}
+
+async function askHolders(
+  request: DeletionRequest,
+  deletion: Deletion,
+): Promise<{ asked: Deletion; obstacle: DeletionObstacle | undefined }> {
+  const answers = await Promise.all(
+    toAsk(deletion).map(async (holder) => ({ houseId: holder.houseId, answer: await ask(request, holder) })),
+  );
+  const asked = answers.reduce((state, { houseId, answer }) => answered(state, houseId, answerKind(answer)), deletion);
+  return { asked, obstacle: answers.map(({ answer }) => answer).find((answer) => answer !== 'deleted') };
+}
+
+async function ask(request: DeletionRequest, { houseId, order, state }: Holder): Promise<'deleted' | DeletionObstacle> {
+  try {
+    return await partner.askHolder(request, { houseId, order, isOrdered: state === 'ordered' });
+  } catch (error) {
+    if (wf.isCancellation(error)) throw error;
+    return 'NotAsked';
+  }
+}
+
+function answerKind(answer: 'deleted' | DeletionObstacle): 'deleted' | 'pending' | 'none' {
+  if (answer === 'deleted') return 'deleted';
+  return answer === 'DeletionPending' ? 'pending' : 'none';
+}
+
+/** Calls a person when it is time. Calls that were missed while nothing ran are one. */
+async function escalate(request: DeletionRequest, deletion: Deletion, reason: DeletionObstacle): Promise<Deletion> {
+  const level = escalationLevel(Date.now() - Date.parse(request.requestedAt));
+  if (level <= deletion.level) return deletion;
+  await own.raiseEscalation(request, { level, reason, raisedAt: new Date().toISOString() });
+  wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: 'escalated' }]);
+  return escalated(deletion, level);
+}
