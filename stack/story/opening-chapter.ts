@@ -98,7 +98,8 @@ async function enrolled(app: AppBackend, enrollmentId: string): Promise<string> 
   return 'still in progress';
 }
 
-async function seen(sandbox: Sandbox, partner: TownPartner, picture: Buffer): Promise<Told> {
+/** What a camera made of a picture, and what we answered to it. */
+export async function seen(sandbox: Sandbox, partner: TownPartner, picture: Buffer): Promise<Told> {
   const { company } = await sandbox.showFace(partner.id, partner.doorDeviceId, picture);
   if (company === null) return { outcome: 'not recognized' };
   return told(sandbox, partner, company.body);

@@ -17,6 +17,11 @@ export type EquipmentHouse = {
     readonly name: string;
     readonly online: boolean;
   }[];
+export type HeldFace = {
+  readonly clientId: string;
+  readonly houseId: string;
+  readonly state: string;
+  readonly keptSecretly: boolean;
 };
 
 /** The control ports of the sandbox, as a story or a test uses them. */
@@ -88,6 +93,10 @@ export function createSandbox(options: { controlUrl: string }) {
       const call = { path, body, idempotencyKey: randomUUID(), attempts: 3 };
       const answer = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, json('POST', call));
       return answer.body as unknown as { status: number | null; body: Record<string, unknown> };
+    /** The partner's own book of faces; of one that is `deleted` nothing is left but that it was there. */
+    async faces(partnerId: string): Promise<HeldFace[]> {
+      const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});
+      return body['faces'] as HeldFace[];
     },
     close: http.close,
   };

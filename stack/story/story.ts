@@ -12,6 +12,7 @@ import { tellPlates } from './plate-chapter';
 import { createSandbox } from './sandbox-control';
 import { createTeller } from './teller';
 import { tellClassicWays, tellWays } from './ways-chapter';
+import { tellWithdrawal } from './withdrawal-chapter';
 
 /**
  * Plays the living story of the product over real HTTP and TLS, chapter by chapter.
@@ -47,6 +48,11 @@ export async function tellStory(
       await tellPlugin(cast, partner);
     }
     await tellJournal(teller, stack, out);
+    for (const partner of PARTNERS) {
+      const cast = { teller, app, sandbox, photos };
+      const consentId = await tellOpening(cast, partner);
+      await tellWithdrawal(cast, partner, consentId);
+    }
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
   }

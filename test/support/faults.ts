@@ -7,6 +7,11 @@ export async function breakPartner(h: Harness, partnerId: string, fault: Fault):
   await control(`${h.sandboxControlUrl}/partners/${partnerId}/faults`, 'POST', fault);
 }
 
+/** Changes how a partner behaves where its contract leaves it free. */
+export async function configurePartner(h: Harness, partnerId: string, settings: Fault): Promise<void> {
+  await control(`${h.sandboxControlUrl}/partners/${partnerId}/settings`, 'PATCH', settings);
+}
+
 export async function breakBilling(h: Harness, fault: Fault): Promise<void> {
   await control(`${h.billingControlUrl}/control/fault`, 'PUT', fault);
 }

@@ -73,8 +73,9 @@ export type Harness = {
 
 const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
 
+/** Made once for a suite. */
 let bundle: Promise<WorkflowBundle> | undefined;
-const workflowBundle = (): Promise<WorkflowBundle> =>
+export const workflowBundle = (): Promise<WorkflowBundle> =>
   (bundle ??= bundleWorkflowCode({
     workflowsPath: require.resolve('../../workflows'),
     failureConverterPath: require.resolve('../../config/failure-converter'),

@@ -13,6 +13,8 @@ export type Holder = {
 
 export type Deletion = {
   readonly holders: readonly Holder[];
+  /** Enrollments may be under way: it is to be looked again where something may be held. */
+  readonly isBusy: boolean;
   /** Enrollments that were told to end. */
   readonly cancelled: readonly string[];
   /** How often a person was called. */
@@ -25,6 +27,8 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = HOUR_MS;
+/** After the first day. A partner that comes back may also tell us by itself. */
+const LONGEST_PAUSE_LATER_MS = 6 * HOUR_MS;
 
 /**
  * A photo that was sent and not answered may reach the partner later than its own undo. Nothing of ours is under way
@@ -32,7 +36,7 @@ const LONGEST_PAUSE_MS = HOUR_MS;
  */
 export const SETTLE_MS = 60_000;
 
-export const begun = (): Deletion => ({ holders: [], cancelled: [], level: 0, question: 0 });
+export const begun = (): Deletion => ({ holders: [], isBusy: true, cancelled: [], level: 0, question: 0 });
 
 /** Takes in where something may be held and what is still under way. */
 export function surveyed(
@@ -50,8 +54,12 @@ export function surveyed(
     const hasSettled = holder.busyAtMs !== null && nowMs - holder.busyAtMs >= SETTLE_MS;
     return hasSettled ? { ...holder, order: holder.order + 1, state: 'due', busyAtMs: null } : holder;
   });
-  return { ...deletion, holders };
+  return { ...deletion, holders, isBusy: survey.inFlight.length > 0 };
 }
+
+/** Whether to look again: while something is under way, and until what was has settled. */
+export const needsSurvey = ({ isBusy, holders }: Deletion): boolean =>
+  isBusy || holders.some(({ busyAtMs }) => busyAtMs !== null);
 
 /** Takes in what a holder answered. */
 export function answered(deletion: Deletion, houseId: string, answer: 'deleted' | 'pending' | 'none'): Deletion {
@@ -66,8 +74,8 @@ export function answered(deletion: Deletion, houseId: string, answer: 'deleted' 
 export const toAsk = ({ holders }: Deletion): readonly Holder[] => holders.filter(({ state }) => state !== 'deleted');
 
 /** Every holder has confirmed, and none of it before an enrollment that could bring a face back had ended. */
-export const isConfirmed = ({ holders }: Deletion): boolean =>
-  holders.every(({ state, busyAtMs }) => state === 'deleted' && busyAtMs === null);
+export const isConfirmed = ({ holders, isBusy }: Deletion): boolean =>
+  !isBusy && holders.every(({ state, busyAtMs }) => state === 'deleted' && busyAtMs === null);
 
 /** How many calls to a person are due: after an hour, after a day, then every day. */
 export const escalationLevel = (elapsedMs: number): number =>
@@ -81,6 +89,7 @@ export const msUntilEscalation = (elapsedMs: number): number =>
 export const escalated = (deletion: Deletion, level: number): Deletion => ({
   ...deletion,
   level,
+  isBusy: true,
   holders: deletion.holders.map((holder) =>
     holder.state === 'deleted' ? holder : { ...holder, order: holder.order + 1, state: 'due' },
   ),
@@ -88,7 +97,8 @@ export const escalated = (deletion: Deletion, level: number): Deletion => ({
 
 /** @returns milliseconds to wait for a hint before asking again, never past the next call to a person */
 export function pauseMs({ question, holders }: Deletion, elapsedMs: number): number {
-  const growing = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(question, 20));
-  const settling = holders.some(({ busyAtMs }) => busyAtMs !== null) ? SETTLE_MS : LONGEST_PAUSE_MS;
+  const longest = elapsedMs < DAY_MS ? LONGEST_PAUSE_MS : LONGEST_PAUSE_LATER_MS;
+  const growing = Math.min(longest, FIRST_PAUSE_MS * 2 ** Math.min(question, 20));
+  const settling = holders.some(({ busyAtMs }) => busyAtMs !== null) ? SETTLE_MS : longest;
   return Math.max(1, Math.min(growing, settling, msUntilEscalation(elapsedMs)));
 }

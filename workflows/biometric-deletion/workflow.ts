@@ -10,6 +10,7 @@ import {
   escalated,
   escalationLevel,
   isConfirmed,
+  needsSurvey,
   pauseMs,
   surveyed,
   toAsk,
@@ -39,23 +40,31 @@ export async function biometricDeletionWorkflow(request: DeletionRequest, carrie
   wf.setHandler(deletionChanged, () => void (hinted = true));
   for (;;) {
     hinted = false;
-    const survey = await own.surveyHolders(request);
-    deletion = surveyed(deletion, survey, Date.now());
-    deletion = await cancelEnrollments(deletion, survey);
-    if (deletion.question === 0 || survey.inFlight.length > 0) await own.eraseOwnBiometrics(request);
+    if (needsSurvey(deletion)) deletion = await survey(request, deletion);
     const { asked, obstacle } = await askHolders(request, deletion);
     deletion = { ...asked, question: asked.question + 1 };
-    const isOver = isConfirmed(deletion) && survey.inFlight.length === 0 && (await own.concludeDeletion(request));
-    if (isOver) break;
+    if (isConfirmed(deletion)) {
+      if (await own.concludeDeletion(request)) break;
+      deletion = { ...deletion, isBusy: true };
+    }
 
-    deletion = await escalate(request, deletion, obstacle ?? 'EnrollmentInProgress');
-    const heard = () => hinted;
-    await wf.condition(heard, pauseMs(deletion, Date.now() - Date.parse(request.requestedAt)));
+    const elapsedMs = Date.now() - Date.parse(request.requestedAt);
+    if (escalationLevel(elapsedMs) > deletion.level) {
+      deletion = await escalate(request, deletion, obstacle ?? 'EnrollmentInProgress');
+    } else await wf.condition(() => hinted, pauseMs(deletion, elapsedMs));
     if (wf.workflowInfo().continueAsNewSuggested) {
       await wf.continueAsNew<typeof biometricDeletionWorkflow>(request, deletion);
     }
   }
   wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: 'deleted' }]);
+}
+
+/** Looks where something may be held, stops what may bring more there, and deletes what is ours. */
+async function survey(request: DeletionRequest, before: Deletion): Promise<Deletion> {
+  const found = await own.surveyHolders(request);
+  const deletion = await cancelEnrollments(surveyed(before, found, Date.now()), found);
+  if (deletion.question === 0 || deletion.isBusy) await own.eraseOwnBiometrics(request);
+  return deletion;
 }
 
 /** Tells each enrollment once to end: it undoes what it did. One that never began is closed. */
@@ -97,10 +106,9 @@ function answerKind(answer: 'deleted' | DeletionObstacle): 'deleted' | 'pending'
   return answer === 'DeletionPending' ? 'pending' : 'none';
 }
 
-/** Calls a person when it is time. Calls that were missed while nothing ran are one. */
+/** Calls a person; whoever has not confirmed is then ordered anew at once. Calls that were missed are one. */
 async function escalate(request: DeletionRequest, deletion: Deletion, reason: DeletionObstacle): Promise<Deletion> {
   const level = escalationLevel(Date.now() - Date.parse(request.requestedAt));
-  if (level <= deletion.level) return deletion;
   await own.raiseEscalation(request, { level, reason, raisedAt: new Date().toISOString() });
   wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: 'escalated' }]);
   return escalated(deletion, level);
