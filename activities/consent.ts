@@ -4,10 +4,13 @@ import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import { appendJournal } from '../journal/journal';
 import { aboutSubject } from '../journal/subjects';
-import type { Database } from '../prisma/database';
+import type { Database, Transaction } from '../prisma/database';
+import { deletionRequestOf, lockBiometrics, stopBiometrics } from '../vault/biometrics';
 import type { SubjectVault } from '../vault/subject-keys';
 
 export type ConsentActivities = ReturnType<typeof createConsentActivities>;
+
+const OVER = ['withdrawn', 'expired'];
 
 export function createConsentActivities(deps: {
   integration: Integration;
@@ -15,14 +18,6 @@ export function createConsentActivities(deps: {
   subjects: SubjectVault;
 }) {
   const { integration, database, subjects } = deps;
-import type { Database, Transaction } from '../prisma/database';
-import { deletionRequestOf, lockBiometrics, stopBiometrics } from '../vault/biometrics';
-
-export type ConsentActivities = ReturnType<typeof createConsentActivities>;
-
-const OVER = ['withdrawn', 'expired'];
-
-export function createConsentActivities({ integration, database }: { integration: Integration; database: Database }) {
   return {
     /**
      * Writes a revision unless a newer one is there: repeats and late ones change nothing, and nothing brings back a
@@ -44,22 +39,6 @@ export function createConsentActivities({ integration, database }: { integration
           ...(OVER.includes(status) && { endedAt: new Date() }),
         };
         const fixed = { id: consentId, residentId, partnerId, integration, formId, formSha256 };
-        const created = await tx.consent.createMany({
-          data: [{ ...fixed, status, revision, expiresAt, ...grantedAt }],
-          skipDuplicates: true,
-        });
-        const { count } =
-          created.count > 0
-            ? created
-            : await tx.consent.updateMany({
-                where: { id: consentId, revision: { lt: revision } },
-                data: { status, revision, expiresAt, ...grantedAt },
-              });
-        if (count === 0) return;
-        const entry = { kind: 'consent', objectId: consentId, outcome: status } as const;
-        const details = { partnerId, formId, formSha256, expiresAt };
-        const about = await aboutSubject(tx, subjects, residentId, entry, details);
-        await appendJournal(tx, { ...entry, integration, actor: 'consent-process', ...about });
         const { count } = before
           ? await tx.consent.updateMany({
               where: { id: consentId, revision: { lt: revision }, status: { notIn: OVER } },
@@ -68,7 +47,10 @@ export function createConsentActivities({ integration, database }: { integration
           : await tx.consent.createMany({ data: [{ ...fixed, ...change }], skipDuplicates: true });
         if (count > 0) {
           const outcome = status === 'granted' && before?.status === 'granted' ? 'renewed' : status;
-          await journal(tx, 'consent', consentId, outcome);
+          const entry = { kind: 'consent', objectId: consentId, outcome } as const;
+          const details = { partnerId, formId, formSha256, expiresAt };
+          const about = await aboutSubject(tx, subjects, residentId, entry, details);
+          await appendJournal(tx, { ...entry, integration, actor: 'consent-process', ...about });
           if (before?.status === 'granted' && OVER.includes(status)) await deleteUnlessCovered(tx, offer, consent);
         }
         return dueDeletion(tx, consentId);
@@ -108,7 +90,7 @@ export function createConsentActivities({ integration, database }: { integration
 
   function journal(
     tx: Transaction,
-    kind: 'consent' | 'reminder' | 'biometric-deletion',
+    kind: 'reminder' | 'biometric-deletion',
     objectId: string,
     outcome: string,
     reason?: string,

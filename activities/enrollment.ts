@@ -7,7 +7,6 @@ import type { Integration } from '../contracts/ids';
 import { templatePlace } from '../contracts/sealed-places';
 import { appendJournal } from '../journal/journal';
 import { aboutSubject } from '../journal/subjects';
-import { toApplicationFailure } from '../partners/failure';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { Biometrics, FaceSubject, PartnerGateway } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';

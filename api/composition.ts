@@ -54,7 +54,7 @@ export type ApiDependencies = {
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'log'
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -72,7 +72,6 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
       base: '/app/v1',
       tag: 'app',
       operations: [
-        ...consentOperations({ database, temporal }),
         ...consentReceiptOperations({
           database,
           signer: deps.signer,
@@ -171,7 +170,13 @@ const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
 export function documentOf(publicUrl: string): object {
   const nothing = new Proxy({}, { get: () => nothing }) as never;
   const settings = { PHOTO_MAX_BYTES: DOCUMENTED_PHOTO_MAX_BYTES } as ApiSettings;
-  const stores = { database: nothing, temporal: nothing, keyEncryption: nothing, pluginTokenGuesses: nothing };
+  const stores = {
+    database: nothing,
+    temporal: nothing,
+    keyEncryption: nothing,
+    pluginTokenGuesses: nothing,
+    log: nothing,
+  };
   const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing, signer: nothing };
   return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
 }

@@ -8,6 +8,9 @@ export type JournalRecord = {
     | 'enrollment'
     | 'template'
     | 'vehicle'
+    | 'biometric-deletion'
+    | 'escalation'
+    | 'reminder'
     | 'housekeeping'
     | 'equipment'
     | 'partner-event'
@@ -16,12 +19,6 @@ export type JournalRecord = {
     | 'plugin-token-check'
     | 'alarm'
     | 'exchange';
-    | 'housekeeping'
-    | 'equipment'
-    | 'partner-event'
-    | 'biometric-deletion'
-    | 'escalation'
-    | 'reminder';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

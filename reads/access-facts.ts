@@ -51,7 +51,10 @@ export async function loadAccessFacts(
   };
 }
 
-/** A consent in force counts before one that is not; of equal ones the one that lasts longest. */
+/**
+ * A consent in force counts before one that is not; of equal ones the one that lasts longest. None covers what an earlier
+ * one's end made due for deletion (vault/biometrics.ts): the partner may hold it still.
+ */
 async function factsRow(
   tx: Transaction,
   { accessPointId, residentId, partnerId, method }: Parameters<typeof loadAccessFacts>[1],
@@ -71,6 +74,10 @@ async function factsRow(
       (SELECT json_build_object('status', status, 'expiresAtMs', extract(epoch FROM expires_at) * 1000)
          FROM consents
         WHERE resident_id = ${residentId}::uuid AND partner_id = ${partnerId} AND ${method} = 'face'
+          AND NOT EXISTS (SELECT FROM biometric_deletions due, device
+                           WHERE due.resident_id = ${residentId}::uuid AND due.partner_id = ${partnerId}
+                             AND due.state = 'deleting'
+                             AND (cardinality(due.house_ids) = 0 OR device.house_id = ANY (due.house_ids)))
         ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1) AS consent,
       (SELECT json_build_object('untilMs', max(expire)) FROM rate_limits
         WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})

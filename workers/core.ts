@@ -3,6 +3,7 @@ import { connectTemporal } from '../config/temporal';
 import { openHeadsFolder } from '../journal/heads-folder';
 import type { Database } from '../prisma/database';
 import { documentSigner } from '../vault/document-signature';
+import { startDeletion } from '../workflows/biometric-deletion/start';
 import type { Integrated } from './integration';
 import { ensureSchedules } from './schedules';
 import { coreActivities } from './worker';
@@ -17,5 +18,11 @@ export async function composeCore(
   const outside = openHeadsFolder(settings.JOURNAL_HEADS_DIR);
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  return { activities: coreActivities({ database, signer, outside }), close: () => client.connection.close() };
+  const activities = coreActivities({
+    database,
+    signer,
+    outside,
+    startDeletion: (request, integration) => startDeletion(client, request, integration),
+  });
+  return { activities, close: () => client.connection.close() };
 }

@@ -16,10 +16,6 @@ import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
 import { composeIntegration, type Integrated } from './integration';
 import { createWorker } from './worker';
-import { startDeletion } from '../workflows/biometric-deletion/start';
-import { ensureHousekeeping } from './schedules';
-import { composeIntegration } from './integration';
-import { coreActivities, createWorker } from './worker';
 import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
 
 /** `node workers/main.js smart-home | communal | core`: one process per integration, and one for the rest (R4.10). */
@@ -81,13 +77,6 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
   if (taskQueue === 'core') {
     const { settings, secrets } = readCoreConfiguration(process.env);
     return { settings, secrets, compose: (database) => composeCore(database, settings, secrets) };
-    const client = await connectTemporal(secrets.PAYLOAD_KEYS);
-    await ensureHousekeeping(client);
-    const activities = coreActivities({
-      database,
-      startDeletion: (request, integration) => startDeletion(client, request, integration),
-    });
-    return { activities, close: () => client.connection.close() };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
   const compose = (database: Database, registry: Registry): Promise<Integrated> =>

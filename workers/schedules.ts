@@ -1,5 +1,10 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
-import { equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS, JOURNAL_SEALING_SCHEDULE_ID } from '../contracts/ids';
+import {
+  equipmentScheduleId,
+  HOUSEKEEPING_SCHEDULE_ID,
+  INTEGRATIONS,
+  JOURNAL_SEALING_SCHEDULE_ID,
+} from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
 const SCHEDULES: readonly ScheduleOptions[] = [

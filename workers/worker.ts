@@ -1,6 +1,5 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
-import type { TaskQueue } from '../contracts/ids';
 import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
 import { createEnrollmentActivities } from '../activities/enrollment';
@@ -27,7 +26,9 @@ export function integrationActivities(deps: IntegrationDependencies) {
 }
 
 /** What belongs to no integration. */
-export function coreActivities(deps: Parameters<typeof createJournalSealingActivities>[0]) {
+export function coreActivities(
+  deps: Parameters<typeof createJournalSealingActivities>[0] & Parameters<typeof createHousekeepingActivities>[0],
+) {
   return { ...createHousekeepingActivities(deps), ...createJournalSealingActivities(deps) };
 }
 

@@ -1,13 +1,15 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { SignalDefinition } from '@temporalio/common';
 import { z } from 'zod';
-import { enrollmentWorkflowId, equipmentSyncWorkflowId, type Integration } from '../../contracts/ids';
+import {
+  deletionWorkflowId,
+  enrollmentWorkflowId,
+  equipmentSyncWorkflowId,
+  type Integration,
+} from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { appendJournal } from '../../journal/journal';
 import type { Database, Transaction } from '../../prisma/database';
-import { deletionWorkflowId, enrollmentWorkflowId } from '../../contracts/ids';
-import { appendJournal } from '../../journal/journal';
-import type { Database } from '../../prisma/database';
 import { deletionChanged } from '../../workflows/biometric-deletion/messages';
 import { enrollmentChanged } from '../../workflows/enrollment/messages';
 import { equipmentChanged } from '../../workflows/equipment-sync/messages';
@@ -51,6 +53,7 @@ async function laterOneIsKnown(
 const EquipmentEvent = z
   .strictObject({ eventId: z.string().min(1).max(128), at: z.iso.datetime() })
   .meta({ id: 'EquipmentEvent' });
+
 const DeletionEvent = z
   .strictObject({
     eventId: z.string().min(1).max(128),
@@ -168,6 +171,8 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
         { key: STATE_ATTRIBUTE, value: 'comparing' },
       ],
     });
+  }
+
   /** Whose face and where, by the partner's own words. What is not this partner's does not exist for it. */
   async function faceAt(caller: Caller, { clientId, houseId }: { clientId: string; houseId: string }) {
     const partnerId = partnerOf(caller);

@@ -17,6 +17,8 @@ export type EquipmentHouse = {
     readonly name: string;
     readonly online: boolean;
   }[];
+};
+
 export type HeldFace = {
   readonly clientId: string;
   readonly houseId: string;
@@ -93,6 +95,7 @@ export function createSandbox(options: { controlUrl: string }) {
       const call = { path, body, idempotencyKey: randomUUID(), attempts: 3 };
       const answer = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, json('POST', call));
       return answer.body as unknown as { status: number | null; body: Record<string, unknown> };
+    },
     /** The partner's own book of faces; of one that is `deleted` nothing is left but that it was there. */
     async faces(partnerId: string): Promise<HeldFace[]> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});

@@ -43,16 +43,14 @@ export async function tellStory(
       if (partner.profile === 'oauth-client') await tellWays(cast, partner);
       await tellClassicWays(cast, partner);
       await tellEquipment(cast, partner);
-      if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
-      await tellReceipt(cast, partner, consentId, out);
-      await tellPlugin(cast, partner);
-    }
-    await tellJournal(teller, stack, out);
-    for (const partner of PARTNERS) {
-      const cast = { teller, app, sandbox, photos };
-      const consentId = await tellOpening(cast, partner);
+      if (partner.profile === 'basic-signed') {
+        // The documents ask for both of this profile.
+        await tellReceipt(cast, partner, consentId, out);
+        await tellPlugin(cast, partner);
+      }
       await tellWithdrawal(cast, partner, consentId);
     }
+    await tellJournal(teller, stack, out);
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);
   }

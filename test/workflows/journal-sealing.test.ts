@@ -35,7 +35,7 @@ describe('sealing the journal', () => {
       connection: h.temporal.nativeConnection,
       namespace: h.temporal.namespace ?? 'default',
       taskQueue: 'core',
-      activities: coreActivities({ database, signer, outside }),
+      activities: coreActivities({ database, signer, outside, startDeletion: () => Promise.resolve() }),
       workflows: {
         workflowBundle: await bundleWorkflowCode({
           workflowsPath: require.resolve('../../workflows'),

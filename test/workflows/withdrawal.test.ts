@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { startDeletion } from '../../workflows/biometric-deletion/start';
-import { coreActivities, createWorker } from '../../workers/worker';
+import { createHousekeepingActivities } from '../../activities/housekeeping';
+import { createWorker } from '../../workers/worker';
 import { parseKeyRing } from '../../config/environment';
 import { dataConverterWith } from '../../config/temporal';
 import { openDatabase } from '../../prisma/database';
@@ -103,7 +104,7 @@ describe('a withdrawal', () => {
       connection: h.temporal.nativeConnection,
       namespace: h.temporal.namespace ?? 'default',
       taskQueue: 'core',
-      activities: coreActivities({
+      activities: createHousekeepingActivities({
         database,
         startDeletion: (request, integration) => startDeletion(h.temporal.client, request, integration),
       }),
