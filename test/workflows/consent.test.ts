@@ -109,7 +109,7 @@ describe('the term of a consent', () => {
     expect(await days()).toEqual([]);
     await h.temporal.sleep('2 days');
     await told([30]);
-    await h.temporal.sleep('28 days 12 hours');
+    await h.temporal.sleep('684 hours');
     await told([1, 7, 30]);
 
     const { body } = await h.app.get('/app/v1/consent-forms/current');
