@@ -19,6 +19,8 @@ const WANTED: Readonly<Record<string, string>> = {
   'consent/granted': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'granted'`,
   'vehicle-access/removed': `WorkflowType = 'vehicleAccessWorkflow' AND DomovoyState = 'removed'`,
   'journal-sealing/sealed': `WorkflowType = 'journalSealingWorkflow' AND ExecutionStatus = 'Completed'`,
+  'enrollment/partner-custody-undo-after-attempt': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'communal'`,
+  'enrollment/company-custody-undo-after-attempt': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'smart-home'`,
   'consent/withdrawn': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'withdrawn'`,
   'biometric-deletion/partner-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'communal'`,
   'biometric-deletion/company-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'smart-home'`,
