@@ -7,7 +7,7 @@ import { dataConverterWith } from '../../config/temporal';
 import { openDatabase } from '../../prisma/database';
 import { breakPartner, configurePartner, mendEverything } from '../support/faults';
 import { createHarness, workflowBundle, type Harness } from '../support/harness';
-import { anna, partnerOf, photo, residentOf } from '../support/resident';
+import { partnerOf, residentOf } from '../support/resident';
 import { ended, until } from '../support/until';
 
 const vizor = partnerOf('vizor');
@@ -80,7 +80,7 @@ describe('a withdrawal', () => {
     const opening = await h.owner.opening.findUniqueOrThrow({ where: { id: String(company?.body['openingId']) } });
     expect(opening.reason).toBe('consent-missing');
 
-    await tidy();
+    await tidy(h);
     await resident.deleted(consentId);
     expect(await resident.held(kluch)).toEqual([]);
   });
@@ -187,21 +187,6 @@ describe('a withdrawal', () => {
       expect(await photos()).toBe(0);
       expect(await templates('vizor')).toBe(0);
     });
-
-    it('that was written down and never began: it is closed', async () => {
-      jest.spyOn(h.temporal.client.workflow, 'start').mockRejectedValueOnce(new Error('gone'));
-      const consentId = await resident.consentTo('vizor');
-      const key = randomUUID();
-      const path = `/app/v1/residents/${anna}/face-enrollments?consentId=${consentId}&houseId=${vizor.houseId}`;
-      // The careful client of the tests would repeat it; this one is gone after its first try.
-      const first = h.app.post(path, photo, key).catch(() => undefined);
-      await until('it is staged', async () => (await photos()) === 1 || (await h.owner.enrollment.count()) > 0);
-      await resident.withdraw(consentId);
-      await resident.deleted(consentId);
-      await first;
-      expect(await photos()).toBe(0);
-      expect(await templates('vizor')).toBe(0);
-    });
   });
 
   it('keeps trying through garbage, lost answers and refusals of the partner', async () => {
@@ -259,8 +244,55 @@ describe('a withdrawal', () => {
     expect((await resident.journal(consentId)).filter((line) => line === 'consent withdrawn')).toHaveLength(1);
     expect((await resident.journal(consentId)).filter((line) => line === 'biometric-deletion deleted')).toHaveLength(1);
   });
+});
 
-  // Last: the time-skipping server skips no more time once an execution was terminated.
+/** What the time-skipping server does not do as a real one does: executions that begin others, are not there or are ended. */
+describe('a withdrawal, on a real server,', () => {
+  let h: Harness;
+  let resident: ReturnType<typeof residentOf>;
+  beforeAll(async () => {
+    h = await createHarness({ server: 'real' });
+    resident = residentOf(h);
+  }, 120_000);
+  afterAll(() => h.close());
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await mendEverything(h);
+  });
+
+  /** The process dies, as it were, instead of beginning executions of this kind. */
+  function failToStart(workflowType: string): void {
+    const start = h.temporal.client.workflow.start.bind(h.temporal.client.workflow);
+    jest
+      .spyOn(h.temporal.client.workflow, 'start')
+      .mockImplementation((type, options) =>
+        type === workflowType ? Promise.reject(new Error('gone')) : start(type, options),
+      );
+  }
+
+  it('is taken up by the execution of the consent as well', async () => {
+    const { consentId } = await resident.enrolled(shlagbaum);
+    failToStart('biometricDeletionWorkflow');
+    await resident.withdraw(consentId);
+    await resident.deleted(consentId);
+    expect(await resident.held(shlagbaum)).toEqual([]);
+  });
+
+  it('closes an enrollment that was written down and never began', async () => {
+    failToStart('enrollmentWorkflow');
+    const consentId = await resident.consentTo('vizor');
+    // The careful client of the story repeats what failed, until it hears that the consent has ended.
+    const upload = resident.upload(vizor, consentId);
+    await until('it is staged', async () => (await h.owner.enrollment.count({ where: { consentId } })) === 1);
+    await resident.withdraw(consentId);
+    await resident.deleted(consentId);
+    expect((await upload).status).toBe(403);
+    const { state } = await h.owner.enrollment.findFirstOrThrow({ where: { consentId } });
+    expect(state).toBe('cancelled');
+    expect(await h.owner.stagedPhoto.count()).toBe(0);
+    expect(await h.owner.faceTemplate.count()).toBe(0);
+  });
+
   it('is begun again by the tidying when somebody ended its execution by hand', async () => {
     await breakPartner(h, 'kluch', { endpoint: 'face-deletions', fault: 'error' });
     const { consentId } = await resident.enrolled(kluch);
@@ -270,8 +302,30 @@ describe('a withdrawal', () => {
     );
     await h.temporal.client.workflow.getHandle(`deletion/${consentId}`).terminate('by hand');
     await mendEverything(h);
-    await tidy();
+    await tidy(h);
     await resident.deleted(consentId);
     expect(await resident.held(kluch)).toEqual([]);
   });
 });
+
+/** One round of the scheduled tidying, by a worker with the rights of `core` and no others. */
+async function tidy(h: Harness): Promise<void> {
+  const database = openDatabase(h.db.urlFor('domovoy_core'), 2);
+  const worker = await createWorker({
+    connection: h.temporal.nativeConnection,
+    namespace: h.temporal.namespace ?? 'default',
+    taskQueue: 'core',
+    activities: coreActivities({
+      database,
+      startDeletion: (request, integration) => startDeletion(h.temporal.client, request, integration),
+    }),
+    workflows: { workflowBundle: await workflowBundle() },
+    dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
+  });
+  const workflowId = `housekeeping-${randomUUID()}`;
+  await worker.runUntil(async () => {
+    await h.temporal.client.workflow.start('housekeepingWorkflow', { workflowId, taskQueue: 'core', args: [] });
+    await ended(h, workflowId);
+  });
+  await database.$disconnect();
+}
