@@ -101,6 +101,13 @@ describe('integrations are apart in the database', () => {
     await api.end();
   });
 
+  it('the API stops the use of a template and never begins it', async () => {
+    const api = await connect(db.urlFor('domovoy_api'));
+    expect((await api.query('UPDATE face_templates SET active = false')).rowCount).toBe(1);
+    await expect(api.query('UPDATE face_templates SET active = true')).rejects.toMatchObject({ code: '42501' });
+    await api.end();
+  });
+
   it('nobody changes the journal, not even the owner of the table', async () => {
     await expect(owner.query(`UPDATE journal_entries SET kind = 'x'`)).rejects.toThrow(/append-only/);
     await expect(owner.query('DELETE FROM journal_entries')).rejects.toThrow(/append-only/);
