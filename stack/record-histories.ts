@@ -14,9 +14,6 @@ import { NAMESPACE } from './temporal-server';
 const WANTED: Readonly<Record<string, string>> = {
   'open-access/opened': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'opened'`,
   'open-access/denied': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'denied'`,
-  'enrollment/partner-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'communal'`,
-  'enrollment/company-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'smart-home'`,
-  'consent/granted': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'granted'`,
   'vehicle-access/removed': `WorkflowType = 'vehicleAccessWorkflow' AND DomovoyState = 'removed'`,
   'journal-sealing/sealed': `WorkflowType = 'journalSealingWorkflow' AND ExecutionStatus = 'Completed'`,
   'enrollment/partner-custody-undo-after-attempt': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'communal'`,

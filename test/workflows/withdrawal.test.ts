@@ -98,27 +98,6 @@ describe('a withdrawal', () => {
     expect(await resident.held(kluch)).toEqual([]);
   });
 
-  async function tidy(): Promise<void> {
-    const database = openDatabase(h.db.urlFor('domovoy_core'), 2);
-    const worker = await createWorker({
-      connection: h.temporal.nativeConnection,
-      namespace: h.temporal.namespace ?? 'default',
-      taskQueue: 'core',
-      activities: createHousekeepingActivities({
-        database,
-        startDeletion: (request, integration) => startDeletion(h.temporal.client, request, integration),
-      }),
-      workflows: { workflowBundle: await workflowBundle() },
-      dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
-    });
-    const workflowId = `housekeeping-${randomUUID()}`;
-    await worker.runUntil(async () => {
-      await h.temporal.client.workflow.start('housekeepingWorkflow', { workflowId, taskQueue: 'core', args: [] });
-      await ended(h, workflowId);
-    });
-    await database.$disconnect();
-  }
-
   describe('in the middle of an enrollment', () => {
     /** Lets the minute pass after which no late photo can come any more. */
     async function settled(consentId: string): Promise<void> {
@@ -315,7 +294,7 @@ async function tidy(h: Harness): Promise<void> {
     connection: h.temporal.nativeConnection,
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
-    activities: coreActivities({
+    activities: createHousekeepingActivities({
       database,
       startDeletion: (request, integration) => startDeletion(h.temporal.client, request, integration),
     }),
