@@ -31,7 +31,7 @@ const folder = (name) => ({
 
 module.exports = {
   // Two cores, real servers: a slow moment is no failure. Nothing waits this long when it works.
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   projects: [
     {
       ...base,

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Harness } from './harness';
 
 /** Asks until it is so. A test that never gets its answer fails with what it was waiting for. */
-export async function until(what: string, isSo: () => Promise<boolean>, withinMs = 20_000): Promise<void> {
+export async function until(what: string, isSo: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
   for (const endMs = Date.now() + withinMs; Date.now() < endMs;) {
     if (await isSo()) return;
     await pause(50);
