@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:https';
 import { Registry } from 'prom-client';
-import { readApiConfiguration, type ApiSecrets, type ApiSettings } from '../config/environment';
+import { readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
@@ -13,6 +12,7 @@ import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
+import { createApiServer } from './server';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
@@ -46,10 +46,12 @@ async function main(): Promise<void> {
     log,
   });
 
-  const server = createServer(tlsOptions(settings, secrets), app);
-  server.requestTimeout = 30_000;
-  server.headersTimeout = 10_000;
-  server.keepAliveTimeout = 65_000;
+  const keys = {
+    key: secrets.API_TLS_KEY,
+    cert: readFileSync(settings.API_TLS_CERT_FILE),
+    clientCa: readFileSync(settings.CLIENT_CA_FILE),
+  };
+  const server = createApiServer(keys).on('request', app);
   await listen(server, settings.API_PORT, settings.API_HOST);
   const health = await serveHealth({
     host: settings.HEALTH_HOST,
@@ -90,19 +92,6 @@ async function end(database: Database, log: Logger, closers: readonly (() => Pro
   log.info({ event: 'stopped' }, 'stopped');
   releaseParent();
 }
-
-/**
- * Client certificates are asked for and not demanded by the handshake: partners of other profiles have none. Who needs
- * one is checked where the partner is known.
- */
-const tlsOptions = (settings: ApiSettings, secrets: ApiSecrets) => ({
-  ...SERVER_TLS,
-  key: secrets.API_TLS_KEY,
-  cert: readFileSync(settings.API_TLS_CERT_FILE),
-  ca: readFileSync(settings.CLIENT_CA_FILE),
-  requestCert: true,
-  rejectUnauthorized: false,
-});
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : 'The API failed.');

@@ -1,23 +1,23 @@
 import 'reflect-metadata';
 import { createHash, createPublicKey, generateKeyPairSync, randomBytes, webcrypto, type KeyObject } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import * as x509 from '@peculiar/x509';
-import { Router, type Express, type RequestHandler } from 'express';
+import type { Express, RequestHandler, Router } from 'express';
 import type { JWK } from 'jose';
 import { Agent, request as send } from 'undici';
 import { createApp } from '../../api/app';
+import { exactRouter } from '../../api/exact-paths';
 import { requirePartner } from '../../api/authentication/partner';
 import { requireToken } from '../../api/authentication/token';
 import { createAuthorizationServer, type AuthorizationServer } from '../../api/oauth/router';
 import { SCOPES } from '../../api/oauth/resources';
 import { hashSecret } from '../../api/oauth/secret-hash';
+import { createApiServer, SERVER_PATIENCE } from '../../api/server';
 import { createLogger } from '../../config/logger';
-import { SERVER_TLS } from '../../config/tls';
 import type { SigningKey } from '../../partners/message-signature';
 import type { PartnerProfile } from '../../partners/profile';
 import { openDatabase, type Database } from '../../prisma/database';
@@ -78,7 +78,7 @@ export type AuthorizationApp = {
  * Authorization server and one operation behind each kind of authentication, over TLS and PostgreSQL as in
  * `api/main.ts`: `/app/v1/echo`, `/registry/v1/echo` and `/partner/v1/echo` say who called and with what.
  */
-export async function startAuthorizationApp(): Promise<AuthorizationApp> {
+export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {}): Promise<AuthorizationApp> {
   const folder = mkdtempSync(join(tmpdir(), 'domovoy-authorization-'));
   const [ours, theirs] = [join(folder, 'ours'), join(folder, 'theirs')];
   for (const each of [ours, theirs]) mkdirSync(each);
@@ -96,14 +96,12 @@ export async function startAuthorizationApp(): Promise<AuthorizationApp> {
 
   async function start(): Promise<Instance> {
     const database = openDatabase(db.urlFor('domovoy_api'), 4);
-    const https = createServer({
-      ...SERVER_TLS,
+    const keys = {
       key: readFileSync(certificates.api.key),
       cert: readFileSync(certificates.api.certificate),
-      ca: readFileSync(certificates.clientCa),
-      requestCert: true,
-      rejectUnauthorized: false,
-    });
+      clientCa: readFileSync(certificates.clientCa),
+    };
+    const https = createApiServer(keys, patience);
     await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve));
     closers.push(
       () => database.$disconnect(),
@@ -193,9 +191,11 @@ const asLocalhost = (_host: string, certificate: PeerCertificate) => checkServer
 
 function echo(authentication: RequestHandler[]): Router {
   const answer: RequestHandler = (req, res) => {
-    res.json({ caller: (res.locals as { caller?: unknown }).caller, got: (req.body as unknown) ?? null });
+    const { caller } = res.locals as { caller?: object };
+    // What a contract allows is no part of who called.
+    res.json({ caller: { ...caller, limits: undefined }, got: (req.body as unknown) ?? null });
   };
-  return Router()
+  return exactRouter()
     .get('/echo', ...authentication, answer)
     .post('/echo', ...authentication, answer);
 }

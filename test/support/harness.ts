@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
+import type { Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
@@ -10,11 +10,11 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createStack } from '../../api/composition';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
+import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
-import { SERVER_TLS } from '../../config/tls';
 import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
@@ -147,17 +147,12 @@ export async function createHarness(
       exchanges,
       log,
     });
-    const server = createServer(
-      {
-        ...SERVER_TLS,
-        key: readFileSync(certificates.api.key),
-        cert: readFileSync(certificates.api.certificate),
-        ca: readFileSync(certificates.clientCa),
-        requestCert: true,
-        rejectUnauthorized: false,
-      },
-      app,
-    );
+    const keys = {
+      key: readFileSync(certificates.api.key),
+      cert: readFileSync(certificates.api.certificate),
+      clientCa: readFileSync(certificates.clientCa),
+    };
+    const server = createApiServer(keys).on('request', app);
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     closers.push(
       () => database.$disconnect(),
