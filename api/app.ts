@@ -3,7 +3,7 @@ import express, { type Router, type Express, type RequestHandler } from 'express
 import helmet from 'helmet';
 import type { Logger } from '../config/logger';
 import { documentRoutes } from './documentation';
-import { notFound, problemHandler } from './problem';
+import { invalidField, notFound, problemHandler } from './problem';
 import { problemPages } from './problem-pages';
 
 /**
@@ -21,9 +21,12 @@ export function createApp(deps: {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  // As in exact-paths.ts, for the mount paths.
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
   app.set('query parser', 'simple');
   app.set('trust proxy', false);
-  app.use(requestIds, requestLog(deps.log), helmet());
+  app.use(requestIds, requestLog(deps.log), helmet(), singleFields);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
   if (deps.documentKeys) app.use(deps.documentKeys);
   app.use(documentRoutes(deps.openApiDocument));
@@ -44,6 +47,30 @@ const requestIds: RequestHandler = (req, res, next) => {
   res.locals['requestId'] = requestId;
   res.set('x-request-id', requestId);
   next();
+};
+
+/** Who asks, in what form and with which key: fields that are there once, or not at all. */
+const SINGLE_FIELDS = [
+  'Authorization',
+  'Content-Encoding',
+  'Content-Type',
+  'Host',
+  'Idempotency-Key',
+  'Signature',
+  'Signature-Input',
+];
+
+/**
+ * Of two Authorization fields Node gives us the first, and somebody in front of us may go by the second. A request that
+ * says two things is not believed in either (RFC 9110, section 5.3).
+ */
+const singleFields: RequestHandler = (req, _res, next) => {
+  const names = req.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+  const repeated = SINGLE_FIELDS.find((field) => {
+    const name = field.toLowerCase();
+    return names.indexOf(name) !== names.lastIndexOf(name);
+  });
+  next(repeated === undefined ? undefined : invalidField(repeated, 'is there more than once'));
 };
 
 /** One line for each request. The path stays out of it: only the matched route is a listed word. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { Router } from 'express';
+import type { Router } from 'express';
 import { projectFile } from '../config/project-root';
+import { exactRouter } from './exact-paths';
 
 const PAGE = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Domovoy API</title>
@@ -20,7 +21,7 @@ const scriptFile = (): string | undefined =>
 
 /** `/openapi.json`, made from the operations themselves, and a page to read it at `/docs`. */
 export function documentRoutes(openApiDocument: () => object): Router {
-  const router = Router();
+  const router = exactRouter();
   router.get('/openapi.json', (_req, res) => {
     res.json(openApiDocument());
   });

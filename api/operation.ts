@@ -1,12 +1,13 @@
-import { json, raw, Router, type RequestHandler } from 'express';
+import { json, raw, type RequestHandler, type Router } from 'express';
 import { z } from 'zod';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
+import { exactRouter } from './exact-paths';
 import { networkOf } from './identification-guard';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HEIC_ADVICE } from './photo-advice';
-import { HttpProblem } from './problem';
+import { HttpProblem, invalidField } from './problem';
 import { atWork } from './request-limits';
 
 /**
@@ -76,7 +77,7 @@ export function mountOperations(
     admit: RequestHandler;
   },
 ): Router {
-  const router = Router({ caseSensitive: true, strict: true });
+  const router = exactRouter();
   for (const operation of operations) {
     router[operation.method](
       operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
@@ -197,10 +198,24 @@ function declaredOnly(operation: Operation, { status, body }: Answer): unknown {
 function parseInput(operation: Operation, req: Parameters<RequestHandler>[0]) {
   const params = operation.params.parse(req.params);
   const query = z.strictObject(operation.query?.shape ?? {}).parse(req.query);
+  assertText({ ...params, ...query });
   if (operation.body?.kind === 'photo') {
     const photo = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
     return { params, query, body: null, photo, content: photo };
   }
   const body: unknown = operation.body ? operation.body.schema.parse(req.body ?? {}) : null;
+  assertText(body);
   return { params, query, body, photo: Buffer.alloc(0), content: JSON.stringify(body) };
+}
+
+/** NUL, which PostgreSQL takes in no text, and halves of characters, which UTF-8 cannot say. */
+const NO_TEXT = /[\0\p{Surrogate}]/u;
+
+/** @throws HttpProblem that names the first member whose text cannot be stored as it is */
+function assertText(value: unknown, path: readonly string[] = []): void {
+  if (typeof value === 'string') {
+    if (NO_TEXT.test(value)) throw invalidField(path.join('.'), 'holds a character that no text can have');
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [name, member] of Object.entries(value)) assertText(member, [...path, name]);
+  }
 }

@@ -1,4 +1,5 @@
-import { Router } from 'express';
+import type { Router } from 'express';
+import { exactRouter } from './exact-paths';
 import { notFound } from './problem';
 
 /** What each problem type means and what a caller can do. `type` of a problem is the URL of its entry here. */
@@ -38,11 +39,13 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
 
 /** `GET /problems/{type}`: every problem type is an address that can be read (RFC 9457, section 3.1.1). */
 export function problemPages(): Router {
-  const router = Router();
+  const router = exactRouter();
   router.get('/:type', (req, res) => {
-    const text = PROBLEM_PAGES[req.params.type];
+    const { type } = req.params;
+    // `constructor` and the like are members of every object, and no problems.
+    const text = Object.hasOwn(PROBLEM_PAGES, type) ? PROBLEM_PAGES[type] : undefined;
     if (text === undefined) throw notFound();
-    res.type('text/plain').send(`${req.params.type}\n\n${text}\n`);
+    res.type('text/plain').send(`${type}\n\n${text}\n`);
   });
   return router;
 }

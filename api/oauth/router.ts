@@ -1,6 +1,7 @@
-import { Router, urlencoded, type RequestHandler } from 'express';
+import { urlencoded, type RequestHandler, type Router } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWK } from 'jose';
 import type { Database } from '../../prisma/database';
+import { exactRouter } from '../exact-paths';
 import { findClientRow, registeredScopes } from './client-row';
 import { hiddenId, NO_TOKEN } from './hidden-id';
 import { ENDPOINTS, metadata } from './metadata';
@@ -25,7 +26,7 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
   let publicKeys = publicKeysOf(options.signingKeys);
   let provider = createProvider(options);
   let callback = provider.callback();
-  const router = Router();
+  const router = exactRouter();
 
   // Where RFC 8414, section 3.1, wants the metadata of an issuer with a path.
   router.get('/.well-known/oauth-authorization-server/oauth', (_req, res) => {
