@@ -97,6 +97,8 @@ export async function signResponse(
 
 /** Checks digest, signature over every component of the profile, life and form of the nonce. Single use is the caller's. */
 export function verifyRequest(request: SignedRequest, keyOf: KeyResolver, nowMs: number): Promise<SignatureCheck> {
+  // What a request line names as its target need not be an address (RFC 9112, section 3.2).
+  if (!URL.canParse(request.url)) return Promise.resolve(refused('invalid'));
   const required = ['created', 'expires', 'nonce', 'keyid', 'alg'] as const;
   return check(requestDescriptor(request), request, requestComponents(request), required, keyOf, nowMs);
 }
