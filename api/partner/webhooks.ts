@@ -17,6 +17,12 @@ import type { Caller } from '../authentication/caller';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
+/** Before partners reported anything. PostgreSQL's calendar has no year 0, and RFC 3339 has one. */
+const EARLIEST_MS = Date.UTC(2000, 0);
+const HappenedAt = z.iso
+  .datetime({ abort: true })
+  .refine((at) => Date.parse(at) >= EARLIEST_MS, 'lies before anything could have happened');
+
 const EnrollmentEvent = z
   .strictObject({
     eventId: z.string().min(1).max(128),
@@ -24,7 +30,7 @@ const EnrollmentEvent = z
     houseId: z.string().min(1).max(128),
     state: z.enum(['active', 'rejected']),
     reason: z.string().max(64).optional(),
-    at: z.iso.datetime(),
+    at: HappenedAt,
   })
   .meta({ id: 'EnrollmentEvent' });
 
@@ -32,7 +38,7 @@ const EnrollmentEvent = z
 const CarrierId = z
   .string()
   .regex(/^[\w.:-]{1,128}$/, 'is 1 to 128 letters, digits, dots, colons, hyphens or underscores');
-const Opened = { eventId: z.string().min(1).max(128), deviceId: z.string().min(1).max(128), at: z.iso.datetime() };
+const Opened = { eventId: z.string().min(1).max(128), deviceId: z.string().min(1).max(128), at: HappenedAt };
 const KeyOpeningEvent = z.strictObject({ ...Opened, keyId: CarrierId }).meta({ id: 'KeyOpeningEvent' });
 const FobOpeningEvent = z.strictObject({ ...Opened, fobId: CarrierId }).meta({ id: 'FobOpeningEvent' });
 
@@ -51,7 +57,7 @@ async function laterOneIsKnown(
 }
 
 const EquipmentEvent = z
-  .strictObject({ eventId: z.string().min(1).max(128), at: z.iso.datetime() })
+  .strictObject({ eventId: z.string().min(1).max(128), at: HappenedAt })
   .meta({ id: 'EquipmentEvent' });
 
 const DeletionEvent = z
