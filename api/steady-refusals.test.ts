@@ -1,0 +1,26 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { notFound } from './problem';
+import { withSteadyRefusals } from './steady-refusals';
+
+/** How long it took until this was refused, milliseconds. */
+async function tookMs(work: () => Promise<never>): Promise<number> {
+  const startedMs = performance.now();
+  await expect(withSteadyRefusals(work)).rejects.toThrow('There is no such resource');
+  return performance.now() - startedMs;
+}
+const afterMs = (ms: number) => async (): Promise<never> => {
+  await pause(ms);
+  throw notFound();
+};
+
+test('two refusals of different cost leave at the same step of time', async () => {
+  const [cheap, dear] = await Promise.all([tookMs(() => Promise.reject(notFound())), tookMs(afterMs(120))]);
+  // Timers of Node may fire a millisecond early.
+  for (const took of [cheap, dear]) expect(took).toBeGreaterThanOrEqual(249);
+  expect(Math.abs(cheap - dear)).toBeLessThan(100);
+});
+
+test('a success is not held back', async () => {
+  const first = await Promise.race([withSteadyRefusals(() => Promise.resolve('done')), pause(200, 'held back')]);
+  expect(first).toBe('done');
+});
