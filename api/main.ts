@@ -5,7 +5,6 @@ import { listen, serveHealth } from '../config/health';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
-import { SERVER_TLS } from '../config/tls';
 import { createExchangeJournal } from '../journal/exchanges';
 import { openDatabase, type Database } from '../prisma/database';
 import { localKeyEncryption } from '../vault/key-encryption';
