@@ -85,7 +85,7 @@ export async function startCallers(h: Harness): Promise<Callers> {
       body: new URLSearchParams({ grant_type: 'client_credentials', ...form }).toString(),
     });
   const bearerOf = ({ text }: Answered): string =>
-    `Bearer ${String((JSON.parse(text) as { access_token: string }).access_token)}`;
+    `Bearer ${(JSON.parse(text) as { access_token: string }).access_token}`;
 
   const app = bearerOf(await token(APP_CLIENT_ID, h.secrets.appClient.value));
   const vizor = bearerOf(await token('vizor', h.secrets.fromVizorSecret.value));
