@@ -110,7 +110,6 @@ describe('who brings a token', () => {
           audience: 'partner',
           partnerId: 'vizor',
           integration: 'smart_home',
-          limits: { requestsPerSecond: 50, concurrency: 32 },
           profile: 'oauth-client',
         },
       ]);

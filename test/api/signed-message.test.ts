@@ -137,7 +137,6 @@ describe('a partner of profile basic-signed', () => {
             audience: 'partner',
             partnerId: 'kluch',
             integration: 'smart_home',
-            limits: { requestsPerSecond: 50, concurrency: 32 },
             profile: 'basic-signed',
           },
           got: { a: 1 },
