@@ -285,13 +285,26 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
   };
 }
 
+/** The SDK gives a server five seconds to start, which a busy machine may not keep. */
+async function patiently<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (attempt === 3) throw error;
+    }
+  }
+}
+
 /** It knows no search attribute until it is told. */
 async function startSkippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
   const path = await findTestServer(process.env, () => undefined);
-  const environment = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path } },
-    client: { dataConverter },
-  });
+  const environment = await patiently(() =>
+    TestWorkflowEnvironment.createTimeSkipping({
+      server: { executable: { type: 'existing-path', path } },
+      client: { dataConverter },
+    }),
+  );
   await environment.connection.operatorService
     .addSearchAttributes({
       namespace: environment.namespace ?? 'default',
@@ -302,14 +315,16 @@ async function startSkippingServer(dataConverter: DataConverter): Promise<TestWo
 }
 
 async function startRealServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
-  return TestWorkflowEnvironment.createLocal({
-    server: {
-      executable: { type: 'existing-path', path: await findTemporalCli(process.env, () => undefined) },
-      searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
-      extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
-    },
-    client: { dataConverter },
-  });
+  return patiently(() =>
+    TestWorkflowEnvironment.createLocal({
+      server: {
+        executable: { type: 'existing-path', path: await findTemporalCli(process.env, () => undefined) },
+        searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
+        extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
+      },
+      client: { dataConverter },
+    }),
+  );
 }
 
 const closeServer = (server: Server): Promise<void> =>
