@@ -315,10 +315,11 @@ async function startSkippingServer(dataConverter: DataConverter): Promise<TestWo
 }
 
 async function startRealServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+  const path = await findTemporalCli(process.env, () => undefined);
   return patiently(() =>
     TestWorkflowEnvironment.createLocal({
       server: {
-        executable: { type: 'existing-path', path: await findTemporalCli(process.env, () => undefined) },
+        executable: { type: 'existing-path', path },
         searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
         extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
       },
