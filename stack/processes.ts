@@ -4,6 +4,7 @@ import type { Integration, TaskQueue } from '../contracts/ids';
 import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { postgresUrl } from './postgres';
+import type { SandboxConfiguration } from './sandbox-configuration';
 import type { StackSecrets } from './secrets';
 import { NAMESPACE } from './temporal-server';
 import type { ProcessPlan } from './supervisor';
@@ -42,10 +43,17 @@ function program(
   };
 }
 
-export function sandboxPlans(configuration: { partners: string; billing: string }, ports: Ports): ProcessPlan[] {
+export function sandboxPlans(configuration: SandboxConfiguration, ports: Ports): ProcessPlan[] {
   const ready = (port: number): string => `http://127.0.0.1:${port.toString()}/health/ready`;
   return [
     program('billing', 'sandbox/billing/main.js', [configuration.billing], {}, ready(ports.billingControl)),
+    program(
+      'identity-provider',
+      'sandbox/identity-provider/main.js',
+      [configuration.identityProvider],
+      {},
+      ready(ports.identityProviderControl),
+    ),
     program('partners', 'sandbox/partners/main.js', [configuration.partners], {}, ready(ports.sandboxControl)),
   ];
 }
