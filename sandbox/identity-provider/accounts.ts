@@ -7,6 +7,7 @@ const ATTEMPTS = 5;
 const REFUSED_FOR_MS = 30_000;
 
 type State = { disabled: boolean; lastStep: number; wrong: number; refusedUntilMs: number };
+const untouched = (): State => ({ disabled: false, lastStep: 0, wrong: 0, refusedUntilMs: 0 });
 
 /** The accounts of the configuration, and what became of them since the start. */
 export function createAccounts(configured: readonly Account[]) {
@@ -14,7 +15,7 @@ export function createAccounts(configured: readonly Account[]) {
     account,
     passwordHash: secretHash(account.password),
     totpKey: account.totpSecret === undefined ? null : fromBase32(account.totpSecret),
-    state: { disabled: false, lastStep: 0, wrong: 0, refusedUntilMs: 0 } satisfies State,
+    state: untouched(),
   }));
   type Entry = (typeof entries)[number];
   const byUsername = new Map(entries.map((entry) => [entry.account.username, entry]));
