@@ -13,6 +13,7 @@ import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
+import { createIdentityProvider } from './staff/identity-provider';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -29,7 +30,9 @@ async function main(): Promise<void> {
   });
   const requestLimits = createRequestLimits(secrets.DATABASE_URL);
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
+  const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
   const app = createStack({
+    identityProvider,
     pluginTokenGuesses,
     settings,
     secrets,
@@ -66,6 +69,7 @@ async function main(): Promise<void> {
         identificationGuard.close,
         requestLimits.close,
         pluginTokenGuesses.close,
+        identityProvider.close,
       ]).catch(() => undefined);
     });
     server.closeIdleConnections();

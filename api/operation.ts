@@ -1,5 +1,6 @@
 import { json, raw, Router, type RequestHandler } from 'express';
 import { z } from 'zod';
+import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { networkOf } from './identification-guard';
@@ -23,7 +24,6 @@ export type Operation<
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly scope: string;
   readonly params: Params;
   readonly query?: Query;
   readonly body?: JsonBody<Body> | PhotoBody;
@@ -33,6 +33,16 @@ export type Operation<
   readonly idempotency?: 'stored' | 'own';
   readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>;
   handle(input: OperationInput<z.infer<Params>, z.infer<Query>, z.infer<Body>>): Promise<Answer>;
+} & (ForClients | ForStaff);
+
+/** For who brings a token or signs its messages, within this scope. */
+type ForClients = { readonly scope: string; readonly permission?: never; readonly stepUp?: never };
+/** For staff whose role has the permission (contracts/staff.ts). */
+type ForStaff = {
+  readonly permission: StaffPermission;
+  /** Wants a proof of who it is from the last minutes, not only a session. */
+  readonly stepUp?: true;
+  readonly scope?: never;
 };
 
 type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body };

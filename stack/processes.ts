@@ -8,6 +8,7 @@ import type { SandboxConfiguration } from './sandbox-configuration';
 import type { StackSecrets } from './secrets';
 import { NAMESPACE } from './temporal-server';
 import type { ProcessPlan } from './supervisor';
+import { STAFF_CLIENT_ID, STAFF_GROUPS } from './town';
 
 type Parts = {
   readonly secrets: StackSecrets;
@@ -76,6 +77,12 @@ export function apiPlan(parts: Parts): ProcessPlan {
       PLATE_INDEX_KEY_FILE: secrets.plateIndexKey.path,
       MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
       DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
+      STAFF_ISSUER: `https://localhost:${ports.identityProvider.toString()}`,
+      STAFF_ISSUER_CA_FILE: certificates.companyCa,
+      STAFF_CLIENT_ID,
+      STAFF_CLIENT_SECRET_FILE: secrets.staffClient.path,
+      STAFF_ROLES: JSON.stringify(STAFF_GROUPS),
+      STAFF_MFA_ACR: 'urn:sandbox:acr:two-factor',
       OPERATOR_NAME: 'PropDevelopment (local stack)',
       OPERATOR_ADDRESS: '1 Example Street, Moscow',
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
