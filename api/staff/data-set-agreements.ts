@@ -114,7 +114,7 @@ async function putInForce(
   }: { partnerId: string; integration: string; agreementId: string; by: { memberId: string; actor: string } },
 ): Promise<AgreementRow> {
   // Approvals for one partner take turns, so that versions count up and one is in force.
-  await tx.$queryRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`data-set/${partnerId}`}, 0))`;
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`data-set/${partnerId}`}, 0))`;
   const proposed = await tx.dataSetAgreement.findUnique({ where: { id: agreementId, partnerId } });
   if (!proposed) throw notFound();
   if ((await approve(tx, matterOf(agreementId), by.memberId)) === 'already') return proposed;
