@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Agent, fetch } from 'undici';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Agent, fetch, type Response } from 'undici';
+import { KEEP_TRYING_MS } from './http';
 
 export type Page = { readonly status: number; readonly url: string; readonly text: string };
 type Cookie = { readonly value: string; readonly path: string };
@@ -33,7 +35,7 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     const mine = [...jar.values()].filter(({ path }) => url.pathname.startsWith(path));
     const cookie = mine.map(({ name, value }) => `${name}=${value}`).join('; ');
     const headers = { ...init.headers, ...(cookie !== '' && { cookie }) };
-    const answer = await fetch(url, { ...init, headers, redirect: 'manual', dispatcher });
+    const answer = await patiently(() => fetch(url, { ...init, headers, redirect: 'manual', dispatcher }));
     for (const each of answer.headers.getSetCookie()) keep(each);
     return answer;
   }
@@ -59,7 +61,9 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
   }
 
   async function codeOf(username: string): Promise<string> {
-    const answer = await fetch(`${options.identityProviderControlUrl}/control/accounts/${username}/totp`);
+    const url = `${options.identityProviderControlUrl}/control/accounts/${username}/totp`;
+    // Every code of this half minute may be used up: a person would wait for the next one.
+    const answer = await patiently(() => fetch(url), [...PASSING, 409]);
     return ((await answer.json()) as { code: string }).code;
   }
 
@@ -110,5 +114,18 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     },
     close: () => dispatcher.close(),
   };
+}
+/** A process that was ended comes back, and answers so until it has. */
+const PASSING = [500, 503];
+
+async function patiently(ask: () => Promise<Response>, passing = PASSING): Promise<Response> {
+  const untilMs = Date.now() + KEEP_TRYING_MS;
+  for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 2_000)) {
+    const answer = await ask().catch(() => null);
+    if (answer !== null && !passing.includes(answer.status)) return answer;
+    await answer?.body?.cancel();
+    if (Date.now() + waitMs > untilMs) throw new Error('no usable answer');
+    await pause(waitMs);
+  }
 }
 export type StaffBrowser = ReturnType<typeof createStaffBrowser>;

@@ -1,5 +1,6 @@
 import { Agent, fetch } from 'undici';
 import { STAFF } from '../../stack/town';
+import { staffPasswords } from '../../stack/story/staff-chapter';
 import { createStaffBrowser, type StaffBrowser } from '../../stack/story/staff-browser';
 import { createHarness, type Harness } from '../support/harness';
 
@@ -20,8 +21,7 @@ describe('staff sign in', () => {
     browsers.push(opened);
     return opened;
   }
-  const passwordOf = (username: string): string =>
-    h.secrets.staff.find((person) => person.username === username)?.password.value ?? '';
+  const passwordOf = (username: string): string => staffPasswords(h.secrets)(username);
   const subjectOf = (username: string): string => STAFF.find((person) => person.username === username)?.subject ?? '';
   const memberOf = (username: string) =>
     h.owner.staffMember.findFirstOrThrow({ where: { subject: subjectOf(username) } });
