@@ -50,13 +50,14 @@ export async function tellStaff(cast: StaffCast): Promise<void> {
       'guessing-series: plate-walk',
       async () => {
         const walk = platesInARow();
-        for (const untilMs = Date.now() + SEEN_WITHIN_MS; Date.now() < untilMs; await pause(200)) {
+        for (const untilMs = Date.now() + SEEN_WITHIN_MS; Date.now() < untilMs;) {
           const plate = walk.shift();
           if (plate !== undefined) await sandbox.showPlate(vizor.id, barrierDeviceId, plate);
           const { body } = await compliance.get('/staff/v1/security-alerts?open=true');
           const alerts = body['alerts'] as { kind: string; scope: string; objectId: string }[];
           const alert = alerts.find(({ scope, objectId }) => scope === 'plate-walk' && objectId === houseId);
           if (alert && walk.length <= PLATES - WALK) return `${alert.kind}: ${alert.scope}`;
+          await pause(200);
         }
         return 'no alert';
       },
@@ -77,13 +78,14 @@ export async function tellStaff(cast: StaffCast): Promise<void> {
 
 /** @returns the roles of the session, or why there is none */
 async function signIn({ passwords }: StaffCast, browser: StaffBrowser, username: string): Promise<string> {
-  for (const untilMs = Date.now() + SEEN_WITHIN_MS; Date.now() < untilMs; await pause(500)) {
+  for (const untilMs = Date.now() + SEEN_WITHIN_MS; Date.now() < untilMs;) {
     const page: Page = await browser.signIn(username, passwords(username));
     if (page.status === 200) return (JSON.parse(page.text) as { roles: string[] }).roles.join();
     const why = /<p id="([\w-]+)">/.exec(page.text)?.[1];
     // The provider keeps a sign-in in memory only: a restart in between asks for another.
     if (page.status === 403 && why !== undefined) return why;
     browser.forget();
+    await pause(500);
   }
   return 'no session';
 }
