@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { type Router, type Express } from 'express';
+import { Router, type Express, type RequestHandler } from 'express';
 import type { ApiSecrets, ApiSettings } from '../config/environment';
 import type { Logger } from '../config/logger';
 import type { ExchangeJournal } from '../journal/exchanges';
@@ -19,6 +19,7 @@ import { vehicleOperations } from './app/vehicles';
 import { pluginSessionOperations } from './app/plugin-sessions';
 import { reminderOperations } from './app/reminders';
 import { requirePartner } from './authentication/partner';
+import { requireStaff } from './authentication/staff';
 import { requireToken } from './authentication/token';
 import { documentKeyRoutes } from './document-keys';
 import { createFaceIdentifier } from './face-identification';
@@ -35,6 +36,14 @@ import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
 import type { RequestLimits } from './request-limits';
+import { accessPointOperations } from './staff/access-points';
+import { dataSetAgreementOperations } from './staff/data-set-agreements';
+import type { IdentityProvider } from './staff/identity-provider';
+import { staffOpeningOperations } from './staff/openings';
+import { staffPartnerOperations } from './staff/partners';
+import { securityAlertOperations } from './staff/security-alerts';
+import { staffSessionOperations } from './staff/session';
+import { signInRoutes } from './staff/sign-in';
 
 export const API_VERSION = '1.0.0';
 
@@ -48,13 +57,14 @@ export type ApiDependencies = {
   readonly requestLimits: RequestLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
+  readonly identityProvider: IdentityProvider;
   readonly log: Logger;
 };
 
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges'
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -106,6 +116,18 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...partnerWebhookOperations({ database, temporal }),
       ],
     },
+    {
+      base: '/staff/v1',
+      tag: 'staff',
+      operations: [
+        ...staffSessionOperations({ database }),
+        ...securityAlertOperations({ database }),
+        ...staffPartnerOperations({ database, temporal }),
+        ...dataSetAgreementOperations({ database }),
+        ...staffOpeningOperations({ database }),
+        ...accessPointOperations({ database }),
+      ],
+    },
   ];
 }
 
@@ -142,9 +164,15 @@ export function createStack(deps: ApiDependencies): Express {
   };
   const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
   const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer });
-  const authenticate = (base: string) => (operation: Operation) =>
-    base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
-  const routers: Record<string, Router> = { '/': server.router };
+  const authenticate =
+    (base: string) =>
+    (operation: Operation): RequestHandler[] => {
+      if (operation.permission !== undefined) return [requireStaff(checks, operation)];
+      const { scope } = operation;
+      return base === '/app/v1' ? [requireToken(checks, 'app', scope)] : requirePartner(checks, scope);
+    };
+  const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
+  const routers: Record<string, Router> = { '/': Router().use(staff, server.router) };
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {
       database,

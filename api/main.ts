@@ -13,6 +13,7 @@ import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
+import { createIdentityProvider } from './staff/identity-provider';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -32,7 +33,9 @@ async function main(): Promise<void> {
   const exchanges = createExchangeJournal(database, (count) => {
     log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
   });
+  const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
   const app = createStack({
+    identityProvider,
     pluginTokenGuesses,
     settings,
     secrets,
@@ -73,6 +76,7 @@ async function main(): Promise<void> {
         requestLimits.close,
         pluginTokenGuesses.close,
         exchanges.close,
+        identityProvider.close,
       ]).catch(() => undefined);
     });
     server.closeIdleConnections();

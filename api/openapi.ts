@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { PERMISSIONS, STEP_UP_S } from '../contracts/staff';
+import { SESSION_COOKIE } from './staff/session-token';
 import { PHOTO_MEDIA_TYPES, type Operation } from './operation';
 
 export type ApiSection = { readonly base: string; readonly tag: string; readonly operations: readonly Operation[] };
@@ -35,7 +37,7 @@ export function openApiDocument(options: {
       };
     }
   }
-  const scopes = options.sections.flatMap(({ operations }) => operations.map(({ scope }) => scope));
+  const scopes = options.sections.flatMap(({ operations }) => operations.flatMap(({ scope }) => scope ?? []));
   return createDocument({
     openapi: '3.1.0',
     info: {
@@ -57,13 +59,19 @@ export function openApiDocument(options: {
             },
           },
         },
+        staff: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: SESSION_COOKIE,
+          description: 'Session of a member of staff, begun at /staff/login with a second factor (R4.9)',
+        },
       },
     },
   });
 }
 
 function operationObject(operation: Operation, tag: string): ZodOpenApiOperationObject {
-  const { id, summary, description, scope, params, query, body, idempotency, responses } = operation;
+  const { id, summary, description, params, query, body, responses } = operation;
   const problem = {
     description: 'A problem',
     content: { 'application/problem+json': { schema: ProblemDetails } },
@@ -74,11 +82,11 @@ function operationObject(operation: Operation, tag: string): ZodOpenApiOperation
     tags: [tag],
     summary,
     ...(description !== undefined && { description }),
-    security: [{ oauth: [scope] }],
+    ...accessOf(operation),
     requestParams: {
       path: params,
       ...(query && { query }),
-      ...(idempotency && { header: z.object({ 'Idempotency-Key': z.string().min(8).max(128) }) }),
+      ...headersOf(operation),
     },
     ...(body && { requestBody: { required: true, content: requestContent(body) } }),
     responses: {
@@ -94,6 +102,24 @@ function operationObject(operation: Operation, tag: string): ZodOpenApiOperation
       ...Object.fromEntries(COMMON_PROBLEMS.map((status) => [status, problem])),
     },
   };
+}
+
+/** Who may call: clients within a scope, or staff with one of these roles (`x-roles`). */
+function accessOf({ scope, permission, stepUp }: Operation) {
+  if (permission === undefined) return { security: [{ oauth: [scope] }] };
+  return {
+    security: [{ staff: [] }],
+    'x-roles': [...PERMISSIONS[permission]],
+    ...(stepUp && { 'x-step-up-seconds': STEP_UP_S }),
+  };
+}
+
+function headersOf({ method, permission, idempotency }: Operation) {
+  const headers = {
+    ...(idempotency && { 'Idempotency-Key': z.string().min(8).max(128) }),
+    ...(permission !== undefined && method !== 'get' && { 'X-CSRF-Token': z.string() }),
+  };
+  return Object.keys(headers).length > 0 && { header: z.object(headers) };
 }
 
 function requestContent(body: NonNullable<Operation['body']>) {

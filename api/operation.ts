@@ -1,6 +1,7 @@
 import { json, raw, type RequestHandler, type Router } from 'express';
 import { z } from 'zod';
 import type { ExchangeJournal } from '../journal/exchanges';
+import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { exactRouter } from './exact-paths';
@@ -25,7 +26,6 @@ export type Operation<
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly scope: string;
   readonly params: Params;
   readonly query?: Query;
   readonly body?: JsonBody<Body> | PhotoBody;
@@ -35,6 +35,16 @@ export type Operation<
   readonly idempotency?: 'stored' | 'own';
   readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>;
   handle(input: OperationInput<z.infer<Params>, z.infer<Query>, z.infer<Body>>): Promise<Answer>;
+} & (ForClients | ForStaff);
+
+/** For who brings a token or signs its messages, within this scope. */
+type ForClients = { readonly scope: string; readonly permission?: never; readonly stepUp?: never };
+/** For staff whose role has the permission (contracts/staff.ts). */
+type ForStaff = {
+  readonly permission: StaffPermission;
+  /** Wants a proof of who it is from the last minutes, not only a session. */
+  readonly stepUp?: true;
+  readonly scope?: never;
 };
 
 type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body };

@@ -11,6 +11,12 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'too-large': 'The body is larger than this endpoint takes.',
   unauthorized: 'The credentials are missing, wrong, expired or not meant for this API. Get a new token.',
   'insufficient-scope': 'The token is good, and not for this operation.',
+  role: 'Your session is good, and your role does not include this.',
+  csrf: 'Writes by staff need the X-CSRF-Token header, with the token that GET /staff/v1/session gives.',
+  'step-up': 'This wants a proof of who you are from the last minutes. Go to /staff/login?stepUp=true, then repeat.',
+  'own-proposal': 'What takes two people was asked for by you. Somebody else has to approve it.',
+  'approval-conflict': 'It was approved already, or replaced by another since it was proposed.',
+  'access-point-conflict': 'The partner does not list this access point any more.',
   'idempotency-key':
     'Writes need an Idempotency-Key header: 8 to 128 visible ASCII characters, new for each intent, the same for each repeat.',
   'idempotency-key-reused': 'This Idempotency-Key came with another request before. Use a new one.',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readCoreConfiguration, readWorkerConfiguration } from './environment';
+import { readApiConfiguration, readCoreConfiguration, readWorkerConfiguration } from './environment';
 
 const ring = `k1:${randomBytes(32).toString('base64')}`;
 const complete = {
@@ -52,5 +52,41 @@ describe('the configuration', () => {
     writeFileSync(file, 'a-secret-that-came-from-a-file\n');
     const { secrets } = readWorkerConfiguration({ ...complete, BILLING_SECRET: 'unused', BILLING_SECRET_FILE: file });
     expect(secrets.BILLING_SECRET).toBe('a-secret-that-came-from-a-file');
+  });
+});
+
+describe('the configuration of staff', () => {
+  const staff = { STAFF_ISSUER: 'https://id.example', STAFF_CLIENT_ID: 'domovoy', STAFF_ROLES: '{"a":["operations"]}' };
+  /** What is wrong with it, besides what this test leaves out. */
+  const faults = (env: NodeJS.ProcessEnv): string[] => {
+    try {
+      readApiConfiguration(env);
+      return [];
+    } catch (error) {
+      return (error as Error).message.split('\n').filter((line) => line.includes('STAFF_') && !line.includes('SECRET'));
+    }
+  };
+  const others = {
+    ...complete,
+    API_PUBLIC_URL: 'https://api.example',
+    API_TLS_CERT_FILE: 'cert.pem',
+    CLIENT_CA_FILE: 'ca.pem',
+    OPERATOR_NAME: 'Company',
+    OPERATOR_ADDRESS: 'Street',
+  };
+
+  it('is taken when it says who has which role', () => {
+    expect(faults({ ...others, ...staff })).toEqual([]);
+  });
+
+  it.each(['{"a":["admin"]}', '{"a":["integration-manager"]}', '{"a":"operations"}', '[]', 'x'])(
+    'is refused with the roles %s',
+    (STAFF_ROLES) => {
+      expect(faults({ ...others, ...staff, STAFF_ROLES })).toHaveLength(1);
+    },
+  );
+
+  it('is refused when nothing says that a second factor was checked', () => {
+    expect(faults({ ...others, ...staff, STAFF_MFA_AMR: '', STAFF_MFA_ACR: '' }).join()).toContain('mandatory');
   });
 });

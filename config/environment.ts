@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { parseHeldRole } from '../contracts/staff';
 
 /**
  * The only reader of the environment; everything else receives the part it needs as an argument. Settings and secrets
@@ -59,7 +60,40 @@ const SharedSecrets = z.object({
   PAYLOAD_KEYS: KeyRingText,
 });
 
+/** Words, separated by commas. */
+const Words = z.string().transform((text) => text.split(',').flatMap((word) => word.trim() || []));
+
+/** JSON object: value of the roles' claim → roles, as contracts/staff.ts writes them. */
+const RolesOfClaim = z.string().transform((text, context) => {
+  try {
+    const roles = z.record(z.string(), z.array(z.string().refine((role) => parseHeldRole(role) !== null)));
+    return roles.parse(JSON.parse(text));
+  } catch {
+    context.addIssue({ code: 'custom', message: 'is not a JSON object of lists of known roles' });
+    return z.NEVER;
+  }
+});
+
+const StaffSettings = {
+  /** OpenID Connect issuer of staff, its certificate authority, and our name there (R4.8). */
+  STAFF_ISSUER: z.url({ protocol: /^https$/ }),
+  /** Left out: the authorities that Node.js trusts. */
+  STAFF_ISSUER_CA_FILE: z.string().optional(),
+  STAFF_CLIENT_ID: z.string().min(1),
+  STAFF_ROLES_CLAIM: z.string().min(1).default('groups'),
+  STAFF_ROLES: RolesOfClaim,
+  /**
+   * What the ID token must say for the second factor to count as verified (R4.9): one of these `acr`, and all of these
+   * `amr` (RFC 8176). One of the two may be empty.
+   */
+  STAFF_MFA_ACR: Words.default([]),
+  STAFF_MFA_AMR: Words.default(['mfa']),
+  /** Where a browser goes after signing in; a path of this API. */
+  STAFF_HOME: z.string().startsWith('/').default('/staff/v1/session'),
+};
+
 const ApiSettings = SharedSettings.extend({
+  ...StaffSettings,
   API_HOST: z.string().default('127.0.0.1'),
   API_PORT: Port.default(8443),
   /** Origin under which clients reach the API; issuer and audiences of tokens are made from it. */
@@ -79,9 +113,14 @@ const ApiSettings = SharedSettings.extend({
   /** Name and address of the company, as receipts and certificates show them (152-FZ, article 9 part 4). */
   OPERATOR_NAME: z.string().min(1).max(200),
   OPERATOR_ADDRESS: z.string().min(1).max(500),
+}).refine(({ STAFF_MFA_ACR, STAFF_MFA_AMR }) => STAFF_MFA_ACR.length + STAFF_MFA_AMR.length > 0, {
+  path: ['STAFF_MFA_AMR'],
+  message: 'and STAFF_MFA_ACR are both empty: a second factor is mandatory',
 });
 const ApiSecrets = SharedSecrets.extend({
   API_TLS_KEY: z.string().min(1),
+  /** What we present to the staff identity provider. */
+  STAFF_CLIENT_SECRET: z.string().min(16),
   /** JSON array of private Ed25519 JWKs; the first one signs, all are published. */
   TOKEN_SIGNING_KEYS: z.string().transform((text, context) => {
     try {

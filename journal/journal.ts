@@ -18,10 +18,15 @@ export type JournalRecord = {
     | 'plugin-session'
     | 'plugin-token-check'
     | 'alarm'
-    | 'exchange';
+    | 'exchange'
+    | 'staff-sign-in'
+    | 'staff-session'
+    | 'access-point'
+    | 'identification-lock'
+    | 'data-set-agreement';
   readonly integration: string | null;
   readonly objectId: string;
-  /** Who caused it: a client id of ours, or the name of the process that did. */
+  /** Who caused it: a client id of ours, `staff/` and a member's id, or the name of the process that did. */
   readonly actor: string;
   readonly outcome: string;
   readonly reason?: string | undefined;

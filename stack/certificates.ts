@@ -19,6 +19,7 @@ export type Certificates = {
   readonly partnerCa: string;
   readonly api: CertificatePaths;
   readonly billing: CertificatePaths;
+  readonly identityProvider: CertificatePaths;
   readonly kluch: CertificatePaths;
   readonly vizor: CertificatePaths;
   readonly shlagbaum: CertificatePaths;
@@ -62,6 +63,7 @@ export async function ensureCertificates(folder: string): Promise<Certificates> 
     partnerCa: join(folder, 'partner-ca.pem'),
     api: await server('api', company),
     billing: await server('billing', company),
+    identityProvider: await server('identity-provider', company),
     kluch: await server('kluch', partners),
     vizor: await server('vizor', partners),
     shlagbaum: await server('shlagbaum', partners),

@@ -17,6 +17,8 @@ const DEFAULTS = {
   shlagbaum: 9443,
   billing: 9450,
   billingControl: 9451,
+  identityProvider: 9460,
+  identityProviderControl: 9461,
 } as const;
 
 /** Every port of the stack, by name. */
@@ -39,6 +41,8 @@ const WANTED_FOR: Readonly<Record<keyof Ports, string>> = {
   shlagbaum: 'the partner shlagbaum',
   billing: 'billing',
   billingControl: "billing's control",
+  identityProvider: 'the staff identity provider',
+  identityProviderControl: "the staff identity provider's control",
 };
 
 /** The ports of the local stack, all shifted by DOMOVOY_PORT_OFFSET so that two stacks can live side by side. */

@@ -4,9 +4,11 @@ import type { Integration, TaskQueue } from '../contracts/ids';
 import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { postgresUrl } from './postgres';
+import type { SandboxConfiguration } from './sandbox-configuration';
 import type { StackSecrets } from './secrets';
 import { NAMESPACE } from './temporal-server';
 import type { ProcessPlan } from './supervisor';
+import { STAFF_CLIENT_ID, STAFF_GROUPS } from './town';
 
 type Parts = {
   readonly secrets: StackSecrets;
@@ -45,10 +47,17 @@ function program(
   };
 }
 
-export function sandboxPlans(configuration: { partners: string; billing: string }, ports: Ports): ProcessPlan[] {
+export function sandboxPlans(configuration: SandboxConfiguration, ports: Ports): ProcessPlan[] {
   const ready = (port: number): string => `http://127.0.0.1:${port.toString()}/health/ready`;
   return [
     program('billing', 'sandbox/billing/main.js', [configuration.billing], {}, ready(ports.billingControl)),
+    program(
+      'identity-provider',
+      'sandbox/identity-provider/main.js',
+      [configuration.identityProvider],
+      {},
+      ready(ports.identityProviderControl),
+    ),
     program('partners', 'sandbox/partners/main.js', [configuration.partners], {}, ready(ports.sandboxControl)),
   ];
 }
@@ -71,6 +80,12 @@ export function apiPlan(parts: Parts): ProcessPlan {
       PLATE_INDEX_KEY_FILE: secrets.plateIndexKey.path,
       MESSAGE_SIGNING_KEY_FILE: secrets.messageSigningKey.path,
       DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
+      STAFF_ISSUER: `https://localhost:${ports.identityProvider.toString()}`,
+      STAFF_ISSUER_CA_FILE: certificates.companyCa,
+      STAFF_CLIENT_ID,
+      STAFF_CLIENT_SECRET_FILE: secrets.staffClient.path,
+      STAFF_ROLES: JSON.stringify(STAFF_GROUPS),
+      STAFF_MFA_ACR: 'urn:sandbox:acr:two-factor',
       OPERATOR_NAME: 'PropDevelopment (local stack)',
       OPERATOR_ADDRESS: '1 Example Street, Moscow',
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.

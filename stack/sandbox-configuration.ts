@@ -3,7 +3,7 @@ import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { publicPem, type StackSecrets } from './secrets';
 import { writeDurably, type StateFolder } from './state-folder';
-import { PARTNERS, SERVICE, type TownPartner } from './town';
+import { PARTNERS, SERVICE, STAFF_CLIENT_ID, type TownPartner } from './town';
 
 type Parts = {
   readonly folder: StateFolder;
@@ -13,13 +13,17 @@ type Parts = {
   readonly apiUrl: string;
 };
 
+export type SandboxConfiguration = Readonly<Record<'partners' | 'billing' | 'identityProvider', string>>;
+
 /** Writes what the sandbox's programs are told at their start. Secrets stay in their own files. @returns the paths */
-export function writeSandboxConfiguration(parts: Parts): { partners: string; billing: string } {
+export function writeSandboxConfiguration(parts: Parts): SandboxConfiguration {
   const partners = join(parts.folder.sandbox, 'partners.json');
   const billing = join(parts.folder.sandbox, 'billing.json');
+  const identityProvider = join(parts.folder.sandbox, 'identity-provider.json');
   writeDurably(partners, JSON.stringify(partnersConfiguration(parts), null, 2));
   writeDurably(billing, JSON.stringify(billingConfiguration(parts), null, 2));
-  return { partners, billing };
+  writeDurably(identityProvider, JSON.stringify(identityProviderConfiguration(parts), null, 2));
+  return { partners, billing, identityProvider };
 }
 
 function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }: Parts): object {
@@ -98,5 +102,26 @@ function billingConfiguration({ folder, secrets, certificates, ports }: Parts): 
     tls: { certFile: certificates.billing.certificate, keyFile: certificates.billing.key },
     secrets: [secrets.billing.value],
     accounts: Object.fromEntries(accounts) as Record<string, unknown>,
+  };
+}
+
+function identityProviderConfiguration({ secrets, certificates, ports, apiUrl }: Parts): object {
+  return {
+    issuer: `https://localhost:${ports.identityProvider.toString()}`,
+    port: ports.identityProvider,
+    controlPort: ports.identityProviderControl,
+    tls: { certFile: certificates.identityProvider.certificate, keyFile: certificates.identityProvider.key },
+    client: {
+      clientId: STAFF_CLIENT_ID,
+      clientSecretFile: secrets.staffClient.path,
+      redirectUris: [`${apiUrl}/staff/callback`],
+    },
+    accounts: secrets.staff.map(({ username, subject, groups, password, totpSecret }) => ({
+      username,
+      subject,
+      groups,
+      passwordFile: password.path,
+      ...(totpSecret && { totpSecretFile: totpSecret.path }),
+    })),
   };
 }

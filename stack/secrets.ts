@@ -1,10 +1,14 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { STAFF } from './town';
 import { secretFile, type StateFolder } from './state-folder';
 
 type SecretFile = { readonly path: string; readonly value: string };
 
 const password = (): string => randomBytes(32).toString('base64url');
 const keyRing = (): string => `local-1:${randomBytes(32).toString('base64')}`;
+/** 160 bits, as RFC 4226, section 4 recommends, in the letters that authenticator apps take. */
+const totpSecret = (): string =>
+  Array.from(randomBytes(32), (byte) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.charAt(byte & 0x1f)).join('');
 const ed25519 = (): string =>
   generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 const tokenKeys = (): string => {
@@ -31,6 +35,14 @@ export function stackSecrets(folder: StateFolder) {
     documentSigningKey: file('document-signing-key', ed25519),
     billing: file('billing-secret', password),
     appClient: file('app-client-secret', password),
+    /** What the API presents to the staff identity provider. */
+    staffClient: file('staff-client-secret', password),
+    /** What each member of staff signs in with, in the order of {@link STAFF}. */
+    staff: STAFF.map((person) => ({
+      ...person,
+      password: file(`staff-${person.username}-password`, password),
+      totpSecret: person.totp ? file(`staff-${person.username}-totp`, totpSecret) : null,
+    })),
     /** What we present to each partner. */
     toKluchPassword: file('to-kluch-password', password),
     toKluchSigningKey: file('to-kluch-signing-key', ed25519),

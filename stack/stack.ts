@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { projectFile } from '../config/project-root';
 import { ensureLogins } from '../prisma/logins';
 import { migrate } from '../prisma/migrate';
@@ -17,7 +18,7 @@ import { lockStateFolder } from './state-lock';
 import { createSupervisor, endOrphans, type ProcessPlan, type Supervisor } from './supervisor';
 import { findTemporalCli } from './temporal-cli';
 import { NAMESPACE, temporalPlan, type Histories } from './temporal-server';
-import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from './town';
+import { APP_CLIENT_ID, PARTNERS, RESIDENTS, STAFF } from './town';
 
 export type Stack = {
   readonly apiUrl: string;
@@ -88,7 +89,7 @@ async function startEverything(parts: {
   const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
   await step('database', () => prepareDatabase(ownerUrl, { ports, secrets, certificates }));
   await step('Temporal', () => supervisor.start(temporalPlan(cli, folder, ports, parts.histories)));
-  await step('billing and partners', async () => {
+  await step('billing, partners and staff identity provider', async () => {
     const configuration = writeSandboxConfiguration({ folder, secrets, certificates, ports, apiUrl });
     await Promise.all(sandboxPlans(configuration, ports).map((plan) => supervisor.start(plan)));
   });
@@ -163,6 +164,14 @@ function printAddresses(options: {
   print(`API            ${apiUrl}   (document: ${apiUrl}/openapi.json, to read: ${apiUrl}/docs)`);
   print(`Temporal UI    ${uiUrl}`);
   print(`Sandbox        http://127.0.0.1:${ports.sandboxControl.toString()}   (see sandbox/README.md)`);
+  print(
+    `Staff          ${apiUrl}/staff/login   (${STAFF.map(({ username }) => username).join(', ')}; passwords in ` +
+      `${dirname(secrets.staffClient.path)}/staff-NAME-password)`,
+  );
+  print(
+    `Staff IdP      https://localhost:${ports.identityProvider.toString()}   (codes: curl -s ` +
+      `http://127.0.0.1:${ports.identityProviderControl.toString()}/control/accounts/NAME/totp)`,
+  );
   print(`State          ${folder.path}   (logs in logs/; removed by: npm run reset)`);
   print('');
   print('Open a door on demand:');

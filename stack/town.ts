@@ -93,3 +93,42 @@ export const CONSENT_FORM = {
 
 /** Name of the app's backend at our authorization server. */
 export const APP_CLIENT_ID = 'tenant-smart-home-app';
+
+/** Groups of the staff identity provider and the roles that the company gives them (contracts/staff.ts). */
+export const STAFF_GROUPS = {
+  'domovoy-operations': ['operations'],
+  'domovoy-compliance': ['compliance'],
+  'domovoy-information-security': ['information-security'],
+  'domovoy-audit': ['auditor'],
+  'domovoy-integration-smart-home': ['integration-manager:smart-home'],
+  'domovoy-integration-shlagbaum': ['integration-manager:communal/shlagbaum'],
+} as const;
+
+type StaffPerson = {
+  readonly username: string;
+  readonly subject: string;
+  readonly groups: readonly (keyof typeof STAFF_GROUPS)[];
+  readonly totp: boolean;
+};
+const person = (number: number, username: string, group: keyof typeof STAFF_GROUPS, totp = true): StaffPerson => ({
+  username,
+  subject: id(8, number),
+  groups: [group],
+  totp,
+});
+
+/** One for each role, and who it takes to show what is refused. */
+export const STAFF: readonly StaffPerson[] = [
+  person(1, 'operations', 'domovoy-operations'),
+  person(2, 'compliance', 'domovoy-compliance'),
+  person(3, 'security', 'domovoy-information-security'),
+  person(4, 'security-deputy', 'domovoy-information-security'),
+  person(5, 'auditor', 'domovoy-audit'),
+  person(6, 'integration', 'domovoy-integration-smart-home'),
+  person(7, 'integration-communal', 'domovoy-integration-shlagbaum'),
+  /** Has no authenticator app yet, and so may do nothing. */
+  person(8, 'newcomer', 'domovoy-operations', false),
+];
+
+/** Name of the API at the staff identity provider. */
+export const STAFF_CLIENT_ID = 'domovoy-staff';

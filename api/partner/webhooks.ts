@@ -1,19 +1,13 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { SignalDefinition } from '@temporalio/common';
 import { z } from 'zod';
-import {
-  deletionWorkflowId,
-  enrollmentWorkflowId,
-  equipmentSyncWorkflowId,
-  type Integration,
-} from '../../contracts/ids';
-import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { deletionWorkflowId, enrollmentWorkflowId } from '../../contracts/ids';
 import { appendJournal } from '../../journal/journal';
 import type { Database, Transaction } from '../../prisma/database';
 import { deletionChanged } from '../../workflows/biometric-deletion/messages';
 import { enrollmentChanged } from '../../workflows/enrollment/messages';
-import { equipmentChanged } from '../../workflows/equipment-sync/messages';
 import type { Caller } from '../authentication/caller';
+import { compareEquipment } from '../equipment-sync';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
@@ -157,27 +151,11 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
         if (integration === undefined) throw notFound();
         await take(caller, { integration, eventId, kind: 'equipment-change', at });
         // Also for a repeat: the process may have died between the two.
-        await compareEquipment(partnerOf(caller), integration);
+        await compareEquipment(temporal, partnerOf(caller), integration);
         return { status: 202, body: { received: true } };
       },
     }),
   ];
-
-  /** Joins the comparison that is under way, which then compares once more. */
-  async function compareEquipment(partnerId: string, integration: Integration): Promise<void> {
-    await temporal.workflow.signalWithStart('equipmentSyncWorkflow', {
-      workflowId: equipmentSyncWorkflowId(partnerId),
-      taskQueue: integration,
-      args: [{ partnerId }],
-      signal: equipmentChanged,
-      staticSummary: 'equipment of one partner',
-      typedSearchAttributes: [
-        { key: INTEGRATION_ATTRIBUTE, value: integration },
-        { key: PROCESS_ATTRIBUTE, value: 'equipment-sync' },
-        { key: STATE_ATTRIBUTE, value: 'comparing' },
-      ],
-    });
-  }
 
   /** Whose face and where, by the partner's own words. What is not this partner's does not exist for it. */
   async function faceAt(caller: Caller, { clientId, houseId }: { clientId: string; houseId: string }) {

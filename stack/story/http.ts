@@ -4,7 +4,7 @@ import { Agent, fetch, type RequestInit } from 'undici';
 export type Answer = { readonly status: number; readonly body: Record<string, unknown> };
 
 /** How long a story waits for a process that was ended and comes back. */
-const KEEP_TRYING_MS = 60_000;
+export const KEEP_TRYING_MS = 60_000;
 
 /**
  * Speaks HTTP as a careful client does: a connection that fails, or a 5xx that is no final word, is tried again with

@@ -10,6 +10,8 @@ import { tellPlugin } from './plugin-chapter';
 import { tellReceipt } from './receipt-chapter';
 import { tellPlates } from './plate-chapter';
 import { createSandbox } from './sandbox-control';
+import { createStaffBrowser } from './staff-browser';
+import { staffPasswords, tellStaff } from './staff-chapter';
 import { createTeller } from './teller';
 import { tellClassicWays, tellWays } from './ways-chapter';
 import { tellWithdrawal } from './withdrawal-chapter';
@@ -33,6 +35,12 @@ export async function tellStory(
     clientSecret: stack.secrets.appClient.value,
   });
   const sandbox = createSandbox({ controlUrl: `http://127.0.0.1:${stack.ports.sandboxControl.toString()}` });
+  const openBrowser = () =>
+    createStaffBrowser({
+      apiUrl: stack.apiUrl,
+      caPem: stack.companyCaPem,
+      identityProviderControlUrl: `http://127.0.0.1:${stack.ports.identityProviderControl.toString()}`,
+    });
   const photo = (name: string): Buffer => readFileSync(projectFile(`sandbox/media/${name}.jpg`));
   const photos = { resident: photo('resident'), stranger: photo('stranger') };
   try {
@@ -50,6 +58,7 @@ export async function tellStory(
       }
       await tellWithdrawal(cast, partner, consentId);
     }
+    await tellStaff({ teller, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellJournal(teller, stack, out);
   } finally {
     await Promise.allSettled([app.close(), sandbox.close()]);

@@ -86,12 +86,18 @@ describe('integrations are apart in the database', () => {
     await expect(communal.query(insert)).rejects.toMatchObject({ code: '42501' });
   });
 
-  it.each(['resident_profiles', 'oauth_clients', 'oidc_payloads', 'idempotency_records'])(
-    'no worker reads %s',
-    async (table) => {
-      await expect(communal.query(`SELECT 1 FROM ${table}`)).rejects.toMatchObject({ code: '42501' });
-    },
-  );
+  it.each([
+    'resident_profiles',
+    'oauth_clients',
+    'oidc_payloads',
+    'idempotency_records',
+    'staff_members',
+    'staff_sessions',
+    'approvals',
+    'data_set_agreements',
+  ])('no worker reads %s', async (table) => {
+    await expect(communal.query(`SELECT 1 FROM ${table}`)).rejects.toMatchObject({ code: '42501' });
+  });
 
   it('a worker sees a vehicle only when a partner of its own integration hears of it', async () => {
     const smartHome = await connect(db.urlFor('domovoy_smart_home'));

@@ -12,6 +12,7 @@ import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
+import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
@@ -23,6 +24,8 @@ import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
 import { readConfig } from '../../sandbox/config-file';
+import { IdentityProviderConfig } from '../../sandbox/identity-provider/config';
+import { startIdentityProvider } from '../../sandbox/identity-provider/service';
 import { PartnersConfig } from '../../sandbox/partners/config';
 import { startSimulator } from '../../sandbox/partners/simulator';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
@@ -35,7 +38,7 @@ import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { findTemporalCli } from '../../stack/temporal-cli';
 import { QUICK_SETTINGS } from '../../stack/temporal-server';
 import { findTestServer } from '../../stack/test-server/find';
-import { APP_CLIENT_ID } from '../../stack/town';
+import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
@@ -54,6 +57,7 @@ export type Harness = {
   readonly sandbox: Sandbox;
   readonly billingControlUrl: string;
   readonly sandboxControlUrl: string;
+  readonly identityProviderControlUrl: string;
   readonly temporal: TestWorkflowEnvironment;
   /** As the tables' owner: tests look at everything. */
   readonly owner: Database;
@@ -107,6 +111,10 @@ export async function createHarness(
   const configuration = writeSandboxConfiguration({ folder: state, secrets, certificates, ports, apiUrl });
   const billing = await startBilling(readConfig(configuration.billing, BillingConfig));
   closers.push(() => billing.close());
+  const identityProvider = await startIdentityProvider(
+    readConfig(configuration.identityProvider, IdentityProviderConfig),
+  );
+  closers.push(() => identityProvider.close());
   const simulator = await startSimulator(readConfig(configuration.partners, PartnersConfig), (error) => {
     throw error instanceof Error ? error : new Error('the simulator failed');
   });
@@ -135,8 +143,11 @@ export async function createHarness(
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
+    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000, ports.identityProvider);
+    const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
     const app = createStack({
-      settings: apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000),
+      identityProvider,
+      settings,
       secrets: apiSecrets(secrets),
       database,
       temporal: temporal.client,
@@ -160,6 +171,7 @@ export async function createHarness(
       requestLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
+      identityProvider.close,
       () => closeServer(server),
     );
   }
@@ -181,6 +193,7 @@ export async function createHarness(
     app,
     sandbox,
     sandboxControlUrl,
+    identityProviderControlUrl: `http://127.0.0.1:${ports.identityProviderControl.toString()}`,
     billingControlUrl: `http://127.0.0.1:${ports.billingControl.toString()}`,
     temporal,
     owner,
@@ -247,7 +260,12 @@ export async function createHarness(
   }
 }
 
-function apiSettings(apiUrl: string, certificates: Certificates, openWithinMs: number): ApiSettings {
+function apiSettings(
+  apiUrl: string,
+  certificates: Certificates,
+  openWithinMs: number,
+  identityProviderPort: number,
+): ApiSettings {
   return {
     LOG_LEVEL: 'debug',
     HEALTH_PORT: 1,
@@ -266,6 +284,14 @@ function apiSettings(apiUrl: string, certificates: Certificates, openWithinMs: n
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,
     PHOTO_MAX_PIXELS: 50_000_000,
+    STAFF_ISSUER: `https://localhost:${identityProviderPort.toString()}`,
+    STAFF_ISSUER_CA_FILE: certificates.companyCa,
+    STAFF_CLIENT_ID,
+    STAFF_ROLES_CLAIM: 'groups',
+    STAFF_ROLES: Object.fromEntries(Object.entries(STAFF_GROUPS).map(([group, roles]) => [group, [...roles]])),
+    STAFF_MFA_ACR: ['urn:sandbox:acr:two-factor'],
+    STAFF_MFA_AMR: ['mfa'],
+    STAFF_HOME: '/staff/v1/session',
     OPERATOR_NAME: 'PropDevelopment (tests)',
     OPERATOR_ADDRESS: '1 Example Street, Moscow',
   };
@@ -277,6 +303,7 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
     KEY_ENCRYPTION_KEYS: parseKeyRing(secrets.keyEncryptionKeys.value),
     PAYLOAD_KEYS: parseKeyRing(secrets.payloadKeys.value),
     API_TLS_KEY: '',
+    STAFF_CLIENT_SECRET: secrets.staffClient.value,
     TOKEN_SIGNING_KEYS: JSON.parse(secrets.tokenSigningKeys.value) as ApiSecrets['TOKEN_SIGNING_KEYS'],
     MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     DOCUMENT_SIGNING_KEY: secrets.documentSigningKey.value,

@@ -1,0 +1,91 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { Request, RequestHandler } from 'express';
+import type { Logger } from '../../config/logger';
+import { parseHeldRole, reachOf, SESSION_IDLE_S, STEP_UP_S } from '../../contracts/staff';
+import type { Database } from '../../prisma/database';
+import type { Operation } from '../operation';
+import { HttpProblem } from '../problem';
+import { cookieOf, csrfTokenOf, SESSION_COOKIE, tokenSha256 } from '../staff/session-token';
+import type { Caller, StaffSession } from './caller';
+import { unauthorized } from './token';
+
+export type StaffChecks = { readonly database: Database; readonly publicUrl: string; readonly log: Logger };
+
+/** What one member of staff may ask; people are slower than servers. */
+const LIMITS = { requestsPerSecond: 20, concurrency: 8 };
+/** A session is written at most this often for being used. */
+const TOUCH_EVERY_MS = 30_000;
+
+type StaffOperation = Pick<Operation, 'method' | 'permission' | 'stepUp'>;
+
+/**
+ * Lets in a member of staff: session, then that the write comes from a page of ours, then the role, then the proof of
+ * the last minutes where the operation wants one. Roles are read anew at each request, so what is taken away is gone.
+ */
+export function requireStaff(checks: StaffChecks, operation: StaffOperation): RequestHandler {
+  const { method, permission, stepUp } = operation;
+  return async (req, res, next) => {
+    const found = await sessionOf(checks, req);
+    if (!found) throw unauthorized(checks.log, 'staff-session', 'Cookie');
+    const { memberId, session } = found;
+    if (method !== 'get') assertOurPage(checks, req, session);
+    const held = session.roles.flatMap((role) => parseHeldRole(role) ?? []);
+    const reach = permission === undefined ? null : reachOf(held, permission);
+    if (reach === null) throw forbidden(checks.log);
+    if (stepUp && Date.now() - session.authenticatedAt.getTime() > STEP_UP_S * 1_000) throw stepUpRequired();
+    const clientId = `staff/${memberId}`;
+    const caller: Caller = { clientId, audience: 'staff', limits: LIMITS, staff: { memberId, session, reach } };
+    (res.locals as { caller?: Caller }).caller = caller;
+    next();
+  };
+}
+
+async function sessionOf({ database }: StaffChecks, req: Request) {
+  const token = cookieOf(req.get('cookie'), SESSION_COOKIE);
+  if (token === undefined) return null;
+  const now = Date.now();
+  const row = await database.staffSession.findUnique({
+    where: { tokenSha256: tokenSha256(token) },
+    include: { member: true },
+  });
+  if (!row || row.endedAt !== null || row.member.status !== 'active') return null;
+  const idleSince = now - SESSION_IDLE_S * 1_000;
+  if (row.expiresAt.getTime() <= now || row.lastSeenAt.getTime() <= idleSince) return null;
+  if (now - row.lastSeenAt.getTime() > TOUCH_EVERY_MS) {
+    await database.staffSession.updateMany({
+      where: { id: row.id, endedAt: null },
+      data: { lastSeenAt: new Date(now) },
+    });
+  }
+  const { id, authenticatedAt, expiresAt, member } = row;
+  const roles = member.roles.filter((role) => !member.withdrawnRoles.includes(role));
+  const session: StaffSession = { id, roles, authenticatedAt, expiresAt, csrfToken: csrfTokenOf(token) };
+  return { memberId: member.id, session };
+}
+
+/** SameSite keeps the cookie from most of what others send; the token and the origin are the rest (R4.5). */
+function assertOurPage({ publicUrl, log }: StaffChecks, req: Request, { csrfToken }: StaffSession): void {
+  const given = Buffer.from(req.get('x-csrf-token') ?? '');
+  const wanted = Buffer.from(csrfToken);
+  const origin = req.get('origin');
+  const isOurs = origin === undefined || origin === new URL(publicUrl).origin;
+  if (isOurs && given.length === wanted.length && timingSafeEqual(given, wanted)) return;
+  log.info({ event: 'authentication', outcome: 'refused', code: 'csrf' }, 'refused');
+  throw new HttpProblem({ status: 403, type: 'csrf', title: 'The request does not come from a page of this API' });
+}
+
+function forbidden(log: Logger): HttpProblem {
+  log.info({ event: 'authentication', outcome: 'refused', code: 'staff-role' }, 'refused');
+  return new HttpProblem({ status: 403, type: 'role', title: 'Your role does not include this' });
+}
+
+/** RFC 9470, said for a cookie: sign in again at `/staff/login?stepUp=true` and repeat. */
+const stepUpRequired = (): HttpProblem =>
+  new HttpProblem({
+    status: 401,
+    type: 'step-up',
+    title: 'Sign in again to do this',
+    headers: {
+      'www-authenticate': `Cookie error="insufficient_user_authentication", max_age="${STEP_UP_S.toString()}"`,
+    },
+  });

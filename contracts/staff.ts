@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import { INTEGRATIONS } from './ids';
+
+export const STAFF_ROLES = [
+  'operations',
+  'compliance',
+  'information-security',
+  'auditor',
+  'integration-manager',
+] as const;
+export type StaffRole = (typeof STAFF_ROLES)[number];
+
+const EVERYBODY = STAFF_ROLES;
+
+/**
+ * What each role may do, in one place (R2.3, R4.7): the permission of an operation, and who has it. Routes, the OpenAPI
+ * document and test/api/staff-permissions.test.ts read this table.
+ */
+export const PERMISSIONS = {
+  'session:own': EVERYBODY,
+  'alerts:read': ['operations', 'compliance', 'information-security', 'auditor'],
+  'alerts:acknowledge': ['information-security'],
+  'partners:read': EVERYBODY,
+  'equipment:read': ['operations', 'information-security', 'auditor', 'integration-manager'],
+  'equipment:sync': ['operations', 'integration-manager'],
+  'openings:read': ['operations', 'compliance', 'information-security', 'auditor'],
+  'access-points:block': ['operations', 'information-security'],
+  'identification-locks:release': ['operations', 'information-security'],
+  'data-sets:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
+  'data-sets:propose': ['information-security', 'integration-manager'],
+  'data-sets:approve': ['information-security'],
+} as const satisfies Record<string, readonly StaffRole[]>;
+export type StaffPermission = keyof typeof PERMISSIONS;
+
+/**
+ * A role as it is held: by its name; an integration manager's always with what it is for, an integration or one partner
+ * of it: `integration-manager:smart-home`, `integration-manager:communal/shlagbaum`.
+ */
+export type HeldRole = {
+  readonly role: StaffRole;
+  /** Absent: for everything. */
+  readonly reach?: { readonly integration: string; readonly partnerId?: string };
+};
+
+const HELD_MANAGER = new RegExp(`^integration-manager:(${INTEGRATIONS.join('|')})(?:/([\\w-]{1,64}))?$`);
+
+/** @returns `null` for what is no role, an integration manager's without its integration included */
+export function parseHeldRole(text: string): HeldRole | null {
+  const [, integration, partnerId] = HELD_MANAGER.exec(text) ?? [];
+  if (integration !== undefined) {
+    return { role: 'integration-manager', reach: { integration, ...(partnerId !== undefined && { partnerId }) } };
+  }
+  const role = STAFF_ROLES.find((name) => name === text);
+  return role === undefined || role === 'integration-manager' ? null : { role };
+}
+
+/** Partners that a permission holds for. */
+export type Reach = 'everything' | readonly { readonly integration: string; readonly partnerId?: string }[];
+
+/** @returns `null` when none of the roles has the permission */
+export function reachOf(held: readonly HeldRole[], permission: StaffPermission): Reach | null {
+  const allowed: readonly StaffRole[] = PERMISSIONS[permission];
+  const having = held.filter(({ role }) => allowed.includes(role));
+  if (having.length === 0) return null;
+  const reaches = having.flatMap(({ reach }) => (reach ? [reach] : []));
+  return reaches.length < having.length ? 'everything' : reaches;
+}
+
+export const isWithin = (reach: Reach, partner: { readonly id: string; readonly integration: string }): boolean =>
+  reach === 'everything' ||
+  reach.some(
+    ({ integration, partnerId }) =>
+      integration === partner.integration && (partnerId === undefined || partnerId === partner.id),
+  );
+
+/** Sessions of staff are short (R4.9): without a request, and in all since the person proved who it is. */
+export const SESSION_IDLE_S = 15 * 60;
+export const SESSION_LIFE_S = 8 * 3_600;
+/** What is marked with a step-up wants a proof that is no older. */
+export const STEP_UP_S = 5 * 60;
+
+/** Why staff act on equipment: words for the journal, which takes no free text. */
+export const ACCESS_POINT_REASONS = ['security-incident', 'maintenance', 'partner-request', 'house-request'] as const;
+
+export const StaffSessionView = z
+  .object({
+    memberId: z.uuid(),
+    roles: z.array(z.string()),
+    authenticatedAt: z.iso.datetime(),
+    expiresAt: z.iso.datetime(),
+    csrfToken: z.string().describe('Goes into the X-CSRF-Token header of every write'),
+  })
+  .meta({ id: 'StaffSession' });
+
+export const SecurityAlertView = z
+  .object({
+    alertId: z.uuid(),
+    integration: z.string().nullable(),
+    kind: z.string(),
+    scope: z.string(),
+    objectId: z.string(),
+    raisedAt: z.iso.datetime(),
+    until: z.iso.datetime(),
+    acknowledgedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'SecurityAlert' });
+
+export const StaffPartnerView = z
+  .object({
+    partnerId: z.string(),
+    displayName: z.string(),
+    integration: z.string(),
+    active: z.boolean(),
+    revision: z.int(),
+    limits: z.object({
+      inboundPerSecond: z.int(),
+      inboundConcurrency: z.int(),
+      slaAvailability: z.number(),
+      slaLatencyMs: z.int(),
+    }),
+    health: z.object({
+      openingsLastHour: z.record(z.string(), z.int()).describe('How openings of the last hour ended, or `pending`'),
+      lastOpenedAt: z.iso.datetime().nullable(),
+      equipmentListedAt: z.iso.datetime().nullable(),
+      devicesOffline: z.int(),
+    }),
+  })
+  .meta({ id: 'StaffPartner', description: 'A partner as staff see it: no secret, no connection setting' });
+
+export const StaffAccessPointView = z
+  .object({
+    accessPointId: z.uuid(),
+    houseId: z.uuid(),
+    partnerId: z.string(),
+    deviceId: z.string(),
+    kind: z.string(),
+    label: z.string(),
+    status: z.enum(['active', 'blocked', 'removed']),
+    online: z.boolean(),
+    listedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'StaffAccessPoint' });
+
+export const StaffOpeningView = z
+  .object({
+    openingId: z.uuid(),
+    accessPointId: z.uuid(),
+    partnerId: z.string(),
+    integration: z.string(),
+    method: z.string(),
+    status: z.string(),
+    reason: z.string().nullable().describe('The full reason of a denial'),
+    attempts: z.int(),
+    requestedAt: z.iso.datetime(),
+    decidedAt: z.iso.datetime().nullable(),
+    endedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'StaffOpening', description: 'An opening with its full reason; whose it was stays out' });
+
+export const DataSetAgreementView = z
+  .object({
+    agreementId: z.uuid(),
+    partnerId: z.string(),
+    fields: z.array(z.string()),
+    status: z.enum(['proposed', 'in-force', 'superseded']),
+    version: z.int().nullable(),
+    proposedBy: z.uuid().nullable(),
+    approvedBy: z.uuid().nullable(),
+    proposedAt: z.iso.datetime(),
+    inForceFrom: z.iso.datetime().nullable(),
+    endedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'DataSetAgreement', description: 'What a partner may be sent (R3.3); takes two people' });

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { apiSections } from '../../api/composition';
+import { PERMISSIONS, STAFF_ROLES } from '../../contracts/staff';
+import { createHarness, type Harness } from '../support/harness';
+import { staffMember, type StaffCaller } from '../support/staff';
+
+/** The operations as they are mounted; nothing behind them is touched. */
+const nothing: never = new Proxy({}, { get: () => nothing }) as never;
+const operations = apiSections(nothing).flatMap((section) => (section.base === '/staff/v1' ? section.operations : []));
+
+const held = (role: string): string => (role === 'integration-manager' ? `${role}:smart-home` : role);
+const pathOf = ({ path }: { path: string }): string =>
+  `/staff/v1${path.replaceAll('{partnerId}', 'vizor').replaceAll(/\{\w+\}/g, randomUUID())}`;
+/** Takes up no place in what the handler checks: what comes behind the gate is of no interest here. */
+const REFUSED_AT_THE_GATE = ['/problems/unauthorized', '/problems/role', '/problems/csrf', '/problems/step-up'];
+
+describe('every staff endpoint', () => {
+  let h: Harness;
+  const members = new Map<string, StaffCaller>();
+  beforeAll(async () => {
+    h = await createHarness();
+    for (const role of STAFF_ROLES) members.set(role, await staffMember(h, [held(role)]));
+  }, 120_000);
+  afterAll(() => h.close());
+
+  const ask = (member: StaffCaller, operation: (typeof operations)[number], request: { csrfToken?: string } = {}) =>
+    member.call(operation.method, pathOf(operation), operation.body ? { ...request, body: {} } : request);
+  const of = (role: string): StaffCaller => members.get(role) as StaffCaller;
+
+  // Ends the session that the others use, so it comes last.
+  const walked = operations.toSorted((a, b) => Number(a.id === 'endStaffSession') - Number(b.id === 'endStaffSession'));
+  const cases = walked.flatMap((operation) => STAFF_ROLES.map((role) => [operation.id, role, operation] as const));
+
+  it('is there, each with a permission of the table', () => {
+    expect(operations.length).toBeGreaterThan(10);
+    for (const { permission } of operations) expect(Object.keys(PERMISSIONS)).toContain(permission);
+    expect(new Set(operations.map(({ permission }) => permission))).toEqual(new Set(Object.keys(PERMISSIONS)));
+  });
+
+  it.each(walked.map((operation) => [operation.id, operation] as const))(
+    '%s is refused without a session',
+    async (_id, operation) => {
+      const none = await staffMember(h, []);
+      await h.owner.staffSession.update({ where: { id: none.sessionId }, data: { endedAt: new Date() } });
+      expect(await ask(none, operation)).toMatchObject({ status: 401, body: { type: '/problems/unauthorized' } });
+    },
+  );
+
+  it.each(walked.filter(({ method }) => method === 'post').map((operation) => [operation.id, operation] as const))(
+    '%s is refused with a wrong CSRF token, with none and from another origin',
+    async (_id, operation) => {
+      const role = PERMISSIONS[operation.permission as keyof typeof PERMISSIONS][0];
+      for (const request of [{ csrfToken: 'x'.repeat(43) }, { csrfToken: '' }, { origin: 'https://evil.example' }]) {
+        const answer = await ask(of(role), operation, request);
+        expect(answer).toMatchObject({ status: 403, body: { type: '/problems/csrf' } });
+      }
+    },
+  );
+
+  it.each(walked.filter(({ stepUp }) => stepUp).map((operation) => [operation.id, operation] as const))(
+    '%s is refused when the proof of who it is is older than five minutes',
+    async (_id, operation) => {
+      const role = PERMISSIONS[operation.permission as keyof typeof PERMISSIONS][0];
+      const stale = await staffMember(h, [held(role)], { authenticatedAt: new Date(Date.now() - 301_000) });
+      expect(await ask(stale, operation)).toMatchObject({ status: 401, body: { type: '/problems/step-up' } });
+    },
+  );
+
+  it.each(cases)('%s by %s is as the table says', async (_id, role, operation) => {
+    const { status, body } = await ask(of(role), operation);
+    const allowed: readonly string[] = PERMISSIONS[operation.permission as keyof typeof PERMISSIONS];
+    if (allowed.includes(role)) {
+      expect(REFUSED_AT_THE_GATE).not.toContain(body['type']);
+      expect(status).toBeLessThan(500);
+    } else {
+      expect({ status, type: body['type'] }).toEqual({ status: 403, type: '/problems/role' });
+    }
+  });
+
+  it('is refused in a session that was idle for 15 minutes, is over, or has no second of its life left', async () => {
+    const ago = (ms: number): Date => new Date(Date.now() - ms);
+    for (const times of [{ lastSeenAt: ago(15 * 60_000 + 1_000) }, { expiresAt: ago(0) }]) {
+      const late = await staffMember(h, ['operations'], times);
+      expect((await late.call('get', '/staff/v1/session')).status).toBe(401);
+    }
+  });
+
+  it('keeps a session alive that is used', async () => {
+    const used = await staffMember(h, ['operations'], { lastSeenAt: new Date(Date.now() - 14 * 60_000) });
+    const { lastSeenAt } = await h.owner.staffSession.findUniqueOrThrow({ where: { id: used.sessionId } });
+    expect(Date.now() - lastSeenAt.getTime()).toBeLessThan(60_000);
+  });
+
+  it('shows its roles in the OpenAPI document', async () => {
+    const { body } = await of('auditor').call('get', '/openapi.json');
+    const paths = body['paths'] as Record<string, Record<string, Record<string, unknown>>>;
+    for (const operation of operations) {
+      const described = paths[`/staff/v1${operation.path}`]?.[operation.method];
+      expect(described?.['x-roles']).toEqual([...PERMISSIONS[operation.permission as keyof typeof PERMISSIONS]]);
+      expect(described?.['security']).toEqual([{ staff: [] }]);
+    }
+  });
+});

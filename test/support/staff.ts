@@ -1,0 +1,64 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { Agent, fetch } from 'undici';
+import type { Harness } from './harness';
+
+export type StaffCaller = {
+  readonly memberId: string;
+  readonly sessionId: string;
+  call(
+    method: 'get' | 'post',
+    path: string,
+    request?: { body?: object | undefined; csrfToken?: string; key?: string; origin?: string },
+  ): Promise<{ status: number; body: Record<string, unknown> }>;
+};
+
+/**
+ * A member with these roles and a session, written as a sign-in writes them (test/api/staff-sign-in.test.ts goes the
+ * whole way), so that a test can have as many as it needs.
+ */
+export async function staffMember(
+  h: Harness,
+  roles: readonly string[],
+  session: { authenticatedAt?: Date; lastSeenAt?: Date; expiresAt?: Date } = {},
+): Promise<StaffCaller> {
+  const [memberId, sessionId, token] = [randomUUID(), randomUUID(), randomUUID()];
+  await h.owner.staffMember.create({ data: { id: memberId, issuer: 'test', subject: memberId, roles: [...roles] } });
+  await h.owner.staffSession.create({
+    data: {
+      id: sessionId,
+      memberId,
+      tokenSha256: createHash('sha256').update(token).digest('hex'),
+      authenticatedAt: new Date(),
+      expiresAt: new Date(Date.now() + 3_600_000),
+      ...session,
+    },
+  });
+  const dispatcher = new Agent({ connect: { ca: h.caPem } });
+  const send = async (method: 'get' | 'post', path: string, headers: Record<string, string>, body?: object) => {
+    const answer = await fetch(h.apiUrl + path, {
+      method: method.toUpperCase(),
+      headers: {
+        cookie: `__Host-domovoy-staff=${token}`,
+        connection: 'close',
+        ...headers,
+        ...(body && { 'content-type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+      dispatcher,
+    });
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+  };
+  const known = await send('get', '/staff/v1/session', {});
+  const ownToken = String(known.body['csrfToken']);
+  return {
+    memberId,
+    sessionId,
+    call: (method, path, { body, csrfToken = ownToken, key = randomUUID(), origin } = {}) =>
+      send(
+        method,
+        path,
+        method === 'get' ? {} : { 'x-csrf-token': csrfToken, 'idempotency-key': key, ...(origin && { origin }) },
+        body,
+      ),
+  };
+}
