@@ -34,6 +34,7 @@ import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
+import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 
 export const API_VERSION = '1.0.0';
@@ -106,6 +107,11 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...partnerWebhookOperations({ database, temporal }),
       ],
     },
+    {
+      base: '/registry/v1',
+      tag: 'registry',
+      operations: propertySaleOperations({ database, temporal, log: deps.log }),
+    },
   ];
 }
 
@@ -142,8 +148,12 @@ export function createStack(deps: ApiDependencies): Express {
   };
   const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
   const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer });
-  const authenticate = (base: string) => (operation: Operation) =>
-    base === '/app/v1' ? [requireToken(checks, 'app', operation.scope)] : requirePartner(checks, operation.scope);
+  const authenticate =
+    (base: string) =>
+    ({ scope }: Operation) => {
+      if (base === '/partner/v1') return requirePartner(checks, scope);
+      return [requireToken(checks, base === '/registry/v1' ? 'registry' : 'app', scope)];
+    };
   const routers: Record<string, Router> = { '/': server.router };
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {

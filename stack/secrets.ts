@@ -31,6 +31,7 @@ export function stackSecrets(folder: StateFolder) {
     documentSigningKey: file('document-signing-key', ed25519),
     billing: file('billing-secret', password),
     appClient: file('app-client-secret', password),
+    registryClient: file('registry-client-secret', password),
     /** What we present to each partner. */
     toKluchPassword: file('to-kluch-password', password),
     toKluchSigningKey: file('to-kluch-signing-key', ed25519),
