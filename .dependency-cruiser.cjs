@@ -5,7 +5,7 @@ const only = (name, from, to, comment) => ({
   severity: 'error',
   from: { path: from, pathNot: '\\.test\\.ts$' },
   to: {
-    path: '^(access|activities|api|bench|cli|config|console|contracts|journal|partners|prisma|reads|sandbox|stack|test|vault|workers|workflows)/',
+    path: '^(access|activities|api|bench|cli|config|console|contracts|journal|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
     pathNot: to,
   },
 });
@@ -32,13 +32,13 @@ module.exports = {
     only(
       'activities',
       '^activities/',
-      '^(activities|access|contracts|journal|partners|prisma|reads|vault)/',
+      '^(activities|access|contracts|journal|partners|prisma|reads|registry|vault)/',
       'Activities know ports and stores.',
     ),
     only(
       'api',
       '^api/',
-      '^(api|access|config|contracts|journal|partners|prisma|reads|vault)/|^workflows/',
+      '^(api|access|config|contracts|journal|partners|prisma|reads|registry|vault)/|^workflows/',
       'The API starts and signals workflows, and reads.',
     ),
     only(
@@ -48,6 +48,12 @@ module.exports = {
       'The command checks and exports; it starts nothing.',
     ),
     only('reads', '^reads/', '^(reads|contracts|prisma)/', 'What several sides read of the tables, in one place.'),
+    only(
+      'registry',
+      '^registry/',
+      '^(registry|contracts|journal|prisma|reads|vault)/',
+      'What a word of the property registry changes, whichever process writes it.',
+    ),
     only('sandbox-is-outside', '^sandbox/', '^sandbox/', 'The other side shares no code with the product.'),
     {
       name: 'benchmarks-stay-outside',

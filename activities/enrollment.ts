@@ -158,14 +158,22 @@ export function createEnrollmentActivities(deps: {
   }
 }
 
-/** In force, and nothing that was to be deleted is left where the new face would come. */
+/**
+ * In force, nothing that was to be deleted is left where the new face would come, and the resident still has a right
+ * there: without one the consent has no purpose (R3.9).
+ */
 async function assertConsent(tx: Transaction, enrollmentId: string): Promise<void> {
   const { consent, ...enrollment } = await tx.enrollment.findUniqueOrThrow({
     where: { id: enrollmentId },
     include: { consent: true },
   });
   const isInForce = consent.status === 'granted' && consent.expiresAt.getTime() > Date.now();
-  if (!isInForce || (await isDeletionDue(tx, enrollment))) {
+  const { residentId, houseId } = enrollment;
+  const right = await tx.propertyRight.findFirst({
+    where: { residentId, property: { houseId }, OR: [{ endsAt: null }, { endsAt: { gt: new Date() } }] },
+    select: { id: true },
+  });
+  if (!isInForce || !right || (await isDeletionDue(tx, enrollment))) {
     throw failure('ConsentMissing', 'There is no consent in force.');
   }
 }

@@ -1,5 +1,6 @@
 import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
+import type { SaleRequest } from '../contracts/property-sales';
 import { appendJournal } from '../journal/journal';
 import type { Database } from '../prisma/database';
 import { deletionRequestOf } from '../vault/biometrics';
@@ -13,10 +14,12 @@ const ABANDONED_AFTER_MS = 3_600_000;
  * Effects of the scheduled tidying, run by the `core` worker.
  *
  * @param deps.startDeletion begins the execution of a deletion, or finds it at work
+ * @param deps.resumeSale begins the execution of a sale, or finds it at work
  */
 export function createHousekeepingActivities(deps: {
   database: Database;
   startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
+  resumeSale: (request: SaleRequest) => Promise<void>;
 }) {
   const { database } = deps;
   return {
@@ -78,6 +81,20 @@ export function createHousekeepingActivities(deps: {
         orderBy: { requestedAt: 'asc' },
       });
       for (const row of due) await deps.startDeletion(deletionRequestOf(row), row.integration as Integration);
+      return due.length;
+    },
+
+    /**
+     * Sees to it that every sale of which somebody has to hear, or whose date is yet to come, has an execution: a
+     * process may have died right after the commit that says so.
+     *
+     * @returns how many sales are not confirmed everywhere
+     */
+    async resumeSales(): Promise<number> {
+      const due = await database.propertySale.findMany({ where: { fanOut: 'due' }, orderBy: { createdAt: 'asc' } });
+      for (const { id: saleId, effectiveAt } of due) {
+        await deps.resumeSale({ saleId, effectiveAt: effectiveAt.toISOString() });
+      }
       return due.length;
     },
   };

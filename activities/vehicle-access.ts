@@ -7,6 +7,7 @@ import { appendJournal } from '../journal/journal';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway, PlateCustodian } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
+import { isPlateWanted } from '../reads/plate-wanted';
 import type { SubjectVault } from '../vault/subject-keys';
 
 export type VehicleAccessActivities = ReturnType<typeof createVehicleAccessActivities>;
@@ -105,7 +106,7 @@ export function createVehicleAccessActivities(deps: {
       WHERE partner_id = ${partnerId} AND house_id = ${houseId}::uuid AND plate_index = ${plateIndex} FOR UPDATE`;
     let holding = await tx.plateHolding.findUnique({ where });
     if (!holding) {
-      if (!(await isWanted(tx, subject, houseId))) return null;
+      if (!(await isPlateWanted(tx, { ...subject, houseId }))) return null;
       const row = { id: randomUUID(), partnerId, houseId, integration, plateIndex, state: 'allowing' };
       await tx.plateHolding.createMany({ data: [row], skipDuplicates: true });
       holding = await tx.plateHolding.findUniqueOrThrow({ where });
@@ -113,30 +114,9 @@ export function createVehicleAccessActivities(deps: {
     const { id: holdingId } = holding;
     if (holding.state === 'allowing') return { kind: 'allow', holdingId };
     if (holding.state === 'blocking') return { kind: 'block', holdingId };
-    if (await isWanted(tx, subject, houseId)) return null;
+    if (await isPlateWanted(tx, { ...subject, houseId })) return null;
     await tx.plateHolding.updateMany({ where: { id: holdingId, state: 'allowed' }, data: { state: 'blocking' } });
     return { kind: 'block', holdingId };
-  }
-
-  /** Whether somebody with this plate may open at this house now: this resident, or another one of the family. */
-  async function isWanted(
-    tx: Transaction,
-    { partnerId, plateIndex }: PlateAtPartner,
-    houseId: string,
-  ): Promise<boolean> {
-    const now = new Date();
-    const inForce = { startsAt: { lte: now }, OR: [{ endsAt: null }, { endsAt: { gt: now } }] };
-    const found = await tx.vehicle.findFirst({
-      where: {
-        plateIndex,
-        status: 'active',
-        partners: { some: { partnerId } },
-        OR: [{ houseId: null }, { houseId }],
-        resident: { status: 'active', rights: { some: { property: { houseId }, ...inForce } } },
-      },
-      select: { id: true },
-    });
-    return found !== null;
   }
 
   async function confirm(tx: Transaction, subject: PlateAtPartner, { kind, holdingId }: Order): Promise<void> {

@@ -35,6 +35,7 @@ import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
+import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessPointOperations } from './staff/access-points';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
@@ -128,6 +129,11 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...accessPointOperations({ database }),
       ],
     },
+    {
+      base: '/registry/v1',
+      tag: 'registry',
+      operations: propertySaleOperations({ database, temporal, log: deps.log }),
+    },
   ];
 }
 
@@ -169,7 +175,8 @@ export function createStack(deps: ApiDependencies): Express {
     (operation: Operation): RequestHandler[] => {
       if (operation.permission !== undefined) return [requireStaff(checks, operation)];
       const { scope } = operation;
-      return base === '/app/v1' ? [requireToken(checks, 'app', scope)] : requirePartner(checks, scope);
+      if (base === '/partner/v1') return requirePartner(checks, scope);
+      return [requireToken(checks, base === '/registry/v1' ? 'registry' : 'app', scope)];
     };
   const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
   const routers: Record<string, Router> = { '/': Router().use(staff, server.router) };

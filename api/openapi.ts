@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { PERMISSIONS, STEP_UP_S } from '../contracts/staff';
 import { SESSION_COOKIE } from './staff/session-token';
-import { PHOTO_MEDIA_TYPES, type Operation } from './operation';
+import { LINES_MEDIA_TYPES, PHOTO_MEDIA_TYPES, type Operation } from './operation';
 
 export type ApiSection = { readonly base: string; readonly tag: string; readonly operations: readonly Operation[] };
 
@@ -124,6 +124,10 @@ function headersOf({ method, permission, idempotency }: Operation) {
 
 function requestContent(body: NonNullable<Operation['body']>) {
   if (body.kind === 'json') return { 'application/json': { schema: body.schema } };
+  if (body.kind === 'lines') {
+    const text = { schema: { type: 'string' as const, maxLength: body.maxBytes } };
+    return Object.fromEntries(LINES_MEDIA_TYPES.map((type) => [type, text]));
+  }
   const binary = { schema: { type: 'string' as const, format: 'binary', maxLength: body.maxBytes } };
   return Object.fromEntries(PHOTO_MEDIA_TYPES.map((type) => [type, binary]));
 }

@@ -28,7 +28,7 @@ export type Operation<
   readonly description?: string;
   readonly params: Params;
   readonly query?: Query;
-  readonly body?: JsonBody<Body> | PhotoBody;
+  readonly body?: JsonBody<Body> | PhotoBody | LinesBody;
   /** Set when the operation is to go: since when it is deprecated, and when it will answer no more (R4.12). */
   readonly deprecation?: { readonly since: Date; readonly sunset?: Date; readonly documentation?: string };
   /** `stored`: the answer is kept and repeated. `own`: the handler makes repeats harmless itself. Absent for reads. */
@@ -51,11 +51,16 @@ type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema
 /** An image as the request body. Its content is looked at by the handler, never trusted by its media type. */
 type PhotoBody = { readonly kind: 'photo'; readonly maxBytes: number };
 
+/** JSON Lines: one report in each line, looked at by the handler one by one. */
+type LinesBody = { readonly kind: 'lines'; readonly maxBytes: number; readonly maxLines: number };
+
 export type OperationInput<Params, Query, Body> = {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
   readonly photo: Buffer;
+  /** Of a body of lines; empty for any other. */
+  readonly lines: readonly string[];
   readonly caller: Caller;
   /** Where the request came from, as far as counting needs it. */
   readonly network: string;
@@ -75,6 +80,7 @@ export function defineOperation<P extends z.ZodObject, Q extends z.ZodObject, B 
 export const PHOTO_MEDIA_TYPES = ['image/jpeg', 'image/png'] as const;
 /** What phones send that is refused with advice that a resident can act on. */
 const PHOTO_TYPES_REFUSED = { 'image/heic': HEIC_ADVICE, 'image/heif': HEIC_ADVICE };
+export const LINES_MEDIA_TYPES = ['application/x-ndjson', 'application/jsonl'] as const;
 const JSON_LIMIT_BYTES = 64 * 1024;
 
 /** Mounts operations behind their checks: authentication and scope, size and type, schema, idempotency, handler. */
@@ -132,6 +138,9 @@ export const jsonBody = (): RequestHandler =>
 function bodyParsers({ body }: Operation): RequestHandler[] {
   if (!body) return [];
   if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
+  if (body.kind === 'lines') {
+    return [wantMediaType(LINES_MEDIA_TYPES), raw({ type: () => true, limit: body.maxBytes })];
+  }
   return [wantMediaType(PHOTO_MEDIA_TYPES, PHOTO_TYPES_REFUSED), raw({ type: () => true, limit: body.maxBytes })];
 }
 
@@ -175,13 +184,13 @@ const wantMediaType =
 function serve(operation: Operation, database: Database): RequestHandler {
   return async (req, res) => {
     const caller = (res.locals as { caller: Caller }).caller;
-    const { params, query, body, photo, content } = parseInput(operation, req);
+    const { params, query, body, photo, lines, content } = parseInput(operation, req);
     const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
     const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
     const network = networkOf(req.ip);
     const requestId = (res.locals as { requestId?: string }).requestId ?? '';
     const work = (): Promise<Answer> =>
-      operation.handle({ params, query, body, photo, caller, network, idempotencyKey, fingerprint, requestId });
+      operation.handle({ params, query, body, photo, lines, caller, network, idempotencyKey, fingerprint, requestId });
     const key = `${operation.id}/${idempotencyKey}`;
     const answer = await atWork(res, () =>
       operation.idempotency === 'stored'
@@ -211,11 +220,28 @@ function parseInput(operation: Operation, req: Parameters<RequestHandler>[0]) {
   assertText({ ...params, ...query });
   if (operation.body?.kind === 'photo') {
     const photo = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
-    return { params, query, body: null, photo, content: photo };
+    return { params, query, body: null, photo, lines: [], content: photo };
+  }
+  if (operation.body?.kind === 'lines') {
+    const bytes = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
+    const lines = linesOf(bytes, operation.body.maxLines);
+    return { params, query, body: null, photo: Buffer.alloc(0), lines, content: bytes };
   }
   const body: unknown = operation.body ? operation.body.schema.parse(req.body ?? {}) : null;
   assertText(body);
-  return { params, query, body, photo: Buffer.alloc(0), content: JSON.stringify(body) };
+  return { params, query, body, photo: Buffer.alloc(0), lines: [], content: JSON.stringify(body) };
+}
+
+/** What is no UTF-8 becomes a line that is refused by itself. */
+function linesOf(bytes: Buffer, maxLines: number): string[] {
+  const lines = bytes.toString('utf8').split(/\r?\n/);
+  if (lines.length <= maxLines + 1) return lines;
+  throw new HttpProblem({
+    status: 413,
+    type: 'too-large',
+    title: 'The request is too large',
+    errors: [{ field: 'lines', message: `are at most ${maxLines.toString()}` }],
+  });
 }
 
 /** NUL, which PostgreSQL takes in no text, and halves of characters, which UTF-8 cannot say. */

@@ -35,6 +35,12 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
     'What the resident withdrew is not deleted everywhere yet. Wait until `deletion` of that consent is `deleted`.',
   'enrollment-conflict': 'Another enrollment of this resident at this house is in progress.',
   'vehicle-conflict': 'The resident has registered a vehicle with this plate already. Remove that one first.',
+  'property-sale-conflict':
+    'This registryReference named another sale before. One number names one sale; correct the report or the number.',
+  'property-sale-superseded':
+    'A sale of this property of a later date is in force. Name the sellers, so that it is clear whose rights end.',
+  'property-sold-again':
+    'Another sale of this property came into force after this one. Reverse that one first, if it is mistaken, too.',
   'no-right': 'The resident has no right in force at any house that we serve.',
   'too-many-requests': 'The agreed rate is exceeded. Repeat after Retry-After.',
   unavailable:

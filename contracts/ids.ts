@@ -16,5 +16,6 @@ export const equipmentScheduleId = (integration: Integration): string => `equipm
 export const vehicleAccessWorkflowId = (vehicleId: string, partnerId: string): string =>
   `vehicle-access/${vehicleId}/${partnerId}`;
 export const deletionWorkflowId = (deletionId: string): string => `deletion/${deletionId}`;
+export const propertySaleWorkflowId = (saleId: string): string => `property-sale/${saleId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';
 export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';

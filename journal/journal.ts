@@ -8,6 +8,8 @@ export type JournalRecord = {
     | 'enrollment'
     | 'template'
     | 'vehicle'
+    | 'property-sale'
+    | 'property-right'
     | 'biometric-deletion'
     | 'escalation'
     | 'reminder'

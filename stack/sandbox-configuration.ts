@@ -3,7 +3,7 @@ import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { publicPem, type StackSecrets } from './secrets';
 import { writeDurably, type StateFolder } from './state-folder';
-import { PARTNERS, SERVICE, STAFF_CLIENT_ID, type TownPartner } from './town';
+import { FLAT_FOR_SALE, PARTNERS, SERVICE, STAFF_CLIENT_ID, type TownPartner } from './town';
 
 type Parts = {
   readonly folder: StateFolder;
@@ -91,7 +91,7 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
 }
 
 function billingConfiguration({ folder, secrets, certificates, ports }: Parts): object {
-  const accounts = PARTNERS.flatMap(({ flats }) => [
+  const ofHouses = PARTNERS.flatMap(({ flats }) => [
     [flats.paid.accountId, { [SERVICE]: 'paid' }],
     [flats.unpaid.accountId, { [SERVICE]: 'unpaid' }],
   ]);
@@ -101,7 +101,10 @@ function billingConfiguration({ folder, secrets, certificates, ports }: Parts): 
     controlPort: ports.billingControl,
     tls: { certFile: certificates.billing.certificate, keyFile: certificates.billing.key },
     secrets: [secrets.billing.value],
-    accounts: Object.fromEntries(accounts) as Record<string, unknown>,
+    accounts: Object.fromEntries([...ofHouses, [FLAT_FOR_SALE.accountId, { [SERVICE]: 'paid' }]]) as Record<
+      string,
+      unknown
+    >,
   };
 }
 

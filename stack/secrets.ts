@@ -43,6 +43,7 @@ export function stackSecrets(folder: StateFolder) {
       password: file(`staff-${person.username}-password`, password),
       totpSecret: person.totp ? file(`staff-${person.username}-totp`, totpSecret) : null,
     })),
+    registryClient: file('registry-client-secret', password),
     /** What we present to each partner. */
     toKluchPassword: file('to-kluch-password', password),
     toKluchSigningKey: file('to-kluch-signing-key', ed25519),

@@ -13,7 +13,17 @@ import { createSubjectVault } from '../vault/subject-keys';
 import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { publicPem, type StackSecrets } from './secrets';
-import { APP_CLIENT_ID, CONSENT_FORM, PARTNERS, RESIDENTS, SERVICE, type TownPartner } from './town';
+import {
+  APP_CLIENT_ID,
+  CONSENT_FORM,
+  FLAT_FOR_SALE,
+  PARTNERS,
+  partnerById,
+  REGISTRY_CLIENT_ID,
+  RESIDENTS,
+  SERVICE,
+  type TownPartner,
+} from './town';
 
 /** What the town's settings are made of. */
 export type Seeding = { readonly secrets: StackSecrets; readonly certificates: Certificates; readonly ports: Ports };
@@ -26,7 +36,8 @@ export async function seedTown(ownerUrl: string, seeding: Seeding): Promise<void
       async (tx) => {
         await seedRegister(tx, seeding.secrets);
         for (const partner of PARTNERS) await seedPartner(tx, partner, seeding);
-        await seedAppClient(tx, seeding.secrets);
+        await seedFlatForSale(tx);
+        await seedOwnClients(tx, seeding.secrets);
       },
       { timeout: 30_000 },
     );
@@ -167,15 +178,30 @@ async function seedPartnerClient(tx: Transaction, partner: TownPartner, secrets:
   await tx.oAuthClient.upsert({ where: { id }, create: { id, ...client }, update: {} });
 }
 
-async function seedAppClient(tx: Transaction, secrets: StackSecrets): Promise<void> {
-  const create = {
-    id: APP_CLIENT_ID,
-    audience: 'app',
-    authMethod: 'client_secret_basic',
-    secretHashes: [hashSecret(secrets.appClient.value)],
-    scopes: [...SCOPES.app],
-  };
-  await tx.oAuthClient.upsert({ where: { id: APP_CLIENT_ID }, create, update: {} });
+/** The company's own backends. */
+async function seedOwnClients(tx: Transaction, secrets: StackSecrets): Promise<void> {
+  const clients = [
+    { id: APP_CLIENT_ID, audience: 'app', secret: secrets.appClient.value },
+    { id: REGISTRY_CLIENT_ID, audience: 'registry', secret: secrets.registryClient.value },
+  ] as const;
+  for (const { id, audience, secret } of clients) {
+    const row = { id, audience, authMethod: 'client_secret_basic', scopes: [...SCOPES[audience]] };
+    const create = { ...row, secretHashes: [hashSecret(secret)] };
+    await tx.oAuthClient.upsert({ where: { id }, create, update: {} });
+  }
+}
+
+async function seedFlatForSale(tx: Transaction): Promise<void> {
+  const { partnerId, propertyId, accountId, rightId } = FLAT_FOR_SALE;
+  const { houseId } = partnerById(partnerId);
+  await tx.property.createMany({
+    data: [{ id: propertyId, houseId, kind: 'flat', billingAccountId: accountId }],
+    skipDuplicates: true,
+  });
+  await tx.propertyRight.createMany({
+    data: [{ id: rightId, residentId: RESIDENTS.vera.id, propertyId, kind: 'owner', startsAt: new Date(0) }],
+    skipDuplicates: true,
+  });
 }
 
 /** PostgreSQL gives JSON members back in an order of its own. */

@@ -68,6 +68,12 @@ export const PARTNERS: readonly TownPartner[] = [
   }),
 ];
 
+export function partnerById(wanted: TownPartner['id']): TownPartner {
+  const found = PARTNERS.find((each) => each.id === wanted);
+  if (!found) throw new Error('The town has no such partner.');
+  return found;
+}
+
 /** What billing calls the service behind doors and barriers. */
 export const SERVICE = 'smart-access';
 
@@ -76,7 +82,12 @@ export const RESIDENTS = {
   anna: { id: id(9, 1), name: 'Анна Соколова' },
   /** Owns a flat in every house and has not paid for any. */
   boris: { id: id(9, 2), name: 'Борис Лесков' },
+  /** Owns one flat that is paid for, and sells it. */
+  vera: { id: id(9, 3), name: 'Вера Климова' },
 } as const;
+
+/** What Vera sells. Its number is beyond those of the partners' houses. */
+export const FLAT_FOR_SALE: TownFlat & { readonly partnerId: TownPartner['id'] } = { partnerId: 'kluch', ...flat(23) };
 
 export const CONSENT_FORM = {
   id: 'biometrics-1',
@@ -132,3 +143,5 @@ export const STAFF: readonly StaffPerson[] = [
 
 /** Name of the API at the staff identity provider. */
 export const STAFF_CLIENT_ID = 'domovoy-staff';
+/** Name of the property registry there. */
+export const REGISTRY_CLIENT_ID = 'property-registry';

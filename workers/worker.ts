@@ -7,6 +7,7 @@ import { createEquipmentActivities } from '../activities/equipment';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createOpenAccessActivities } from '../activities/open-access';
+import { createPropertySaleActivities } from '../activities/property-sale';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
@@ -27,9 +28,15 @@ export function integrationActivities(deps: IntegrationDependencies) {
 
 /** What belongs to no integration. */
 export function coreActivities(
-  deps: Parameters<typeof createJournalSealingActivities>[0] & Parameters<typeof createHousekeepingActivities>[0],
+  deps: Parameters<typeof createJournalSealingActivities>[0] &
+    Parameters<typeof createHousekeepingActivities>[0] &
+    Parameters<typeof createPropertySaleActivities>[0],
 ) {
-  return { ...createHousekeepingActivities(deps), ...createJournalSealingActivities(deps) };
+  return {
+    ...createHousekeepingActivities(deps),
+    ...createJournalSealingActivities(deps),
+    ...createPropertySaleActivities(deps),
+  };
 }
 
 /**

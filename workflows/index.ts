@@ -5,4 +5,5 @@ export { equipmentRoundWorkflow, equipmentSyncWorkflow } from './equipment-sync/
 export { housekeepingWorkflow } from './housekeeping/workflow';
 export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
+export { propertySaleWorkflow } from './property-sale/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

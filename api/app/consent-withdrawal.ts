@@ -1,15 +1,14 @@
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { Logger } from '../../config/logger';
-import { consentWorkflowId, type Integration } from '../../contracts/ids';
+import type { Integration } from '../../contracts/ids';
 import { appendJournal } from '../../journal/journal';
 import type { Database, Transaction } from '../../prisma/database';
 import { deletionRequestOf, lockBiometrics, stopBiometrics } from '../../vault/biometrics';
 import { startDeletion } from '../../workflows/biometric-deletion/start';
-import { consentWithdrawn } from '../../workflows/consent/messages';
+import { tellConsentEnded } from '../../workflows/consent/ended';
 import { HttpProblem, notFound } from '../problem';
 
 type Dependencies = { readonly database: Database; readonly temporal: Client; readonly log: Logger };
-type ConsentRow = NonNullable<Awaited<ReturnType<Database['consent']['findUnique']>>>;
 
 /**
  * Withdraws (R3.7, R3.8): when this transaction has committed no face of the resident opens at this partner any more,
@@ -73,20 +72,10 @@ async function tellProcesses({ database, temporal, log }: Dependencies, consentI
   const ended = await database.consent.findMany({ where: { deletionId: deletion.id } });
   const told = await Promise.allSettled([
     startDeletion(temporal, deletionRequestOf(deletion), integration as Integration),
-    ...ended.map((each) => tellConsent(temporal, each)),
+    ...ended.map(({ id }) => tellConsentEnded(temporal, id)),
   ]);
   const failed = told.filter(({ status }) => status === 'rejected').length;
   if (failed > 0) log.warn({ event: 'deletion-not-told', count: failed }, 'a due deletion waits to be resumed');
-}
-
-/** An execution that is over has nothing to be told. */
-async function tellConsent(temporal: Client, { id }: ConsentRow): Promise<void> {
-  await temporal.workflow
-    .getHandle(consentWorkflowId(id))
-    .signal(consentWithdrawn)
-    .catch((error: unknown) => {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-    });
 }
 
 const stateConflict = (status: string): HttpProblem =>

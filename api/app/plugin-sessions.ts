@@ -37,12 +37,29 @@ export function pluginSessionOperations({ database }: { database: Database }): O
         if (!resident) throw invalidField('residentId', 'is not a resident', 404);
         if (resident.status !== 'active') throw notFound();
         if (!partner?.active) throw invalidField('partnerId', 'is not a partner', 404);
+        await assertRight(residentId, partnerId);
         const { integration } = partner;
         const body = await start({ residentId, partnerId, integration }, caller.clientId).catch(busyIfTaken);
         return { status: 201, body, headers: { 'cache-control': 'no-store' } };
       },
     }),
   ];
+
+  /** Also asked when the token is checked: a right may end in between (R3.9). */
+  async function assertRight(residentId: string, partnerId: string): Promise<void> {
+    const now = new Date();
+    const right = await database.propertyRight.findFirst({
+      where: {
+        residentId,
+        startsAt: { lte: now },
+        OR: [{ endsAt: null }, { endsAt: { gt: now } }],
+        property: { house: { partners: { some: { partnerId } } } },
+      },
+      select: { id: true },
+    });
+    if (!right)
+      throw new HttpProblem({ status: 403, type: 'no-right', title: 'The resident has no right at any house' });
+  }
 
   async function start(subject: { residentId: string; partnerId: string; integration: string }, actor: string) {
     const token = randomBytes(32).toString('base64url');

@@ -11,7 +11,8 @@ import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
 import { usablePlate } from '../plate-identification';
 import { HttpProblem, invalidField, notFound } from '../problem';
-import { platePartnersOf, tellVehicleAccess, type PlatePartner } from '../vehicle-access';
+import { tellVehicleAccess, type PlatePartner } from '../../workflows/vehicle-access/start';
+import { platePartnersOf } from '../vehicle-access';
 
 type Dependencies = { database: Database; temporal: Client; plateIndex: PlateIndex; subjects: SubjectVault };
 type VehicleRow = NonNullable<Awaited<ReturnType<Database['vehicle']['findUnique']>>> & {

@@ -43,9 +43,14 @@ export function pluginTokenOperations({ database, guesses }: Dependencies): Oper
 
   /** One query and one comparison of equal length for every answer; the token itself is 256 random bits. */
   async function check(partnerId: string, { token, clientId }: z.infer<typeof PluginTokenCheck>) {
+    const now = new Date();
     const [session] = await database.$queryRaw<Session[]>`
       SELECT s.id, s.partner_id AS "partnerId", s.ended_at AS "endedAt", s.expires_at AS "expiresAt",
-        r.status, p.token::text AS "clientId"
+        r.status, p.token::text AS "clientId",
+        EXISTS (SELECT FROM property_rights pr JOIN properties o ON o.id = pr.property_id
+                  JOIN house_partners h ON h.house_id = o.house_id AND h.partner_id = s.partner_id
+                 WHERE pr.resident_id = s.resident_id AND pr.starts_at <= ${now}
+                   AND (pr.ends_at IS NULL OR pr.ends_at > ${now})) AS "hasRight"
       FROM plugin_sessions s
         JOIN residents r ON r.id = s.resident_id
         JOIN partner_subjects p ON p.resident_id = s.resident_id AND p.partner_id = s.partner_id
@@ -56,7 +61,8 @@ export function pluginTokenOperations({ database, guesses }: Dependencies): Oper
       session?.partnerId === partnerId &&
       session.endedAt === null &&
       session.expiresAt.getTime() > Date.now() &&
-      session.status === 'active';
+      session.status === 'active' &&
+      session.hasRight;
     return { valid: same && inForce, sessionId: session?.partnerId === partnerId ? session.id : undefined };
   }
 }
@@ -68,6 +74,8 @@ type Session = {
   readonly expiresAt: Date;
   readonly status: string;
   readonly clientId: string;
+  /** At a house that the partner serves. */
+  readonly hasRight: boolean;
 };
 
 const tooMany = (waitS: number): HttpProblem =>

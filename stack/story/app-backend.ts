@@ -1,8 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { createClient, type Answer } from './http';
 
-/** Plays tenant-smart-home-app, the backend behind the owners' mobile app (R2.9), with an OAuth token of its own. */
-export function createAppBackend(options: { apiUrl: string; caPem: string; clientId: string; clientSecret: string }) {
+/**
+ * Plays tenant-smart-home-app, the backend behind the owners' mobile app (R2.9), with an OAuth token of its own, or
+ * another backend of the same ways.
+ */
+export function createAppBackend(options: {
+  apiUrl: string;
+  caPem: string;
+  clientId: string;
+  clientSecret: string;
+  /** What to ask a token for. */
+  scope?: string;
+}) {
   const http = createClient(options.caPem);
   let token: { value: string; untilMs: number } | undefined;
 
@@ -12,7 +22,7 @@ export function createAppBackend(options: { apiUrl: string; caPem: string; clien
     const { status, body } = await http.send(`${options.apiUrl}/oauth/token`, {
       method: 'POST',
       headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'app' }).toString(),
+      body: new URLSearchParams({ grant_type: 'client_credentials', scope: options.scope ?? 'app' }).toString(),
     });
     if (status !== 200) throw new Error(`the token endpoint answered ${status.toString()}`);
     token = { value: String(body['access_token']), untilMs: Date.now() + (Number(body['expires_in']) - 30) * 1_000 };
@@ -23,17 +33,17 @@ export function createAppBackend(options: { apiUrl: string; caPem: string; clien
     async get(path: string): Promise<Answer> {
       return http.send(options.apiUrl + path, { headers: { authorization: `Bearer ${await bearer()}` } });
     },
-    /** @param body JSON, or a photo as bytes */
-    async post(path: string, body: object, key: string = randomUUID()): Promise<Answer> {
+    /** @param body JSON, a photo as bytes, or JSON Lines as text */
+    async post(path: string, body: object | string, key: string = randomUUID()): Promise<Answer> {
       const photo = Buffer.isBuffer(body);
       return http.send(options.apiUrl + path, {
         method: 'POST',
         headers: {
           authorization: `Bearer ${await bearer()}`,
-          'content-type': photo ? 'image/jpeg' : 'application/json',
+          'content-type': photo ? 'image/jpeg' : typeof body === 'string' ? 'application/x-ndjson' : 'application/json',
           'idempotency-key': key,
         },
-        body: photo ? body : JSON.stringify(body),
+        body: photo || typeof body === 'string' ? body : JSON.stringify(body),
       });
     },
     close: http.close,

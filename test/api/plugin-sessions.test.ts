@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createHousekeepingActivities } from '../../activities/housekeeping';
+import { processesOf } from '../../workers/core';
 import { PLUGIN_TOKEN_GUESSES } from '../../contracts/plugin-sessions';
 import { openDatabase } from '../../prisma/database';
 import { RESIDENTS } from '../../stack/town';
@@ -140,7 +141,7 @@ describe('a plugin session', () => {
     const expired = await start('vizor');
     await h.owner.pluginSession.updateMany({ where: { partnerId: 'vizor' }, data: { expiresAt: new Date(0) } });
     const database = openDatabase(h.db.urlFor('domovoy_core'), 1);
-    await createHousekeepingActivities({ database, startDeletion: () => Promise.resolve() }).removeExpired();
+    await createHousekeepingActivities({ database, ...processesOf(h.temporal.client) }).removeExpired();
     await database.$disconnect();
     expect(await h.owner.pluginSession.count()).toBe(1);
     expect(await verdict('kluch', { token: last.token, clientId: last.clientId })).toEqual({ valid: true });

@@ -7,6 +7,8 @@ import { Registry } from 'prom-client';
 import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { createHousekeepingActivities } from '../../activities/housekeeping';
+import { createPropertySaleActivities } from '../../activities/property-sale';
 import { createStack } from '../../api/composition';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
@@ -38,8 +40,9 @@ import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { findTemporalCli } from '../../stack/temporal-cli';
 import { QUICK_SETTINGS } from '../../stack/temporal-server';
 import { findTestServer } from '../../stack/test-server/find';
-import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
+import { APP_CLIENT_ID, REGISTRY_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
+import { processesOf } from '../../workers/core';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
 import { createTestDatabase, type TestDatabase } from './database';
@@ -54,6 +57,8 @@ export type Harness = {
   readonly apiUrl: string;
   readonly caPem: string;
   readonly app: AppBackend;
+  /** The property registry, with a token of its own. */
+  readonly registry: AppBackend;
   readonly sandbox: Sandbox;
   readonly billingControlUrl: string;
   readonly sandboxControlUrl: string;
@@ -88,10 +93,11 @@ export const workflowBundle = (): Promise<WorkflowBundle> =>
 
 /**
  * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
+ * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
  * @param options.openWithinMs time of an opening, milliseconds
  */
 export async function createHarness(
-  options: { openWithinMs?: number; server?: 'real' | 'skipping' } = {},
+  options: { openWithinMs?: number; server?: 'real' | 'skipping'; core?: boolean } = {},
 ): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
   const state = openStateFolder({ DOMOVOY_STATE_DIR: mkdtempSync(join(tmpdir(), 'domovoy-harness-')) });
@@ -180,10 +186,12 @@ export async function createHarness(
   const caPem = readFileSync(certificates.companyCa, 'utf8');
   const clientSecret = secrets.appClient.value;
   const app = createAppBackend({ apiUrl, caPem, clientId: APP_CLIENT_ID, clientSecret });
+  const registry = createRegistry({ apiUrl, caPem, secrets });
   const sandboxControlUrl = `http://127.0.0.1:${ports.sandboxControl.toString()}`;
   const sandbox = createSandbox({ controlUrl: sandboxControlUrl });
   closers.push(
     () => app.close(),
+    () => registry.close(),
     () => sandbox.close(),
   );
 
@@ -191,6 +199,7 @@ export async function createHarness(
     apiUrl,
     caPem,
     app,
+    registry,
     sandbox,
     sandboxControlUrl,
     identityProviderControlUrl: `http://127.0.0.1:${ports.identityProviderControl.toString()}`,
@@ -250,6 +259,23 @@ export async function createHarness(
             await database.$disconnect();
           });
         }
+        if (options.core !== true) return;
+        const database = openDatabase(db.urlFor('domovoy_core'), 4);
+        const worker = await createWorker({
+          connection: temporal.nativeConnection,
+          namespace: temporal.namespace ?? 'default',
+          taskQueue: 'core',
+          activities: coreWithoutJournal({ database, ...processesOf(temporal.client) }),
+          workflows: { workflowBundle: await workflowBundle() },
+          dataConverter,
+          identity: `core-${randomUUID()}`,
+        });
+        const running = worker.run();
+        stops.push(async () => {
+          worker.shutdown();
+          await running;
+          await database.$disconnect();
+        });
       },
       async stop() {
         const stopping = stops;
@@ -259,6 +285,20 @@ export async function createHarness(
     };
   }
 }
+
+/** The property registry's own backend. */
+export const createRegistry = (at: { apiUrl: string; caPem: string; secrets: StackSecrets }): AppBackend =>
+  createAppBackend({
+    apiUrl: at.apiUrl,
+    caPem: at.caPem,
+    clientId: REGISTRY_CLIENT_ID,
+    clientSecret: at.secrets.registryClient.value,
+    scope: 'property-sales:report',
+  });
+
+const coreWithoutJournal = (
+  deps: Parameters<typeof createHousekeepingActivities>[0] & Parameters<typeof createPropertySaleActivities>[0],
+) => ({ ...createHousekeepingActivities(deps), ...createPropertySaleActivities(deps) });
 
 function apiSettings(
   apiUrl: string,

@@ -15,16 +15,19 @@ export type ConsentBody = Body & { status: string; deletion: { state: string; de
 
 /** What a resident does in the app, with what is expected of it by everybody. */
 export function residentOf(h: Harness) {
-  async function consentTo(partnerId: string): Promise<string> {
+  async function consentTo(partnerId: string, residentId: string = anna): Promise<string> {
     const form = await h.app.get('/app/v1/consent-forms/current');
     const request = { partnerId, formId: form.body['formId'], formSha256: form.body['sha256'] };
-    const { status, body } = await h.app.post(`/app/v1/residents/${anna}/consents`, request);
+    const { status, body } = await h.app.post(`/app/v1/residents/${residentId}/consents`, request);
     expect(status).toBe(201);
     return String(body['consentId']);
   }
 
-  const upload = (partner: TownPartner, consentId: string) =>
-    h.app.post(`/app/v1/residents/${anna}/face-enrollments?consentId=${consentId}&houseId=${partner.houseId}`, photo);
+  const upload = (partner: TownPartner, consentId: string, residentId: string = anna) =>
+    h.app.post(
+      `/app/v1/residents/${residentId}/face-enrollments?consentId=${consentId}&houseId=${partner.houseId}`,
+      photo,
+    );
 
   async function enrolled(partner: TownPartner): Promise<{ consentId: string; enrollmentId: string }> {
     const consentId = await consentTo(partner.id);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { startDeletion } from '../../workflows/biometric-deletion/start';
 import { createHousekeepingActivities } from '../../activities/housekeeping';
+import { processesOf } from '../../workers/core';
 import { createWorker } from '../../workers/worker';
 import { parseKeyRing } from '../../config/environment';
 import { dataConverterWith } from '../../config/temporal';
@@ -294,10 +294,7 @@ async function tidy(h: Harness): Promise<void> {
     connection: h.temporal.nativeConnection,
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
-    activities: createHousekeepingActivities({
-      database,
-      startDeletion: (request, integration) => startDeletion(h.temporal.client, request, integration),
-    }),
+    activities: createHousekeepingActivities({ database, ...processesOf(h.temporal.client) }),
     workflows: { workflowBundle: await workflowBundle() },
     dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
   });

@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto';
+import type { Integration } from '../contracts/ids';
+import type { SaleState } from '../contracts/property-sales';
+import { appendJournal, type JournalRecord } from '../journal/journal';
+import type { Transaction } from '../prisma/database';
+import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
+
+/** A sale as it was reported, checked. */
+export type SaleReport = {
+  readonly id: string;
+  readonly clientId: string;
+  readonly registryReference: string;
+  readonly requestSha256: string;
+  readonly propertyId: string;
+  readonly sellerIds: string[];
+  readonly buyerIds: string[];
+  readonly effectiveAt: Date;
+};
+
+type SaleRow = NonNullable<Awaited<ReturnType<Transaction['propertySale']['findUnique']>>>;
+type HousePartner = { readonly partnerId: string; readonly integration: string };
+
+/**
+ * One sale at a time: a resident who sells two flats of a house in two sales of the same instant has no right left, and
+ * neither of them may miss the other. Sales are rare.
+ */
+async function lockSales(tx: Transaction): Promise<void> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('property-sales', 0))`;
+}
+
+/**
+ * Writes a sale down, and takes what it takes when its date has come. A repeat finds it there and changes nothing.
+ *
+ * @returns `superseded`: a sale of a later date is in force, and this one names nobody: whose rights it means is unknown
+ */
+export async function acceptSale(tx: Transaction, report: SaleReport): Promise<SaleRow | 'superseded'> {
+  await lockSales(tx);
+  const known = await tx.propertySale.findUnique({ where: { id: report.id } });
+  if (known) return known;
+  const { propertyId, effectiveAt, sellerIds, clientId: actor } = report;
+  const later = await tx.propertySale.findFirst({
+    where: { propertyId, state: 'in-force', effectiveAt: { gt: effectiveAt } },
+    select: { id: true },
+  });
+  if (later && sellerIds.length === 0) return 'superseded';
+  await tx.propertySale.create({ data: report });
+  await appendJournal(tx, saleEntry(report.id, actor, 'reported'));
+  if (effectiveAt.getTime() <= Date.now()) await takeEffect(tx, report.id, actor);
+  return tx.propertySale.findUniqueOrThrow({ where: { id: report.id } });
+}
+
+/**
+ * The moment of the sale (R3.9): every right that rests on the property, or the named sellers' on it, ends with this
+ * transaction's commit, by every way in, because every decision reads rights. With it end the plugin sessions, the use
+ * of biometrics and the consents that rested on nothing else. What was taken is written down exactly. Also right when
+ * it was done before.
+ */
+export async function takeEffect(tx: Transaction, saleId: string, actor: string): Promise<SaleState> {
+  await lockSales(tx);
+  const sale = await tx.propertySale.findUniqueOrThrow({ where: { id: saleId }, include: { property: true } });
+  if (sale.state !== 'scheduled') return sale.state as SaleState;
+  const { houseId } = sale.property;
+  const now = new Date();
+  const ended = await endRights(tx, sale, now);
+  await tx.propertySale.update({ where: { id: saleId }, data: { state: 'in-force', takenAt: now } });
+  await appendJournal(
+    tx,
+    saleEntry(saleId, actor, 'in-force'),
+    ...ended.map(({ rightId }) => rightEntry(rightId, actor, 'ended')),
+  );
+  const partners = await tx.housePartner.findMany({ where: { houseId }, orderBy: { partnerId: 'asc' } });
+  await tx.propertySalePartner.createMany({ data: partners.map(({ partnerId }) => ({ saleId, partnerId })) });
+  for (const residentId of [...new Set(ended.map((right) => right.residentId))].toSorted()) {
+    if (await hasRight(tx, residentId, { houseId })) continue;
+    for (const partner of partners) await loseAccess(tx, { saleId, houseId, residentId, partner, actor, now });
+  }
+  return 'in-force';
+}
+
+type EndedRight = { readonly rightId: string; readonly residentId: string; readonly previousEndsAt: Date | null };
+
+async function endRights(tx: Transaction, sale: SaleRow, now: Date): Promise<EndedRight[]> {
+  const { id: saleId, propertyId, sellerIds, buyerIds } = sale;
+  const ended = await tx.$queryRaw<EndedRight[]>`
+    UPDATE property_rights r SET ends_at = ${now}
+    FROM (SELECT id, ends_at FROM property_rights
+           WHERE property_id = ${propertyId}::uuid AND (ends_at IS NULL OR ends_at > ${now})
+             AND (CASE WHEN cardinality(${sellerIds}::uuid[]) > 0 THEN resident_id = ANY (${sellerIds}::uuid[])
+                       ELSE resident_id <> ALL (${buyerIds}::uuid[]) END)
+           FOR UPDATE) before
+    WHERE r.id = before.id
+    RETURNING r.id AS "rightId", r.resident_id AS "residentId", before.ends_at AS "previousEndsAt"`;
+  await tx.propertySaleRight.createMany({ data: ended.map((right) => ({ saleId, ...right })) });
+  return ended;
+}
+
+type Loss = {
+  readonly saleId: string;
+  readonly houseId: string;
+  readonly residentId: string;
+  readonly partner: HousePartner;
+  readonly actor: string;
+  readonly now: Date;
+};
+
+/** What a resident had at a partner because of a house where they have no right any more. */
+async function loseAccess(tx: Transaction, loss: Loss): Promise<void> {
+  const { saleId, houseId, residentId, actor, now, partner } = loss;
+  const { partnerId, integration } = partner;
+  const subject = { residentId, partnerId };
+  await lockBiometrics(tx, subject);
+  const isServedElsewhere = await hasRight(tx, residentId, { house: { partners: { some: { partnerId } } } });
+  if (!isServedElsewhere) await endPluginSessions(tx, loss);
+  const consents = isServedElsewhere ? [] : await tx.consent.findMany({ where: { ...subject, status: 'granted' } });
+  const held = { ...subject, ...(isServedElsewhere && { houseId }) };
+  const enrollments = await tx.enrollment.count({ where: { ...held, state: { not: 'deleted' } } });
+  const templates = await tx.faceTemplate.count({ where: held });
+  if (consents.length + enrollments + templates === 0) return;
+
+  const deletionId = randomUUID();
+  await stopBiometrics(tx, {
+    ...subject,
+    deletionId,
+    integration,
+    reason: 'sale',
+    houseIds: isServedElsewhere ? [houseId] : 'all',
+  });
+  await tx.propertySaleDeletion.create({ data: { saleId, deletionId } });
+  await tx.consent.updateMany({
+    where: { id: { in: consents.map(({ id }) => id) } },
+    data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: now, deletionId },
+  });
+  const entry = { integration, actor, reason: 'sale' };
+  await appendJournal(
+    tx,
+    { ...entry, kind: 'biometric-deletion', objectId: deletionId, outcome: 'requested' },
+    ...consents.map(({ id }): JournalRecord => ({ ...entry, kind: 'consent', objectId: id, outcome: 'withdrawn' })),
+  );
+}
+
+async function endPluginSessions(tx: Transaction, { residentId, partner, actor, now }: Loss): Promise<void> {
+  const { partnerId, integration } = partner;
+  const open = await tx.pluginSession.findMany({ where: { residentId, partnerId, endedAt: null } });
+  await tx.pluginSession.updateMany({ where: { id: { in: open.map(({ id }) => id) } }, data: { endedAt: now } });
+  await appendJournal(
+    tx,
+    ...open.map(({ id }): JournalRecord => {
+      return { kind: 'plugin-session', integration, objectId: id, actor, outcome: 'ended', reason: 'sale' };
+    }),
+  );
+}
+
+/** A right that has not ended; one that has yet to begin counts, since what it will need is not to be deleted. */
+async function hasRight(
+  tx: Transaction,
+  residentId: string,
+  where: { houseId: string } | { house: { partners: { some: { partnerId: string } } } },
+): Promise<boolean> {
+  const right = await tx.propertyRight.findFirst({
+    where: { residentId, property: where, OR: [{ endsAt: null }, { endsAt: { gt: new Date() } }] },
+    select: { id: true },
+  });
+  return right !== null;
+}
+
+/**
+ * Takes a sale back: every right that it ended ends again when it would have. One of a later date is called off. What is
+ * deleted stays deleted, and a consent that ended is asked for anew: neither can be brought back (R1.4).
+ *
+ * @returns `sold-again`: another sale of the property came into force since, and would be undone by this
+ */
+export async function reverseSale(tx: Transaction, saleId: string, actor: string): Promise<SaleRow | 'sold-again'> {
+  await lockSales(tx);
+  const sale = await tx.propertySale.findUniqueOrThrow({ where: { id: saleId } });
+  if (sale.state === 'reversed') return sale;
+  const now = new Date();
+  if (sale.takenAt !== null) {
+    const { propertyId, takenAt } = sale;
+    const later = await tx.propertySale.findFirst({
+      where: { propertyId, state: 'in-force', takenAt: { gte: takenAt }, id: { not: saleId } },
+      select: { id: true },
+    });
+    if (later) return 'sold-again';
+    await restoreRights(tx, { saleId, takenAt, actor, now });
+  }
+  await tx.propertySalePartner.updateMany({ where: { saleId }, data: { doneAt: null } });
+  await appendJournal(tx, saleEntry(saleId, actor, 'reversed'));
+  return tx.propertySale.update({
+    where: { id: saleId },
+    data: { state: 'reversed', reversedAt: now, fanOut: 'due' },
+  });
+}
+
+/** A right whose end somebody has changed since the sale is not the sale's to give back. */
+async function restoreRights(
+  tx: Transaction,
+  { saleId, takenAt, actor, now }: { saleId: string; takenAt: Date; actor: string; now: Date },
+): Promise<void> {
+  const restored = await tx.$queryRaw<{ id: string }[]>`
+    UPDATE property_rights r SET ends_at = taken.previous_ends_at
+    FROM property_sale_rights taken
+    WHERE taken.sale_id = ${saleId}::uuid AND r.id = taken.right_id AND r.ends_at = ${takenAt}
+    RETURNING r.id`;
+  const rightIds = restored.map(({ id }) => id);
+  await tx.propertySaleRight.updateMany({
+    where: { saleId, rightId: { in: rightIds } },
+    data: { restoredAt: now },
+  });
+  await appendJournal(tx, ...rightIds.map((rightId) => rightEntry(rightId, actor, 'restored')));
+}
+
+const saleEntry = (objectId: string, actor: string, outcome: string): JournalRecord => ({
+  kind: 'property-sale',
+  integration: null,
+  objectId,
+  actor,
+  outcome,
+});
+
+const rightEntry = (objectId: string, actor: string, outcome: 'ended' | 'restored'): JournalRecord => ({
+  kind: 'property-right',
+  integration: null,
+  objectId,
+  actor,
+  outcome,
+  reason: 'sale',
+});
+
+/** The partners of a sale with their integration, as far as they have not confirmed yet. */
+export async function partnersToTell(
+  tx: Transaction,
+  saleId: string,
+): Promise<{ partnerId: string; integration: Integration }[]> {
+  const rows = await tx.propertySalePartner.findMany({ where: { saleId, doneAt: null }, include: { partner: true } });
+  return rows.map(({ partnerId, partner }) => ({ partnerId, integration: partner.integration as Integration }));
+}
