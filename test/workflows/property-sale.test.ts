@@ -41,7 +41,7 @@ const saleOf = async (saleId: string): Promise<Body & { partners: PartnerPart[] 
 const partOf = async (saleId: string, partnerId: string): Promise<PartnerPart | undefined> =>
   (await saleOf(saleId)).partners.find((part) => part.partnerId === partnerId);
 const confirmed = (saleId: string) =>
-  until('every partner has confirmed', async () => (await saleOf(saleId))['done'] === true, 30_000);
+  until('every partner has confirmed', async () => (await saleOf(saleId))['done'] === true, 90_000);
 const open = (partner: TownPartner, residentId: string, app = h.app) =>
   app.post(`/app/v1/access-points/${partner.doorId}/openings`, { residentId });
 const reasonOf = async (body: Body) =>
@@ -427,7 +427,7 @@ describe('a sale, on a real server,', () => {
     expect(new Set(entries.map(({ key }) => key)).size).toBe(entries.length);
     const { deletionId } = await h.owner.propertySaleDeletion.findFirstOrThrow({ where: { saleId } });
     expect(await h.sandbox.effects('shlagbaum', `delete/${deletionId}/${shlagbaum.houseId}/0`)).toBe(1);
-  });
+  }, 150_000);
 
   it('lets nobody in by a decision that began after it, by whatever way in, on either API process', async () => {
     const other = await h.startAnotherApi();
