@@ -40,11 +40,11 @@ export function createOpenAccessActivities(deps: {
     tx: Transaction,
     request: OpenAccessRequest,
     billing: AccessFacts['billing'],
-  ): Promise<LoadedFacts & { decision: AccessDecision }> {
+  ): Promise<LoadedFacts & { decision: AccessDecision; decidedAt: Date }> {
     const nowMs = Date.now();
     const loaded = await loadAccessFacts(tx, request, nowMs);
     const decision = decideAccess({ ...loaded.facts, nowMs, method: request.method, billing, policy });
-    return { ...loaded, decision };
+    return { ...loaded, decision, decidedAt: new Date(nowMs) };
   }
 
   /** Writes how the opening ended, once, with its evidence. Whoever comes later gets what was written first. */
@@ -169,7 +169,7 @@ export function createOpenAccessActivities(deps: {
   > {
     const row = await lockRow(tx, deps.integration, request);
     if (row.endedAt !== null) return { kind: 'ended', result: resultOf(row) };
-    const { decision, device } = await assess(tx, request, billing);
+    const { decision, device, decidedAt } = await assess(tx, request, billing);
     if (decision.kind !== 'allow' || device === null) {
       const reason = decision.kind === 'deny' ? decision.reason : 'device-unavailable';
       // An earlier try may have opened the device: then "denied" would be a false statement about the door.
@@ -179,7 +179,7 @@ export function createOpenAccessActivities(deps: {
       return { kind: 'ended', result: await end(tx, request, row.attempts > 0 ? 'unknown' : 'expired') };
     }
     await tx.$executeRaw`
-      UPDATE openings SET status = 'commanding', attempts = attempts + 1, decided_at = ${new Date()}
+      UPDATE openings SET status = 'commanding', attempts = attempts + 1, decided_at = ${decidedAt}
       WHERE id = ${request.openingId}::uuid`;
     return { kind: 'command', device };
   }
@@ -222,7 +222,11 @@ async function lockRow(tx: Transaction, integration: Integration, request: OpenA
   return row;
 }
 
-/** @returns whether it ended now; false: it had ended before, and stays as it was */
+/**
+ * Of an opening that was allowed, `decided_at` stays the moment of the facts that allowed it: it says what was true then.
+ *
+ * @returns whether it ended now; false: it had ended before, and stays as it was
+ */
 async function endRow(
   tx: Transaction,
   integration: Integration,
@@ -233,7 +237,8 @@ async function endRow(
     INSERT INTO openings (${OPENING_COLUMNS}, status, reason, decided_at, ended_at)
     VALUES (${openingValues(integration, request)}, ${outcome}, ${reason}, ${endedAt}, ${endedAt})
     ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason,
-      decided_at = EXCLUDED.decided_at, ended_at = EXCLUDED.ended_at
+      decided_at = CASE WHEN EXCLUDED.status = 'denied' THEN EXCLUDED.decided_at
+        ELSE coalesce(openings.decided_at, EXCLUDED.decided_at) END, ended_at = EXCLUDED.ended_at
     WHERE openings.ended_at IS NULL`;
   return count === 1;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { projectFile } from '../../config/project-root';
 import type { Stack } from '../stack';
-import { APP_CLIENT_ID, PARTNERS } from '../town';
+import { APP_CLIENT_ID, PARTNERS, REGISTRY_CLIENT_ID } from '../town';
 import { createAppBackend } from './app-backend';
 import { tellEquipment } from './equipment-chapter';
 import { tellJournal } from './journal-chapter';
@@ -9,6 +9,7 @@ import { tellOpening } from './opening-chapter';
 import { tellPlugin } from './plugin-chapter';
 import { tellReceipt } from './receipt-chapter';
 import { tellPlates } from './plate-chapter';
+import { tellSale } from './sale-chapter';
 import { createSandbox } from './sandbox-control';
 import { createStaffBrowser } from './staff-browser';
 import { staffPasswords, tellStaff } from './staff-chapter';
@@ -34,6 +35,13 @@ export async function tellStory(
     clientId: APP_CLIENT_ID,
     clientSecret: stack.secrets.appClient.value,
   });
+  const registry = createAppBackend({
+    apiUrl: stack.apiUrl,
+    caPem: stack.companyCaPem,
+    clientId: REGISTRY_CLIENT_ID,
+    clientSecret: stack.secrets.registryClient.value,
+    scope: 'property-sales:report',
+  });
   const sandbox = createSandbox({ controlUrl: `http://127.0.0.1:${stack.ports.sandboxControl.toString()}` });
   const openBrowser = () =>
     createStaffBrowser({
@@ -43,8 +51,8 @@ export async function tellStory(
     });
   const photo = (name: string): Buffer => readFileSync(projectFile(`sandbox/media/${name}.jpg`));
   const photos = { resident: photo('resident'), stranger: photo('stranger') };
+  const cast = { teller, app, sandbox, photos };
   try {
-    const cast = { teller, app, sandbox, photos };
     for (const partner of PARTNERS) {
       const consentId = await tellOpening(cast, partner);
       await tellPlates(cast, partner);
@@ -58,10 +66,11 @@ export async function tellStory(
       }
       await tellWithdrawal(cast, partner, consentId);
     }
+    await tellSale(cast, registry);
     await tellStaff({ teller, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellJournal(teller, stack, out);
   } finally {
-    await Promise.allSettled([app.close(), sandbox.close()]);
+    await Promise.allSettled([app.close(), registry.close(), sandbox.close()]);
   }
   if (out !== undefined) teller.write(out);
   print('');

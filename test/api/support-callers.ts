@@ -146,21 +146,26 @@ type Described = {
   requestBody?: { content: object };
 };
 
-/** Every operation of the API, as its document has it. */
+/**
+ * Every operation for the app and for partners, as the document has it. Staff have a walk of their own
+ * (staff-permissions.test.ts), and the registry its tests beside what a sale does (property-sale.test.ts).
+ */
 export const OPERATIONS: readonly DescribedOperation[] = Object.entries(
   (documentOf('https://api.example') as { paths: Record<string, Record<string, Described>> }).paths,
-).flatMap(([path, methods]) =>
-  Object.entries(methods).map(([method, { operationId, security, parameters = [], requestBody }]) => ({
-    id: operationId,
-    audience: path.startsWith('/app/') ? 'app' : 'partner',
-    method: method === 'get' ? 'GET' : 'POST',
-    path,
-    scope: security[0]?.oauth[0] ?? '',
-    bodyTypes: Object.keys(requestBody?.content ?? {}),
-    query: parameters.filter((each) => each.in === 'query').map(({ name }) => name),
-    wantsKey: parameters.some(({ name }) => name === 'Idempotency-Key'),
-  })),
-);
+)
+  .filter(([path]) => /^\/(app|partner)\//.test(path))
+  .flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { operationId, security, parameters = [], requestBody }]) => ({
+      id: operationId,
+      audience: path.startsWith('/app/') ? 'app' : 'partner',
+      method: method === 'get' ? 'GET' : 'POST',
+      path,
+      scope: security[0]?.oauth[0] ?? '',
+      bodyTypes: Object.keys(requestBody?.content ?? {}),
+      query: parameters.filter((each) => each.in === 'query').map(({ name }) => name),
+      wantsKey: parameters.some(({ name }) => name === 'Idempotency-Key'),
+    })),
+  );
 
 /** A new key, as clients that mean well send one. */
 export const newKey = (): Record<string, string> => ({ 'idempotency-key': randomUUID() });
