@@ -59,7 +59,7 @@ const DeletionEvent = z
     eventId: z.string().min(1).max(128),
     clientId: z.uuid().describe("The resident's client id at this partner"),
     houseId: z.string().min(1).max(128),
-    at: z.iso.datetime(),
+    at: HappenedAt,
   })
   .meta({ id: 'DeletionEvent' });
 

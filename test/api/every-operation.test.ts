@@ -9,7 +9,7 @@ const at = new Date().toISOString();
 /** A body that each operation would take, about things that do not exist. */
 const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   grantConsent: { partnerId: 'nobody', formId: 'none', formSha256: '0'.repeat(64) },
-  renewConsent: { formId: 'none', formSha256: '0'.repeat(64) },
+  renewConsent: { formSha256: '0'.repeat(64) },
   reportDeletion: { eventId: 'e', clientId: nobody, houseId: 'nothing', at },
   openOnDemand: { residentId: nobody },
   startPluginSession: { residentId: nobody, partnerId: 'nobody' },
