@@ -1,10 +1,10 @@
 import { createHash, createHmac, randomUUID } from 'node:crypto';
-import { Pool } from 'pg';
-import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterRes } from 'rate-limiter-flexible';
 import type { Logger } from '../config/logger';
 import { LOCKOUTS, lockoutKey, lockoutKeyPrefix, pauseS, type LockoutScope } from '../contracts/lockout';
 import { appendJournal } from '../journal/journal';
 import type { Database } from '../prisma/database';
+import { openCounters } from './counters';
 
 /** Where an identification was tried and by whom. */
 export type Attempt = {
@@ -33,8 +33,7 @@ export type IdentificationGuard = {
 };
 
 /**
- * Counts in PostgreSQL, so that counts hold over several API processes and over restarts. A lock of a device is also
- * read by the access decision. Without the database nothing opens anyway, so nothing is counted in memory.
+ * Counts what failed and locks what is guessed at. A lock of a device is also read by the access decision.
  */
 export function createIdentificationGuard(deps: {
   databaseUrl: string;
@@ -44,16 +43,9 @@ export function createIdentificationGuard(deps: {
   log: Logger;
 }): IdentificationGuard {
   const { database, log } = deps;
-  const pool = new Pool({ connectionString: deps.databaseUrl, max: 16 });
-  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-  pool.on('error', () => undefined);
+  const { pool, limiter: createLimiter, close } = openCounters(deps.databaseUrl, 16);
   const limiter = (scope: LockoutScope | 'pause', limits: { attempts: number; withinS: number; forS?: number }) =>
-    new RateLimiterPostgres({
-      storeClient: pool,
-      storeType: 'pool',
-      tableName: 'rate_limits',
-      tableCreated: true,
-      clearExpiredByTimeout: false,
+    createLimiter({
       keyPrefix: lockoutKeyPrefix(scope),
       points: limits.attempts,
       duration: limits.withinS,
@@ -207,7 +199,7 @@ export function createIdentificationGuard(deps: {
         return found;
       });
     },
-    close: () => pool.end(),
+    close,
   };
 }
 

@@ -1,6 +1,5 @@
-import { Pool } from 'pg';
-import { RateLimiterPostgres } from 'rate-limiter-flexible';
 import { PLUGIN_TOKEN_GUESSES } from '../contracts/plugin-sessions';
+import { openCounters } from './counters';
 import { hashSecret } from './oauth/secret-hash';
 
 export type PluginTokenGuesses = {
@@ -11,18 +10,10 @@ export type PluginTokenGuesses = {
   readonly close: () => Promise<void>;
 };
 
-/** Counts in PostgreSQL, as `failed-identifications.ts` does and for the same reasons. */
 export function createPluginTokenGuesses(databaseUrl: string): PluginTokenGuesses {
-  const pool = new Pool({ connectionString: databaseUrl, max: 2 });
-  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-  pool.on('error', () => undefined);
+  const counters = openCounters(databaseUrl, 2);
   const limit = (keyPrefix: string, points: number) =>
-    new RateLimiterPostgres({
-      storeClient: pool,
-      storeType: 'pool',
-      tableName: 'rate_limits',
-      tableCreated: true,
-      clearExpiredByTimeout: false,
+    counters.limiter({
       keyPrefix,
       points,
       duration: PLUGIN_TOKEN_GUESSES.withinS,
@@ -51,6 +42,6 @@ export function createPluginTokenGuesses(databaseUrl: string): PluginTokenGuesse
         });
       }
     },
-    close: () => pool.end(),
+    close: counters.close,
   };
 }

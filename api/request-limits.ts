@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
-import { Pool } from 'pg';
-import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterRes, type RateLimiterPostgres } from 'rate-limiter-flexible';
 import type { Caller } from './authentication/caller';
+import { openCounters } from './counters';
 import { HttpProblem } from './problem';
 
 /** What a contract allows a caller (R4.13). */
@@ -22,24 +22,13 @@ const LEASE_S = 30;
  * partner is counted as a whole, however many clients it has.
  */
 export function createRequestLimits(databaseUrl: string): RequestLimits {
-  const pool = new Pool({ connectionString: databaseUrl, max: 4 });
-  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-  pool.on('error', () => undefined);
+  const { pool, limiter: createLimiter, close } = openCounters(databaseUrl, 4);
   const rates = new Map<number, RateLimiterPostgres>();
 
   function rateOf(perSecond: number): RateLimiterPostgres {
     const known = rates.get(perSecond);
     if (known) return known;
-    const limiter = new RateLimiterPostgres({
-      storeClient: pool,
-      storeType: 'pool',
-      tableName: 'rate_limits',
-      tableCreated: true,
-      clearExpiredByTimeout: false,
-      keyPrefix: 'requests',
-      points: perSecond,
-      duration: 1,
-    });
+    const limiter = createLimiter({ keyPrefix: 'requests', points: perSecond, duration: 1 });
     rates.set(perSecond, limiter);
     return limiter;
   }
@@ -74,7 +63,7 @@ export function createRequestLimits(databaseUrl: string): RequestLimits {
       holdWhileAtWork(res, release);
       next();
     },
-    close: () => pool.end(),
+    close,
   };
 }
 
