@@ -5,7 +5,7 @@ const only = (name, from, to, comment) => ({
   severity: 'error',
   from: { path: from, pathNot: '\\.test\\.ts$' },
   to: {
-    path: '^(access|activities|api|bench|cli|config|console|contracts|journal|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
+    path: '^(access|activities|api|bench|cli|config|console|contracts|erasure|journal|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
     pathNot: to,
   },
 });
@@ -32,14 +32,20 @@ module.exports = {
     only(
       'activities',
       '^activities/',
-      '^(activities|access|contracts|journal|partners|prisma|reads|registry|vault)/',
+      '^(activities|access|contracts|erasure|journal|partners|prisma|reads|registry|vault)/',
       'Activities know ports and stores.',
     ),
     only(
       'api',
       '^api/',
-      '^(api|access|config|contracts|journal|partners|prisma|reads|registry|vault)/|^workflows/',
+      '^(api|access|config|contracts|erasure|journal|partners|prisma|reads|registry|vault)/|^workflows/',
       'The API starts and signals workflows, and reads.',
+    ),
+    only(
+      'erasure',
+      '^erasure/',
+      '^(erasure|contracts|journal|prisma|vault)/',
+      'What ends a person’s data knows stores, the journal and keys.',
     ),
     only(
       'cli',

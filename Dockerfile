@@ -14,6 +14,6 @@ COPY --from=build --chown=root:root /app/package.json ./
 COPY --from=build --chown=root:root /app/node_modules ./node_modules
 COPY --from=build --chown=root:root /app/dist ./dist
 COPY --from=build --chown=root:root /app/prisma/migrations ./prisma/migrations
-RUN install -d -o node -g node /var/lib/domovoy/journal-heads
+RUN install -d -o node -g node /var/lib/domovoy/journal-heads /var/lib/domovoy/erasures
 USER node
 CMD ["node", "dist/api/main.js"]

@@ -39,11 +39,15 @@ export function createDeletionActivities(deps: {
   const { integration, database } = deps;
 
   return {
-    /** Every house at which an enrollment ever began counts: what failed may have left something as well. */
+    /**
+     * Every house at which an enrollment ever began counts: what failed may have left something as well. For an erasure
+     * also every other house of theirs: a plugin sends faces to its partner without us (R0.1).
+     */
     async surveyHolders(request: DeletionRequest): Promise<HolderSurvey> {
       const partner = await database.partner.findUnique({ where: { id: request.partnerId } });
       const enrollments = await database.enrollment.findMany({ where: scope(request), orderBy: { createdAt: 'asc' } });
-      const houseIds = [...new Set(enrollments.map(({ houseId }) => houseId))];
+      const further = request.reason === 'erasure' ? await housesServed(request) : [];
+      const houseIds = [...new Set([...enrollments.map(({ houseId }) => houseId), ...further])];
       return {
         houseIds: partner?.custody === 'company' ? [] : houseIds,
         inFlight: enrollments
@@ -150,6 +154,14 @@ export function createDeletionActivities(deps: {
       });
     },
   };
+
+  async function housesServed({ residentId, partnerId }: DeletionRequest): Promise<string[]> {
+    const houses = await database.housePartner.findMany({
+      where: { partnerId, house: { properties: { some: { rights: { some: { residentId } } } } } },
+      orderBy: { houseId: 'asc' },
+    });
+    return houses.map(({ houseId }) => houseId);
+  }
 
   function journal(
     tx: Transaction,

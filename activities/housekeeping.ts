@@ -9,17 +9,21 @@ export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivit
 
 /** An enrollment that is still `requested` after this long has no process that would end it. */
 const ABANDONED_AFTER_MS = 3_600_000;
+/** Three years: acts by order 179, rights by the time in which claims may be raised. */
+const RETAINED_MS = 3 * 366 * 24 * 3_600_000;
 
 /**
  * Effects of the scheduled tidying, run by the `core` worker.
  *
  * @param deps.startDeletion begins the execution of a deletion, or finds it at work
  * @param deps.resumeSale begins the execution of a sale, or finds it at work
+ * @param deps.startErasure begins the execution of an erasure, or has the one at work look again
  */
 export function createHousekeepingActivities(deps: {
   database: Database;
   startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
   resumeSale: (request: SaleRequest) => Promise<void>;
+  startErasure: (erasureId: string) => Promise<void>;
 }) {
   const { database } = deps;
   return {
@@ -96,6 +100,45 @@ export function createHousekeepingActivities(deps: {
         await deps.resumeSale({ saleId, effectiveAt: effectiveAt.toISOString() });
       }
       return due.length;
+    },
+
+    /**
+     * The same for erasures; those that are certified wait by themselves for the day on which holders are asked again.
+     *
+     * @returns how many are not closed
+     */
+    async resumeErasures(): Promise<number> {
+      const due = await database.erasure.findMany({
+        where: { state: { not: 'closed' } },
+        orderBy: { requestedAt: 'asc' },
+        select: { id: true },
+      });
+      for (const { id } of due) await deps.startErasure(id);
+      return due.length;
+    },
+
+    /**
+     * What the law wants kept of an erasure, and for how long (docs/retention.md): acts and what proves them go after
+     * their time, as do rights that the register no longer has to know.
+     *
+     * @returns how many erasures and rights went
+     */
+    async endRetention(): Promise<number> {
+      const before = new Date(Date.now() - RETAINED_MS);
+      return database.$transaction(async (tx) => {
+        const over = await tx.erasure.findMany({
+          where: { state: 'closed', completedAt: { lt: before } },
+          select: { id: true, residentId: true },
+        });
+        const erasureId = { in: over.map(({ id }) => id) };
+        await tx.erasureCertificate.deleteMany({ where: { erasureId } });
+        await tx.erasureHolder.deleteMany({ where: { erasureId } });
+        const erasures = await tx.erasure.deleteMany({ where: { id: erasureId } });
+        const rights = await tx.propertyRight.deleteMany({
+          where: { endsAt: { lt: before }, resident: { status: 'erased' } },
+        });
+        return erasures.count + rights.count;
+      });
     },
   };
 }

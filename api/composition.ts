@@ -1,7 +1,8 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { Router, type Express, type RequestHandler } from 'express';
-import type { ApiSecrets, ApiSettings } from '../config/environment';
+import type { ApiSecrets, ApiSettings, ErasureSettings } from '../config/environment';
+import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
@@ -15,6 +16,7 @@ import { consentOperations } from './app/consents';
 import { consentReceiptOperations } from './app/consent-receipts';
 import { enrollmentOperations } from './app/enrollments';
 import { appOpeningOperations } from './app/openings';
+import { erasureOperations } from './app/erasures';
 import { vehicleOperations } from './app/vehicles';
 import { pluginSessionOperations } from './app/plugin-sessions';
 import { reminderOperations } from './app/reminders';
@@ -100,6 +102,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...pluginSessionOperations({ database }),
         ...appOpeningOperations({ database, temporal, openWithinMs }),
         ...vehicleOperations({ database, temporal, plateIndex, subjects }),
+        ...erasureOperations({ database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) }),
       ],
     },
     {
@@ -136,6 +139,12 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
     },
   ];
 }
+
+const erasureClocks = (settings: ErasureSettings): ErasureClocks => ({
+  withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
+  demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
+  prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
+});
 
 /** The whole API as an Express application that does not listen yet. */
 export function createStack(deps: ApiDependencies): Express {

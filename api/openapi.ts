@@ -96,6 +96,9 @@ function operationObject(operation: Operation, tag: string): ZodOpenApiOperation
           {
             description: response.description,
             ...(response.schema && { content: { 'application/json': { schema: response.schema } } }),
+            ...(response.mediaType && {
+              content: { [response.mediaType]: { schema: { type: 'string' as const, format: 'binary' } } },
+            }),
           },
         ]),
       ),

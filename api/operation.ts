@@ -33,7 +33,12 @@ export type Operation<
   readonly deprecation?: { readonly since: Date; readonly sunset?: Date; readonly documentation?: string };
   /** `stored`: the answer is kept and repeated. `own`: the handler makes repeats harmless itself. Absent for reads. */
   readonly idempotency?: 'stored' | 'own';
-  readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>;
+  readonly responses: Readonly<
+    Record<
+      number,
+      { readonly description: string; readonly schema?: z.ZodType; readonly mediaType?: 'application/pdf' }
+    >
+  >;
   handle(input: OperationInput<z.infer<Params>, z.infer<Query>, z.infer<Body>>): Promise<Answer>;
 } & (ForClients | ForStaff);
 
@@ -197,10 +202,10 @@ function serve(operation: Operation, database: Database): RequestHandler {
         ? once(database, { clientId: caller.clientId, key, fingerprint }, work)
         : work(),
     );
-    res
-      .status(answer.status)
-      .set(answer.headers ?? {})
-      .json(declaredOnly(operation, answer));
+    res.status(answer.status).set(answer.headers ?? {});
+    const mediaType = operation.responses[answer.status]?.mediaType;
+    if (mediaType !== undefined && Buffer.isBuffer(answer.body)) res.type(mediaType).send(answer.body);
+    else res.json(declaredOnly(operation, answer));
   };
 }
 

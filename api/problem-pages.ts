@@ -33,6 +33,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'consent-state-conflict': 'The consent is not in a state that allows this.',
   'biometric-deletion-in-progress':
     'What the resident withdrew is not deleted everywhere yet. Wait until `deletion` of that consent is `deleted`.',
+  'erasure-state-conflict':
+    'The erasure is at a point where this is not possible: nothing is certified before it is over, and nothing can be kept that is destroyed.',
   'enrollment-conflict': 'Another enrollment of this resident at this house is in progress.',
   'vehicle-conflict': 'The resident has registered a vehicle with this plate already. Remove that one first.',
   'property-sale-conflict':

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { CONSENT_RECEIPT_TYPE, ConsentReceipt } from '../contracts/consent-receipt';
+import { CERTIFICATE_TYPE, ErasureCertificate } from '../contracts/erasure-certificate';
 import { verifyDocument, type DocumentCheck } from '../vault/document-signature';
 import { CommandRefusal } from './refusal';
 import { parseJson, readText } from './text-file';
@@ -27,6 +28,7 @@ export const verifyCommand = (): Command =>
  * @throws CommandRefusal when the content is not what its type promises
  */
 function summary(type: string, content: unknown): string[] {
+  if (type === CERTIFICATE_TYPE) return certificateSummary(content);
   if (type !== CONSENT_RECEIPT_TYPE) return [];
   const receipt = ConsentReceipt.safeParse(content);
   if (!receipt.success) throw new CommandRefusal('NOT VALID: signed, but not a consent receipt as its type says.');
@@ -46,6 +48,24 @@ function summary(type: string, content: unknown): string[] {
     `Consent of resident ${principal} to ${processing.purposes.map(({ purpose }) => purpose).join(', ')}`,
     `  by ${named('pii-controller')}, with ${named('recipient')}; form ${form}, version ${version.toString()}`,
     `  granted ${consent.granted_at}, until ${consent.expires_at}; state when issued: ${consent.state}`,
+  ];
+}
+
+/** What was destroyed, who confirmed it, and what the search found. */
+function certificateSummary(content: unknown): string[] {
+  const certificate = ErasureCertificate.safeParse(content);
+  if (!certificate.success) {
+    throw new CommandRefusal('NOT VALID: signed, but not a certificate of destruction as its type says.');
+  }
+  const { subject, operator, destroyed_at: at, destroyed, holders, search, version } = certificate.data;
+  const confirmed = holders.map(
+    ({ party, category, confirmed_at }) => `${party} (${category}, ${confirmed_at ?? 'by us'})`,
+  );
+  return [
+    `Destruction of personal data on request ${subject.request_id}, certificate version ${version.toString()}`,
+    `  by ${operator.name}, ${at}: ${destroyed.map(({ category }) => category).join(', ')}`,
+    `  holders that confirmed: ${confirmed.length === 0 ? 'there were none' : confirmed.join(', ')}`,
+    `  searched ${search.places.toString()} places on ${search.searched_at}: nothing found`,
   ];
 }
 

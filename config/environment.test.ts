@@ -40,7 +40,9 @@ describe('the configuration', () => {
 
   it('gives the key that signs documents to the core worker, and to no integration', () => {
     const pem = '-----BEGIN PRIVATE KEY-----';
-    const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, JOURNAL_HEADS_DIR: 'heads' };
+    const folders = { JOURNAL_HEADS_DIR: 'heads', ERASURES_DIR: 'erasures' };
+    const operator = { OPERATOR_NAME: 'Company', OPERATOR_ADDRESS: 'Street' };
+    const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, ...folders, ...operator };
     expect(readCoreConfiguration(env).secrets.DOCUMENT_SIGNING_KEY).toBe(pem);
     expect(readCoreConfiguration(env).secrets).not.toHaveProperty('BILLING_SECRET');
     expect(JSON.stringify(readWorkerConfiguration(env))).not.toContain(pem);

@@ -92,8 +92,19 @@ const StaffSettings = {
   STAFF_HOME: z.string().startsWith('/').default('/staff/v1/session'),
 };
 
+/** How long the law gives for an erasure (152-FZ, article 21, parts 5 and 5.1). Counsel confirms them. */
+const ErasureClocks = z.object({
+  ERASURE_WITHDRAWAL_DAYS: z.coerce.number().int().min(1).max(30).default(30),
+  ERASURE_DEMAND_WORKING_DAYS: z.coerce.number().int().min(1).max(10).default(10),
+  ERASURE_PROLONG_WORKING_DAYS: z.coerce.number().int().min(1).max(5).default(5),
+});
+/** Name and address of the company, as receipts and certificates show them (152-FZ, article 9 part 4). */
+const Operator = z.object({ OPERATOR_NAME: z.string().min(1).max(200), OPERATOR_ADDRESS: z.string().min(1).max(500) });
+
 const ApiSettings = SharedSettings.extend({
   ...StaffSettings,
+  ...ErasureClocks.shape,
+  ...Operator.shape,
   API_HOST: z.string().default('127.0.0.1'),
   API_PORT: Port.default(8443),
   /** Origin under which clients reach the API; issuer and audiences of tokens are made from it. */
@@ -110,9 +121,6 @@ const ApiSettings = SharedSettings.extend({
   FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
   PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),
   PHOTO_MAX_PIXELS: z.coerce.number().int().positive().default(50_000_000),
-  /** Name and address of the company, as receipts and certificates show them (152-FZ, article 9 part 4). */
-  OPERATOR_NAME: z.string().min(1).max(200),
-  OPERATOR_ADDRESS: z.string().min(1).max(500),
 }).refine(({ STAFF_MFA_ACR, STAFF_MFA_AMR }) => STAFF_MFA_ACR.length + STAFF_MFA_AMR.length > 0, {
   path: ['STAFF_MFA_AMR'],
   message: 'and STAFF_MFA_ACR are both empty: a second factor is mandatory',
@@ -152,8 +160,19 @@ const WorkerSettings = SharedSettings.extend({
 });
 const WorkerSecrets = SharedSecrets.extend({ BILLING_SECRET: z.string().min(16) });
 
-/** The worker that belongs to no integration: it seals the journal. */
+/** The worker that belongs to no integration: it seals the journal and erases people. */
 const CoreSettings = SharedSettings.extend({
+  ...ErasureClocks.shape,
+  ...Operator.shape,
+  /** Where it is kept who was erased: a place that is not restored together with the database. */
+  ERASURES_DIR: z.string().min(1),
+  /** Folders whose files are searched before an erasure is certified, such as logs; comma separated. */
+  ERASURE_SEARCH_DIRS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').filter((path) => path !== '')),
+  /** How long after the certificate holders are asked once more, milliseconds. */
+  ERASURE_FOLLOW_UP_MS: DurationMs.default(7 * 24 * 3_600_000),
   /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */
   JOURNAL_HEADS_DIR: z.string().min(1),
 });
@@ -162,6 +181,7 @@ const CoreSecrets = SharedSecrets.extend({
   DOCUMENT_SIGNING_KEY: PrivateKeyPem,
 });
 
+export type ErasureSettings = z.infer<typeof ErasureClocks>;
 export type ProcessSettings = z.infer<typeof SharedSettings>;
 export type ProcessSecrets = z.infer<typeof SharedSecrets>;
 export type CoreSettings = z.infer<typeof CoreSettings>;

@@ -15,6 +15,7 @@ export const equipmentSyncWorkflowId = (partnerId: string): string => `equipment
 export const equipmentScheduleId = (integration: Integration): string => `equipment/${integration}`;
 export const vehicleAccessWorkflowId = (vehicleId: string, partnerId: string): string =>
   `vehicle-access/${vehicleId}/${partnerId}`;
+export const erasureWorkflowId = (erasureId: string): string => `erasure/${erasureId}`;
 export const deletionWorkflowId = (deletionId: string): string => `deletion/${deletionId}`;
 export const propertySaleWorkflowId = (saleId: string): string => `property-sale/${saleId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';

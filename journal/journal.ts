@@ -11,6 +11,7 @@ export type JournalRecord = {
     | 'property-sale'
     | 'property-right'
     | 'biometric-deletion'
+    | 'erasure'
     | 'escalation'
     | 'reminder'
     | 'housekeeping'

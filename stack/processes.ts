@@ -17,6 +17,10 @@ type Parts = {
   readonly apiUrl: string;
   /** Folder for the journal's signed heads. */
   readonly journalHeads: string;
+  /** Folder of who was erased. */
+  readonly erasures: string;
+  /** Folder of the processes' logs. */
+  readonly logs: string;
 };
 
 export const DATABASE = 'domovoy';
@@ -27,6 +31,8 @@ export const LOGINS = {
   core: 'domovoy_core_login',
   auditor: 'domovoy_auditor_login',
 } as const;
+
+const OPERATOR = { OPERATOR_NAME: 'PropDevelopment (local stack)', OPERATOR_ADDRESS: '1 Example Street, Moscow' };
 
 /** One program of ours, as `node dist/…`, with the same environment that the containers have. */
 function program(
@@ -86,8 +92,7 @@ export function apiPlan(parts: Parts): ProcessPlan {
       STAFF_CLIENT_SECRET_FILE: secrets.staffClient.path,
       STAFF_ROLES: JSON.stringify(STAFF_GROUPS),
       STAFF_MFA_ACR: 'urn:sandbox:acr:two-factor',
-      OPERATOR_NAME: 'PropDevelopment (local stack)',
-      OPERATOR_ADDRESS: '1 Example Street, Moscow',
+      ...OPERATOR,
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
       FACE_THRESHOLD: '0.8',
     },
@@ -109,7 +114,13 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
     {
       ...shared(parts, queue, port, password),
       ...(queue === 'core'
-        ? { DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path, JOURNAL_HEADS_DIR: parts.journalHeads }
+        ? {
+            ...OPERATOR,
+            DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
+            JOURNAL_HEADS_DIR: parts.journalHeads,
+            ERASURES_DIR: parts.erasures,
+            ERASURE_SEARCH_DIRS: [parts.logs, parts.journalHeads, parts.erasures].join(','),
+          }
         : {
             BILLING_URL: `https://localhost:${ports.billing.toString()}`,
             BILLING_CA_FILE: certificates.companyCa,

@@ -3,7 +3,7 @@ import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { publicPem, type StackSecrets } from './secrets';
 import { writeDurably, type StateFolder } from './state-folder';
-import { FLAT_FOR_SALE, PARTNERS, SERVICE, STAFF_CLIENT_ID, type TownPartner } from './town';
+import { FLAT_FOR_SALE, GALINA, PARTNERS, SERVICE, STAFF_CLIENT_ID, type TownPartner } from './town';
 
 type Parts = {
   readonly folder: StateFolder;
@@ -94,7 +94,7 @@ function billingConfiguration({ folder, secrets, certificates, ports }: Parts): 
   const ofHouses = PARTNERS.flatMap(({ flats }) => [
     [flats.paid.accountId, { [SERVICE]: 'paid' }],
     [flats.unpaid.accountId, { [SERVICE]: 'unpaid' }],
-  ]);
+  ]).concat([[GALINA.flat.accountId, { [SERVICE]: 'paid' }]]);
   return {
     dataDir: join(folder.sandbox, 'billing'),
     port: ports.billing,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { consentFormSha256 } from '../contracts/consent-form';
 import { profilePlace } from '../contracts/sealed-places';
@@ -9,7 +10,7 @@ import { openDatabase, type Transaction } from '../prisma/database';
 import { parseKeyRing } from '../config/environment';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createSecretStore } from '../vault/secrets';
-import { createSubjectVault } from '../vault/subject-keys';
+import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
 import type { Certificates } from './certificates';
 import type { Ports } from './ports';
 import { publicPem, type StackSecrets } from './secrets';
@@ -17,6 +18,7 @@ import {
   APP_CLIENT_ID,
   CONSENT_FORM,
   FLAT_FOR_SALE,
+  GALINA,
   PARTNERS,
   partnerById,
   REGISTRY_CLIENT_ID,
@@ -54,11 +56,41 @@ async function seedRegister(tx: Transaction, secrets: StackSecrets): Promise<voi
   const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
   for (const { id, name } of Object.values(RESIDENTS)) {
     if (await tx.resident.findUnique({ where: { id } })) continue;
-    await tx.resident.create({ data: { id } });
-    await subjects.createKey(tx, id);
-    const sealed = await subjects.seal(tx, id, Buffer.from(JSON.stringify({ name })), profilePlace(id));
-    await tx.residentProfile.create({ data: { residentId: id, sealed } });
+    await seedResident(tx, subjects, { id, name });
   }
+}
+
+async function seedResident(
+  tx: Transaction,
+  subjects: SubjectVault,
+  { id, name }: { readonly id: string; readonly name: string },
+): Promise<void> {
+  await tx.resident.create({ data: { id } });
+  await subjects.createKey(tx, id);
+  const sealed = await subjects.seal(tx, id, Buffer.from(JSON.stringify({ name })), profilePlace(id));
+  await tx.residentProfile.create({ data: { residentId: id, sealed } });
+}
+
+/** Galina moves into her flat. @returns her new id */
+export async function moveGalinaIn(ownerUrl: string, secrets: StackSecrets): Promise<string> {
+  const database = openDatabase(ownerUrl, 1);
+  const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+  const { propertyId, accountId: billingAccountId } = GALINA.flat;
+  const { houseId } = PARTNERS.find(({ id }) => id === GALINA.partnerId) ?? { houseId: '' };
+  const residentId = randomUUID();
+  try {
+    await database.$transaction(async (tx) => {
+      await seedResident(tx, subjects, { id: residentId, name: GALINA.name });
+      const property = { id: propertyId, houseId, kind: 'flat', billingAccountId };
+      await tx.property.createMany({ data: [property], skipDuplicates: true });
+      const right = { id: randomUUID(), residentId, propertyId, kind: 'owner', startsAt: new Date(0) };
+      await tx.propertyRight.create({ data: right });
+    });
+  } finally {
+    await database.$disconnect();
+  }
+  return residentId;
 }
 
 async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {

@@ -93,7 +93,15 @@ async function startEverything(parts: {
     const configuration = writeSandboxConfiguration({ folder, secrets, certificates, ports, apiUrl });
     await Promise.all(sandboxPlans(configuration, ports).map((plan) => supervisor.start(plan)));
   });
-  const own = { secrets, certificates, ports, apiUrl, journalHeads: folder.journalHeads };
+  const own = {
+    secrets,
+    certificates,
+    ports,
+    apiUrl,
+    journalHeads: folder.journalHeads,
+    erasures: folder.erasures,
+    logs: folder.logs,
+  };
   await step('API and workers', async () => {
     const queues = ['smart-home', 'communal', 'core'] as const;
     const plans = [...queues.map((queue) => workerPlan(own, queue)), apiPlan(own)];

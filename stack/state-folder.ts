@@ -24,6 +24,7 @@ export type StateFolder = {
   readonly run: string;
   readonly sandbox: string;
   readonly journalHeads: string;
+  readonly erasures: string;
 };
 
 /** PostgreSQL and Temporal stop working in the middle of things when the disk fills up; say so before. */
@@ -44,12 +45,13 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
     run: inside('run'),
     sandbox: inside('sandbox'),
     journalHeads: inside('journal-heads'),
+    erasures: inside('erasures'),
   };
-  const { certificates, secrets, run, sandbox, logs, temporal, journalHeads } = folder;
+  const { certificates, secrets, run, sandbox, logs, temporal, journalHeads, erasures } = folder;
   explaining(`making ${path}`, () => {
     // The database server may run as another user: it must be able to pass through, not to read.
     makeFolder(path);
-    for (const name of [certificates, secrets, run, sandbox, logs, temporal, journalHeads]) {
+    for (const name of [certificates, secrets, run, sandbox, logs, temporal, journalHeads, erasures]) {
       mkdirSync(name, { recursive: true, mode: 0o700 });
       accessSync(name, constants.R_OK | constants.W_OK | constants.X_OK);
     }

@@ -88,6 +88,11 @@ export const RESIDENTS = {
 
 /** What Vera sells. Its number is beyond those of the partners' houses. */
 export const FLAT_FOR_SALE: TownFlat & { readonly partnerId: TownPartner['id'] } = { partnerId: 'kluch', ...flat(23) };
+/**
+ * Galina lives in the house of the partner that holds faces and plates itself, and asks to be erased. Somebody is erased
+ * once: she moves in anew, under a new id, for each story.
+ */
+export const GALINA = { name: 'Галина Орлова', partnerId: 'shlagbaum', flat: flat(33) } as const;
 
 export const CONSENT_FORM = {
   id: 'biometrics-1',

@@ -1,16 +1,22 @@
 import type { Client } from '@temporalio/client';
-import type { CoreSecrets, CoreSettings } from '../config/environment';
+import type { CoreSecrets, CoreSettings, ProcessSettings } from '../config/environment';
 import { connectTemporal } from '../config/temporal';
 import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
+import { acceptErasuresAgain } from '../erasure/again';
+import { openErasureLedger } from '../erasure/ledger';
 import { openHeadsFolder } from '../journal/heads-folder';
 import type { Database } from '../prisma/database';
 import { documentSigner } from '../vault/document-signature';
+import { localKeyEncryption } from '../vault/key-encryption';
+import { createSubjectVault } from '../vault/subject-keys';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../workflows/consent/ended';
+import { startErasure } from '../workflows/erasure/start';
 import { resumeSale } from '../workflows/property-sale/start';
 import { tellVehicleAccess, type PlatePartner } from '../workflows/vehicle-access/start';
+import { createErasureExecutions } from './erasure-executions';
 import type { Integrated } from './integration';
 import { ensureSchedules } from './schedules';
 import { coreActivities } from './worker';
@@ -21,23 +27,54 @@ export const processesOf = (client: Client) => ({
   resumeSale: (request: SaleRequest) => resumeSale(client, request),
   tellVehicle: (vehicleId: string, partner: PlatePartner) => tellVehicleAccess(client, vehicleId, [partner]),
   tellConsent: (consentId: string) => tellConsentEnded(client, consentId),
+  startErasure: (erasureId: string) => startErasure(client, erasureId),
 });
+
+type Settings = Omit<CoreSettings, keyof ProcessSettings>;
+type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'KEY_ENCRYPTION_KEYS'>;
 
 /** Everything that the worker is made of which belongs to no integration, and the schedules that it serves. */
 export async function composeCore(
   database: Database,
-  settings: Pick<CoreSettings, 'JOURNAL_HEADS_DIR'>,
-  secrets: Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'PAYLOAD_KEYS'>,
+  settings: Settings,
+  secrets: Secrets & Pick<CoreSecrets, 'PAYLOAD_KEYS'>,
 ): Promise<Integrated> {
-  const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
-  const outside = openHeadsFolder(settings.JOURNAL_HEADS_DIR);
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
+  const { activities, eraseAgain } = composeCoreActivities(database, client, settings, secrets);
+  await eraseAgain();
+  return { activities, close: () => client.connection.close() };
+}
+
+/** @returns what the worker may do, and what it does first: a restored backup may have brought erased people back */
+export function composeCoreActivities(
+  database: Database,
+  client: Client,
+  settings: Settings,
+  secrets: Secrets,
+): { activities: object; eraseAgain: () => Promise<void> } {
+  const ledger = openErasureLedger(settings.ERASURES_DIR);
+  const { keys, currentId } = secrets.KEY_ENCRYPTION_KEYS;
+  const subjects = createSubjectVault(localKeyEncryption(keys, currentId));
+  const clocks = {
+    withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
+    demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
+    prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
+  };
   const activities = coreActivities({
     database,
-    signer,
-    outside,
+    signer: documentSigner(secrets.DOCUMENT_SIGNING_KEY),
+    outside: openHeadsFolder(settings.JOURNAL_HEADS_DIR),
     ...processesOf(client),
+    operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
+    executions: createErasureExecutions(client),
+    ledger,
+    searchedFolders: settings.ERASURE_SEARCH_DIRS,
+    followUpMs: settings.ERASURE_FOLLOW_UP_MS,
   });
-  return { activities, close: () => client.connection.close() };
+  const eraseAgain = async (): Promise<void> => {
+    const erasureIds = await acceptErasuresAgain(database, { subjects, ledger, clocks });
+    for (const erasureId of erasureIds) await startErasure(client, erasureId);
+  };
+  return { activities, eraseAgain };
 }

@@ -4,6 +4,8 @@ import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
+import { createErasedHolderActivities } from '../activities/erased-holders';
+import { createErasureActivities } from '../activities/erasure';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createOpenAccessActivities } from '../activities/open-access';
@@ -23,6 +25,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createEquipmentActivities(deps),
     ...createVehicleAccessActivities(deps),
     ...createDeletionActivities(deps),
+    ...createErasedHolderActivities(deps),
   };
 }
 
@@ -30,12 +33,14 @@ export function integrationActivities(deps: IntegrationDependencies) {
 export function coreActivities(
   deps: Parameters<typeof createJournalSealingActivities>[0] &
     Parameters<typeof createHousekeepingActivities>[0] &
-    Parameters<typeof createPropertySaleActivities>[0],
+    Parameters<typeof createPropertySaleActivities>[0] &
+    Parameters<typeof createErasureActivities>[0],
 ) {
   return {
     ...createHousekeepingActivities(deps),
     ...createJournalSealingActivities(deps),
     ...createPropertySaleActivities(deps),
+    ...createErasureActivities(deps),
   };
 }
 

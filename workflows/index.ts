@@ -2,6 +2,7 @@ export { biometricDeletionWorkflow } from './biometric-deletion/workflow';
 export { consentWorkflow } from './consent/workflow';
 export { enrollmentWorkflow } from './enrollment/workflow';
 export { equipmentRoundWorkflow, equipmentSyncWorkflow } from './equipment-sync/workflow';
+export { erasureWorkflow } from './erasure/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';
 export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { openAccessWorkflow } from './open-access/workflow';

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Plate } from '../../access/plates';
 import { vehiclePlace } from '../../contracts/sealed-places';
 import { VehicleList, VehicleRequest, VehicleView } from '../../contracts/vehicles';
+import { removeVehicle } from '../../erasure/vehicle-removal';
 import { appendJournal } from '../../journal/journal';
 import type { Database } from '../../prisma/database';
 import type { PlateIndex } from '../../vault/plate-index';
@@ -82,7 +83,7 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
       async handle({ params: { vehicleId }, caller }) {
         const row = await database.vehicle.findUnique({ where: { id: vehicleId } });
         if (!row) throw notFound();
-        const open = await remove(vehicleId, caller.clientId);
+        const open = await database.$transaction((tx) => removeVehicle(tx, vehicleId, caller.clientId));
         await tellVehicleAccess(temporal, vehicleId, open);
         return { status: 200, body: await view(vehicleId) };
       },
@@ -134,28 +135,6 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
         objectId: vehicleId,
         actor,
         outcome: 'registered',
-      });
-    });
-  }
-
-  /** Denied from the moment this commits (design rule 3). @returns the partners that have not confirmed yet */
-  async function remove(vehicleId: string, actor: string): Promise<PlatePartner[]> {
-    return database.$transaction(async (tx) => {
-      const { count } = await tx.vehicle.updateMany({
-        where: { id: vehicleId, status: 'active' },
-        data: { status: 'removed', removedAt: new Date() },
-      });
-      if (count > 0) {
-        await appendJournal(tx, { kind: 'vehicle', integration: null, objectId: vehicleId, actor, outcome: 'removed' });
-      }
-      // Where no partner ever heard of it there is nobody whose confirmation would take the plate along.
-      await tx.vehicle.updateMany({
-        where: { id: vehicleId, status: 'removed', partners: { none: { state: 'open' } } },
-        data: { sealed: null, plateIndex: null },
-      });
-      return tx.vehiclePartner.findMany({
-        where: { vehicleId, state: 'open' },
-        select: { partnerId: true, integration: true },
       });
     });
   }

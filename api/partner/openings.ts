@@ -10,6 +10,7 @@ import type { Answer } from '../idempotency';
 import type { Identification, Identified } from '../identification';
 import { useIdentity } from '../identity-tokens';
 import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
+import { noteErasedToken } from '../erasures';
 import { defineOperation, type Operation, type OperationInput } from '../operation';
 import { usablePlate, type PlateIdentifier } from '../plate-identification';
 import { HttpProblem, invalidField, notFound } from '../problem';
@@ -158,7 +159,9 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       partnerId === undefined
         ? null
         : await database.partnerSubject.findUnique({ where: { partnerId_token: { partnerId, token } } });
-    return subject ? { kind: 'resident', residentId: subject.residentId } : { kind: 'nobody' };
+    if (subject) return { kind: 'resident', residentId: subject.residentId };
+    if (partnerId !== undefined) await noteErasedToken(deps, partnerId, token);
+    return { kind: 'nobody' };
   }
 }
 

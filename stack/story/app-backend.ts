@@ -33,6 +33,9 @@ export function createAppBackend(options: {
     async get(path: string): Promise<Answer> {
       return http.send(options.apiUrl + path, { headers: { authorization: `Bearer ${await bearer()}` } });
     },
+    async download(path: string): Promise<Buffer> {
+      return http.bytes(options.apiUrl + path, { headers: { authorization: `Bearer ${await bearer()}` } });
+    },
     /** @param body JSON, a photo as bytes, or JSON Lines as text */
     async post(path: string, body: object | string, key: string = randomUUID()): Promise<Answer> {
       const photo = Buffer.isBuffer(body);

@@ -88,7 +88,7 @@ export async function tellOpening({ teller, app, sandbox, photos }: Cast, partne
 const ENROLLED_WITHIN_MS = 180_000;
 
 /** Waits for the enrollment's end as the app would: by asking. */
-async function enrolled(app: AppBackend, enrollmentId: string): Promise<string> {
+export async function enrolled(app: AppBackend, enrollmentId: string): Promise<string> {
   for (const untilMs = Date.now() + ENROLLED_WITHIN_MS; Date.now() < untilMs;) {
     const { body } = await app.get(`/app/v1/face-enrollments/${enrollmentId}`);
     const state = String(body['state'] ?? body['title']);
@@ -105,7 +105,12 @@ export async function seen(sandbox: Sandbox, partner: TownPartner, picture: Buff
   return told(sandbox, partner, company.body);
 }
 
-async function onDemand(app: AppBackend, sandbox: Sandbox, partner: TownPartner, residentId: string): Promise<Told> {
+export async function onDemand(
+  app: AppBackend,
+  sandbox: Sandbox,
+  partner: TownPartner,
+  residentId: string,
+): Promise<Told> {
   const { body } = await app.post(`/app/v1/access-points/${partner.doorId}/openings`, { residentId });
   return told(sandbox, partner, body);
 }

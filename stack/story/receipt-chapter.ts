@@ -1,11 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { projectFile } from '../../config/project-root';
 import type { TownPartner } from '../town';
 import type { Cast } from './opening-chapter';
+import { verified } from './verified';
 
 /**
  * The resident keeps the receipt of a consent and checks it offline, with the command that anybody has (R3.8).
@@ -31,19 +29,7 @@ export async function tellReceipt(
       const { body } = await app.get(`/app/v1/consents/${consentId}/receipt`);
       mkdirSync(folder, { recursive: true });
       writeFileSync(file, `${JSON.stringify(body)}\n`);
-      const published = await app.get('/.well-known/domovoy-document-keys');
-      const [key] = published.body['keys'] as { kid: string }[];
-      return { outcome: await verified(file, key?.kid ?? '') };
+      return { outcome: await verified(app, file) };
     },
   );
-}
-
-async function verified(file: string, key: string): Promise<string> {
-  try {
-    const command = projectFile('dist/cli/main.js');
-    const { stdout } = await promisify(execFile)(process.execPath, [command, 'verify', file, '--key', key]);
-    return /^valid: /m.test(stdout) ? 'valid' : 'not valid';
-  } catch {
-    return 'not valid';
-  }
 }

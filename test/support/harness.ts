@@ -332,6 +332,9 @@ function apiSettings(
     STAFF_MFA_ACR: ['urn:sandbox:acr:two-factor'],
     STAFF_MFA_AMR: ['mfa'],
     STAFF_HOME: '/staff/v1/session',
+    ERASURE_WITHDRAWAL_DAYS: 30,
+    ERASURE_DEMAND_WORKING_DAYS: 10,
+    ERASURE_PROLONG_WORKING_DAYS: 5,
     OPERATOR_NAME: 'PropDevelopment (tests)',
     OPERATOR_ADDRESS: '1 Example Street, Moscow',
   };

@@ -14,8 +14,8 @@ type Body = Record<string, unknown>;
 export type ConsentBody = Body & { status: string; deletion: { state: string; deletedAt: string | null } | null };
 
 /** What a resident does in the app, with what is expected of it by everybody. */
-export function residentOf(h: Harness) {
-  async function consentTo(partnerId: string, residentId: string = anna): Promise<string> {
+export function residentOf(h: Harness, own: string = anna) {
+  async function consentTo(partnerId: string, residentId: string = own): Promise<string> {
     const form = await h.app.get('/app/v1/consent-forms/current');
     const request = { partnerId, formId: form.body['formId'], formSha256: form.body['sha256'] };
     const { status, body } = await h.app.post(`/app/v1/residents/${residentId}/consents`, request);
@@ -23,7 +23,7 @@ export function residentOf(h: Harness) {
     return String(body['consentId']);
   }
 
-  const upload = (partner: TownPartner, consentId: string, residentId: string = anna) =>
+  const upload = (partner: TownPartner, consentId: string, residentId: string = own) =>
     h.app.post(
       `/app/v1/residents/${residentId}/face-enrollments?consentId=${consentId}&houseId=${partner.houseId}`,
       photo,

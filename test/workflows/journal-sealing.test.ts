@@ -1,3 +1,4 @@
+import { createJournalSealingActivities } from '../../activities/journal-sealing';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,8 +16,7 @@ import { APP_CLIENT_ID, RESIDENTS } from '../../stack/town';
 import { documentSigner } from '../../vault/document-signature';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSubjectVault } from '../../vault/subject-keys';
-import { processesOf } from '../../workers/core';
-import { coreActivities, createWorker } from '../../workers/worker';
+import { createWorker } from '../../workers/worker';
 import { createHarness, type Harness } from '../support/harness';
 import { until } from '../support/until';
 
@@ -36,7 +36,7 @@ describe('sealing the journal', () => {
       connection: h.temporal.nativeConnection,
       namespace: h.temporal.namespace ?? 'default',
       taskQueue: 'core',
-      activities: coreActivities({ database, signer, outside, ...processesOf(h.temporal.client) }),
+      activities: createJournalSealingActivities({ database, signer, outside }),
       workflows: {
         workflowBundle: await bundleWorkflowCode({
           workflowsPath: require.resolve('../../workflows'),

@@ -1,25 +1,30 @@
 import * as wf from '@temporalio/workflow';
 import type { HousekeepingActivities } from '../../activities/housekeeping';
 
-const { removeExpired, abandonEnrollments, resumeDeletions, resumeSales } = wf.proxyActivities<HousekeepingActivities>({
+type Tidied = {
+  removed: number;
+  abandoned: number;
+  deleting?: number;
+  sales?: number;
+  erasing?: number;
+  ended?: number;
+};
+
+const tidying = wf.proxyActivities<HousekeepingActivities>({
   startToCloseTimeout: '2 minutes',
   retry: { maximumAttempts: 5 },
 });
 
 /**
- * Run by a schedule: removes what has outlived its term, closes enrollments whose process never began, and begins
- * what is due and has no process.
+ * Run by a schedule: removes what has outlived its term, closes enrollments whose process never began, begins what is
+ * due and has no process, and ends what was kept for its time.
  */
 export async function housekeepingWorkflow(): Promise<Tidied> {
-  let done: Tidied = { removed: await removeExpired(), abandoned: await abandonEnrollments() };
-  if (wf.patched('resume-deletions')) done = { ...done, deleting: await resumeDeletions() };
-  if (wf.patched('resume-sales')) done = { ...done, sales: await resumeSales() };
+  let done: Tidied = { removed: await tidying.removeExpired(), abandoned: await tidying.abandonEnrollments() };
+  if (wf.patched('resume-deletions')) done = { ...done, deleting: await tidying.resumeDeletions() };
+  if (wf.patched('resume-sales')) done = { ...done, sales: await tidying.resumeSales() };
+  if (wf.patched('resume-erasures')) {
+    done = { ...done, erasing: await tidying.resumeErasures(), ended: await tidying.endRetention() };
+  }
   return done;
 }
-
-type Tidied = {
-  readonly removed: number;
-  readonly abandoned: number;
-  readonly deleting?: number;
-  readonly sales?: number;
-};

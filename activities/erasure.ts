@@ -1,0 +1,393 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { log } from '@temporalio/activity';
+import type { DeletionRequest } from '../contracts/deletions';
+import type { ErasureStanding, SearchResult } from '../contracts/erasure';
+import {
+  consentWorkflowId,
+  deletionWorkflowId,
+  enrollmentWorkflowId,
+  openAccessWorkflowId,
+  vehicleAccessWorkflowId,
+  type Integration,
+} from '../contracts/ids';
+import { journalErasure, lockResident, stopEverything } from '../erasure/acceptance';
+import { certificateOf, type Operator } from '../erasure/certificate';
+import { CERTIFICATE_TYPE } from '../contracts/erasure-certificate';
+import { warnAt } from '../erasure/clocks';
+import { locked, stateOf } from '../erasure/hold';
+import type { ErasureLedger } from '../erasure/ledger';
+import { Identifiers, searchStores } from '../erasure/search';
+import type { Database, Transaction } from '../prisma/database';
+import type { Erasure } from '../prisma/generated/client';
+import { deletionRequestOf } from '../vault/biometrics';
+import { signDocument, type DocumentSigner } from '../vault/document-signature';
+
+export type ErasureActivities = ReturnType<typeof createErasureActivities>;
+
+/** What erasure asks of Temporal. */
+export type ErasureExecutions = {
+  /** Begins the execution of a deletion, or finds it at work. */
+  startDeletion(request: DeletionRequest, integration: Integration): Promise<void>;
+  tellVehicle(vehicleId: string, partners: readonly { partnerId: string; integration: string }[]): Promise<void>;
+  isRunning(workflowId: string): Promise<boolean>;
+  /** Tells a consent's execution that the consent was withdrawn. */
+  endConsent(workflowId: string): Promise<void>;
+  /** Deletes what has ended under these ids, histories included. @returns how many were still there */
+  remove(workflowIds: readonly string[]): Promise<number>;
+};
+
+const ACTOR = 'erasure-process';
+const PROCESS = 'erasure';
+const IN_FLIGHT = ['requested', 'processing'];
+/** An opening that has not ended this long after its time has nobody who would end it. */
+const OPENING_IS_DEAD_MS = 60_000;
+/** Claims about property may be raised for three years (Civil Code, article 196); until then the register keeps them. */
+const RIGHTS_KEPT_MS = 3 * 366 * 24 * 3_600_000;
+const IDS_AT_ONCE = 50;
+
+/** Effects of an erasure that belong to no integration, run by `core`. Each may be repeated. */
+export function createErasureActivities(deps: {
+  database: Database;
+  signer: DocumentSigner;
+  operator: Operator;
+  executions: ErasureExecutions;
+  ledger: ErasureLedger;
+  /** Folders of files that are searched, such as logs. */
+  searchedFolders: readonly string[];
+  followUpMs: number;
+}) {
+  const { database, executions } = deps;
+
+  return {
+    /** How far it is. Stops what came in meanwhile, and sees to it that whoever has to do something was told. */
+    async surveyErasure(erasureId: string): Promise<ErasureStanding> {
+      const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      const state = stateOf(row);
+      const standing = standingOf(row);
+      if (state === 'closed') return standing;
+      if (state === 'erased' || state === 'reopened') {
+        const holders = await database.erasureHolder.findMany({ where: { erasureId, token: { not: null } } });
+        const isReopened = state === 'reopened' || holders.some(({ foundAt }) => foundAt !== null);
+        if (isReopened && state === 'erased') await reopen(erasureId);
+        return {
+          ...standing,
+          state: isReopened ? 'reopened' : 'erased',
+          holders: holders.map(({ id, integration, foundAt }) => ({
+            holderId: id,
+            integration,
+            isFound: foundAt !== null,
+          })),
+        };
+      }
+      if (row.holdReason !== null) return { ...standing, state: 'held' };
+      const { residentId } = row;
+      await database.$transaction(async (tx) => {
+        await lockResident(tx, residentId);
+        await stopEverything(tx, { residentId, actor: ACTOR });
+      });
+      return { ...standing, pending: await pendingOf(residentId) };
+    },
+
+    /** @returns how many executions of the person were still there: it has to be asked again until there are none */
+    async removeExecutions(erasureId: string): Promise<number> {
+      const { residentId } = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      const ids = await executionsOf(residentId);
+      let left = 0;
+      for (let at = 0; at < ids.length; at += IDS_AT_ONCE)
+        left += await executions.remove(ids.slice(at, at + IDS_AT_ONCE));
+      return left;
+    },
+
+    async enterLedger(erasureId: string): Promise<void> {
+      const { residentId } = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      deps.ledger.enter(residentId, erasureId);
+    },
+
+    /**
+     * Deletes our own rows and the key, in one transaction: what is sealed, in backups and in the journal, is dark from
+     * then on.
+     *
+     * @returns `false` when it was paused, or something came up that has to be waited for
+     */
+    async eraseRows(erasureId: string): Promise<boolean> {
+      return database.$transaction((tx) => eraseRows(tx, erasureId), { timeout: 60_000 });
+    },
+
+    async searchEverywhere(erasureId: string): Promise<SearchResult> {
+      const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      const identifiers = identifiersOf(row) ?? (await rememberedIdentifiers(database, row));
+      const result = await searchStores(database, identifiers, deps.searchedFolders);
+      await database.$transaction(async (tx) => {
+        await tx.erasure.update({ where: { id: erasureId }, data: { search: result } });
+        const outcome = result.found.length === 0 ? 'search-clean' : 'search-found';
+        const last = await tx.journalEntry.findFirst({
+          where: { kind: 'erasure', objectId: erasureId },
+          orderBy: { seq: 'desc' },
+        });
+        if (last?.outcome !== outcome) await journalErasure(tx, erasureId, { actor: ACTOR, outcome });
+      });
+      if (result.found.length > 0) {
+        log.error('identifiers of an erased person are left', { event: 'erasure-left', count: result.found.length });
+      }
+      return result;
+    },
+
+    /** Signs what was done. Only after a clean search, and once for each time it was reopened. */
+    async certifyErasure(erasureId: string): Promise<void> {
+      await database.$transaction(async (tx) => {
+        const row = await locked(tx, erasureId);
+        if (!row || (row.state !== 'erasing' && row.state !== 'reopened')) return;
+        const version = (await tx.erasureCertificate.count({ where: { erasureId } })) + 1;
+        const now = new Date();
+        await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'certified', reason: version.toString() });
+        const content = await certificateOf(tx, { erasureId, operator: deps.operator, version, issuedAt: now });
+        const document = signDocument(deps.signer, CERTIFICATE_TYPE, content);
+        await tx.erasureCertificate.create({ data: { id: randomUUID(), erasureId, version, document, issuedAt: now } });
+        await tx.erasure.update({
+          where: { id: erasureId },
+          data: {
+            state: 'erased',
+            completedAt: now,
+            identifiers: {},
+            followUpAt: new Date(now.getTime() + deps.followUpMs),
+          },
+        });
+        await tx.escalation.updateMany({
+          where: { process: PROCESS, objectId: erasureId, resolvedAt: null },
+          data: { resolvedAt: now },
+        });
+      });
+    },
+
+    /** Holders were asked once more and hold nothing: the tokens by which they were asked go as well. */
+    async closeErasure(erasureId: string): Promise<void> {
+      await database.$transaction(async (tx) => {
+        const row = await locked(tx, erasureId);
+        if (row?.state !== 'erased') return;
+        if ((await tx.erasureHolder.count({ where: { erasureId, foundAt: { not: null } } })) > 0) return;
+        await tx.erasureHolder.updateMany({ where: { erasureId }, data: { token: null } });
+        await tx.erasure.update({ where: { id: erasureId }, data: { state: 'closed', checkedAt: new Date() } });
+        await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'closed' });
+      });
+    },
+
+    /** Calls a person, once for each level. */
+    async escalateErasure(
+      erasureId: string,
+      { level, reason, raisedAt }: { level: number; reason: 'due-soon' | 'overdue'; raisedAt: string },
+    ): Promise<void> {
+      const isNew = await database.$transaction(async (tx) => {
+        const row = { id: randomUUID(), integration: 'core', process: PROCESS, objectId: erasureId, reason, level };
+        const { count } = await tx.escalation.createMany({ data: [{ ...row, raisedAt }], skipDuplicates: true });
+        if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
+        return count > 0;
+      });
+      if (isNew) log.error('an erasure is not over', { event: 'escalated', code: reason, count: level });
+    },
+  };
+
+  async function reopen(erasureId: string): Promise<void> {
+    await database.$transaction(async (tx) => {
+      const { count } = await tx.erasure.updateMany({
+        where: { id: erasureId, state: { in: ['erased', 'closed'] } },
+        data: { state: 'reopened', completedAt: null },
+      });
+      if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'reopened' });
+    });
+  }
+
+  /** Who has not let go yet. Whoever has to be told is told. */
+  async function pendingOf(residentId: string): Promise<string[]> {
+    const [deletions, vehicles, consents, enrollments, openings] = await Promise.all([
+      database.biometricDeletion.findMany({ where: { residentId, state: 'deleting' } }),
+      database.vehicle.findMany({
+        where: { residentId, partners: { some: { state: 'open' } } },
+        include: { partners: { where: { state: 'open' } } },
+      }),
+      database.consent.findMany({ where: { residentId }, select: { id: true } }),
+      database.enrollment.findMany({ where: { residentId, state: { in: IN_FLIGHT } }, select: { id: true } }),
+      database.opening.findMany({
+        where: { residentId, endedAt: null, notAfter: { gt: new Date(Date.now() - OPENING_IS_DEAD_MS) } },
+        select: { id: true },
+      }),
+    ]);
+    for (const row of deletions) await executions.startDeletion(deletionRequestOf(row), row.integration as Integration);
+    for (const { id, partners } of vehicles) await executions.tellVehicle(id, partners);
+    const running: string[] = [];
+    for (const workflowId of consents.map(({ id }) => consentWorkflowId(id))) {
+      if (!(await executions.isRunning(workflowId))) continue;
+      await executions.endConsent(workflowId);
+      running.push(workflowId);
+    }
+    return [
+      ...deletions.map(({ id }) => deletionWorkflowId(id)),
+      ...vehicles.flatMap(({ id, partners }) =>
+        partners.map(({ partnerId }) => vehicleAccessWorkflowId(id, partnerId)),
+      ),
+      ...running,
+      ...enrollments.map(({ id }) => enrollmentWorkflowId(id)),
+      ...openings.map(({ id }) => openAccessWorkflowId(id)),
+    ];
+  }
+
+  async function executionsOf(residentId: string): Promise<string[]> {
+    const where = { where: { residentId }, select: { id: true } } as const;
+    const [consents, enrollments, deletions, openings, vehicles] = await Promise.all([
+      database.consent.findMany(where),
+      database.enrollment.findMany(where),
+      database.biometricDeletion.findMany(where),
+      database.opening.findMany(where),
+      database.vehiclePartner.findMany({ where: { vehicle: { residentId } } }),
+    ]);
+    return [
+      ...consents.map(({ id }) => consentWorkflowId(id)),
+      ...enrollments.map(({ id }) => enrollmentWorkflowId(id)),
+      ...deletions.map(({ id }) => deletionWorkflowId(id)),
+      ...openings.map(({ id }) => openAccessWorkflowId(id)),
+      ...vehicles.map(({ vehicleId, partnerId }) => vehicleAccessWorkflowId(vehicleId, partnerId)),
+    ];
+  }
+}
+
+const standingOf = (row: Erasure): ErasureStanding => ({
+  state: stateOf(row),
+  warnAt: warnAt(row.requestedAt, row.dueAt).toISOString(),
+  dueAt: row.dueAt.toISOString(),
+  pending: [],
+  followUpAt: row.followUpAt?.toISOString() ?? null,
+  holders: [],
+});
+
+function identifiersOf({ identifiers }: Erasure): Identifiers | null {
+  const known = Identifiers.safeParse(identifiers);
+  return known.success ? known.data : null;
+}
+
+/** After it was certified: the id itself, and the tokens of holders that were found to use them still. */
+async function rememberedIdentifiers(tx: Transaction, { id: erasureId, residentId }: Erasure): Promise<Identifiers> {
+  const holders = await tx.erasureHolder.findMany({ where: { erasureId, token: { not: null } } });
+  return { residentId, tokens: holders.flatMap(({ token }) => token ?? []), plates: [] };
+}
+
+async function eraseRows(tx: Transaction, erasureId: string): Promise<boolean> {
+  const row = await locked(tx, erasureId);
+  if (!row || row.holdReason !== null) return false;
+  const { residentId } = row;
+  await lockResident(tx, residentId);
+  const [deleting, open, inFlight] = await Promise.all([
+    tx.biometricDeletion.count({ where: { residentId, state: 'deleting' } }),
+    tx.vehiclePartner.count({ where: { vehicle: { residentId }, state: 'open' } }),
+    tx.enrollment.count({ where: { residentId, state: { in: IN_FLIGHT } } }),
+  ]);
+  if (deleting + open + inFlight > 0) return false;
+  const identifiers = await gathered(tx, row);
+  await rememberHolders(tx, row);
+  // Faces went before, each with its own confirmation (activities/biometric-deletion.ts).
+  const biometrics = await tx.biometricDeletion.count({ where: { residentId, state: 'deleted' } });
+  const counts = { biometrics, ...(await deleteRows(tx, residentId, identifiers)) };
+  for (const [category, count] of Object.entries(counts)) {
+    if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'destroyed', reason: category });
+  }
+  const state = row.state === 'waiting' ? 'erasing' : row.state;
+  await tx.erasure.update({
+    where: { id: erasureId },
+    data: { state, identifiers, erasedAt: row.erasedAt ?? new Date() },
+  });
+  return true;
+}
+
+/** What was gathered before is kept: a repeat finds the rows gone. */
+async function gathered(tx: Transaction, row: Erasure): Promise<Identifiers> {
+  const before = identifiersOf(row) ?? (await rememberedIdentifiers(tx, row));
+  const { residentId } = row;
+  const [subjects, vehicles] = await Promise.all([
+    tx.partnerSubject.findMany({ where: { residentId } }),
+    tx.vehicle.findMany({ where: { residentId, plateIndex: { not: null } } }),
+  ]);
+  const plates = vehicles.map(({ plateIndex }) => Buffer.from(plateIndex ?? []).toString('hex'));
+  return {
+    residentId,
+    tokens: [...new Set([...before.tokens, ...subjects.map(({ token }) => token)])],
+    plates: [...new Set([...before.plates, ...plates])],
+  };
+}
+
+/** For the act, and to ask them once more. */
+async function rememberHolders(tx: Transaction, { id: erasureId, residentId }: Erasure): Promise<void> {
+  const [subjects, enrollments, deletions, vehicles, rights] = await Promise.all([
+    tx.partnerSubject.findMany({ where: { residentId }, include: { partner: { include: { houses: true } } } }),
+    tx.enrollment.findMany({ where: { residentId } }),
+    tx.biometricDeletion.findMany({ where: { residentId, state: 'deleted' }, orderBy: { deletedAt: 'asc' } }),
+    tx.vehiclePartner.findMany({ where: { vehicle: { residentId } } }),
+    tx.propertyRight.findMany({ where: { residentId }, include: { property: true } }),
+  ]);
+  const ownHouses = new Set(rights.map(({ property }) => property.houseId));
+  const confirmedAt = (partnerId: string): Date | null =>
+    deletions.findLast((deletion) => deletion.partnerId === partnerId)?.deletedAt ?? null;
+  const faces = subjects.flatMap(({ partnerId, integration, token, partner }) => {
+    const base = { erasureId, partnerId, integration, kind: 'face', confirmedAt: confirmedAt(partnerId) };
+    const tokenSha256 = sha256(token);
+    if (partner.custody === 'company') return [{ id: randomUUID(), ...base, tokenSha256 }];
+    const houseIds = new Set([
+      ...enrollments.filter((each) => each.partnerId === partnerId).map(({ houseId }) => houseId),
+      ...partner.houses.map(({ houseId }) => houseId).filter((houseId) => ownHouses.has(houseId)),
+    ]);
+    return [...houseIds].map((houseId) => ({ id: randomUUID(), ...base, houseId, token, tokenSha256 }));
+  });
+  const plates = await Promise.all(
+    vehicles.map(async ({ vehicleId, partnerId, integration }) => {
+      const entry = await tx.journalEntry.findFirst({
+        where: { kind: 'vehicle', objectId: vehicleId, integration, outcome: 'removed-at-partner' },
+        orderBy: { seq: 'desc' },
+      });
+      return { id: randomUUID(), erasureId, partnerId, integration, kind: 'plate', confirmedAt: entry?.at ?? null };
+    }),
+  );
+  const holders = [...faces, ...plates];
+  await tx.erasureHolder.createMany({ data: holders });
+  for (const { partnerId, integration } of holders) {
+    await journalErasure(tx, erasureId, {
+      actor: ACTOR,
+      outcome: 'confirmed-by-holder',
+      reason: partnerId,
+      integration,
+    });
+  }
+}
+
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Everything that is about the person, in the order that keys between tables ask for. @returns how many, by category */
+async function deleteRows(tx: Transaction, residentId: string, identifiers: Identifiers) {
+  const where = { where: { residentId } } as const;
+  const openings = await tx.opening.updateMany({ ...where, data: { residentId: null } });
+  await tx.reminder.deleteMany(where);
+  const sessions = await tx.pluginSession.deleteMany(where);
+  await tx.identityToken.deleteMany(where);
+  await tx.stagedPhoto.deleteMany({ where: { enrollment: { residentId } } });
+  await tx.faceTemplate.deleteMany(where);
+  await tx.enrollment.deleteMany(where);
+  const consents = await tx.consent.deleteMany(where);
+  await tx.biometricDeletion.deleteMany(where);
+  await tx.vehiclePartner.deleteMany({ where: { vehicle: { residentId } } });
+  const vehicles = await tx.vehicle.deleteMany(where);
+  const tokens = await tx.partnerSubject.deleteMany(where);
+  const profiles = await tx.$executeRaw`DELETE FROM resident_profiles WHERE resident_id = ${residentId}::uuid`;
+  const keys = await tx.subjectKey.deleteMany(where);
+  await tx.propertyRight.deleteMany({
+    where: { residentId, endsAt: { lt: new Date(Date.now() - RIGHTS_KEPT_MS) } },
+  });
+  const patterns = [identifiers.residentId, ...identifiers.tokens].map((identifier) => `%${identifier}%`);
+  await tx.$executeRaw`DELETE FROM idempotency_records WHERE lower(body) LIKE ANY (${patterns}::text[])`;
+  await tx.$executeRaw`DELETE FROM oidc_payloads WHERE lower(payload::text) LIKE ANY (${patterns}::text[])`;
+  await tx.$executeRaw`DELETE FROM rate_limits WHERE lower(key) LIKE ANY (${patterns}::text[])`;
+  return {
+    profile: profiles,
+    consents: consents.count,
+    vehicles: vehicles.count,
+    'partner-ids': tokens.count,
+    'plugin-sessions': sessions.count,
+    'openings-unlinked': openings.count,
+    'encryption-key': keys.count,
+  };
+}

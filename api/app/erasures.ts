@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import { SignedDocumentView } from '../../contracts/consent-receipt';
+import { ErasureDemand, ErasureHold, ErasureView } from '../../contracts/erasures';
+import { ErasureCertificate } from '../../contracts/erasure-certificate';
+import { renderCertificate } from '../../erasure/paper';
+import { verifyDocument } from '../../vault/document-signature';
+import { erasureDesk, type ErasureDependencies } from '../erasures';
+import { resourceIdFor } from '../idempotency';
+import { defineOperation, type Operation } from '../operation';
+
+const OneErasure = z.object({ erasureId: z.uuid() });
+const PRIVATE = { 'cache-control': 'private, no-store' };
+
+/** The right to erasure in the app (R1.4, P6; 152-FZ, articles 14 and 21). */
+export function erasureOperations(deps: ErasureDependencies): Operation[] {
+  const desk = erasureDesk(deps);
+  return [
+    defineOperation({
+      id: 'requestErasure',
+      method: 'post',
+      path: '/residents/{residentId}/erasure',
+      summary: 'Erase a resident: nothing opens to them from now on, and their data is destroyed wherever it is held',
+      description: 'A resident is erased once: whoever asks again, with any key, gets the erasure that is there.',
+      scope: 'app',
+      params: z.object({ residentId: z.uuid() }),
+      body: { kind: 'json', schema: ErasureDemand },
+      idempotency: 'own',
+      responses: { 202: { description: 'Access is stopped; the erasure goes on', schema: ErasureView } },
+      async handle({ params: { residentId }, body: { basis }, caller, idempotencyKey }) {
+        const erasureId = resourceIdFor(caller.clientId, `erasure/${residentId}`, idempotencyKey);
+        return { status: 202, body: await desk.request({ erasureId, residentId, basis, actor: caller.clientId }) };
+      },
+    }),
+    defineOperation({
+      id: 'getErasure',
+      method: 'get',
+      path: '/erasures/{erasureId}',
+      summary: 'How far an erasure is',
+      scope: 'app',
+      params: OneErasure,
+      responses: { 200: { description: 'The erasure', schema: ErasureView } },
+      handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
+    }),
+    defineOperation({
+      id: 'holdErasure',
+      method: 'post',
+      path: '/erasures/{erasureId}/hold',
+      summary: 'Pause an erasure, for a legal hold or a dispute: nothing more is destroyed; access stays stopped',
+      scope: 'app',
+      params: OneErasure,
+      body: { kind: 'json', schema: ErasureHold },
+      idempotency: 'own',
+      responses: { 200: { description: 'It is paused', schema: ErasureView } },
+      handle: async ({ params, body: { reason }, caller }) => ({
+        status: 200,
+        body: await desk.hold(params.erasureId, { reason, actor: caller.clientId }),
+      }),
+    }),
+    defineOperation({
+      id: 'releaseErasure',
+      method: 'post',
+      path: '/erasures/{erasureId}/release',
+      summary: 'End the pause of an erasure',
+      scope: 'app',
+      params: OneErasure,
+      idempotency: 'own',
+      responses: { 200: { description: 'It goes on', schema: ErasureView } },
+      handle: async ({ params, caller }) => ({
+        status: 200,
+        body: await desk.release(params.erasureId, caller.clientId),
+      }),
+    }),
+    defineOperation({
+      id: 'prolongErasure',
+      method: 'post',
+      path: '/erasures/{erasureId}/prolongation',
+      summary: 'Give an erasure five working days more, once; the resident gets a notice that says why',
+      scope: 'app',
+      params: OneErasure,
+      idempotency: 'own',
+      responses: { 200: { description: 'It may take longer', schema: ErasureView } },
+      handle: async ({ params, caller }) => ({
+        status: 200,
+        body: await desk.prolong(params.erasureId, caller.clientId),
+      }),
+    }),
+    defineOperation({
+      id: 'getErasureCertificate',
+      method: 'get',
+      path: '/erasures/{erasureId}/certificate',
+      summary: 'The signed act of destruction, with the extract of the journal',
+      description: 'Fields of order 179 of Roskomnadzor of 28 October 2022. Check it offline: `domovoy verify FILE`.',
+      scope: 'app',
+      params: OneErasure,
+      responses: { 200: { description: 'The newest certificate', schema: SignedDocumentView } },
+      handle: async ({ params }) => ({
+        status: 200,
+        body: await desk.certificate(params.erasureId),
+        headers: PRIVATE,
+      }),
+    }),
+    defineOperation({
+      id: 'getErasureCertificatePaper',
+      method: 'get',
+      path: '/erasures/{erasureId}/certificate.pdf',
+      summary: 'The act of destruction on paper, in Russian',
+      description: 'Made from the signed certificate, which is what can be checked.',
+      scope: 'app',
+      params: OneErasure,
+      responses: { 200: { description: 'The act', mediaType: 'application/pdf' } },
+      handle: async ({ params }) => ({
+        status: 200,
+        body: await renderCertificate(certificateIn(await desk.certificate(params.erasureId))),
+        headers: PRIVATE,
+      }),
+    }),
+  ];
+}
+
+/** @throws when what is stored is not what was signed */
+function certificateIn(document: unknown): ErasureCertificate {
+  const check = verifyDocument(document);
+  if (!check.ok) throw new Error(`The stored certificate is not valid: ${check.why}.`);
+  return ErasureCertificate.parse(check.content);
+}

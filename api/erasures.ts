@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import type { Logger } from '../config/logger';
+import type { ErasureBasis, HoldReason } from '../contracts/erasure';
+import type { ErasureView } from '../contracts/erasures';
+import { acceptErasure, journalErasure } from '../erasure/acceptance';
+import type { ErasureClocks } from '../erasure/clocks';
+import { holdErasure, prolongErasure, releaseErasure, viewOfErasure, type Refused } from '../erasure/hold';
+import type { Database, Transaction } from '../prisma/database';
+import type { SubjectVault } from '../vault/subject-keys';
+import { startErasure } from '../workflows/erasure/start';
+import { HttpProblem, notFound } from './problem';
+
+export type ErasureDependencies = {
+  readonly database: Database;
+  readonly temporal: Client;
+  readonly subjects: SubjectVault;
+  readonly clocks: ErasureClocks;
+  readonly log: Logger;
+};
+
+/**
+ * Erasures as callers ask for them, whoever they are: residents through the app, compliance staff. Each answer stands
+ * when it is given; an execution that could not be told is begun by the scheduled tidying (activities/housekeeping.ts).
+ */
+export function erasureDesk(deps: ErasureDependencies) {
+  const { database, temporal, clocks, log } = deps;
+  return {
+    /** @throws HttpProblem 404 for an unknown resident */
+    async request(demand: {
+      erasureId: string;
+      residentId: string;
+      basis: ErasureBasis;
+      actor: string;
+    }): Promise<ErasureView> {
+      const row = await database.$transaction((tx) => acceptErasure(tx, deps.subjects, { ...demand, clocks }));
+      if (!row) throw notFound();
+      if (row.state !== 'closed') await tell(row.id);
+      return viewOfErasure(row);
+    },
+    view,
+    hold: (erasureId: string, hold: { reason: HoldReason; actor: string }): Promise<ErasureView> =>
+      changed(erasureId, (tx) => holdErasure(tx, erasureId, hold)),
+    release: (erasureId: string, actor: string): Promise<ErasureView> =>
+      changed(erasureId, (tx) => releaseErasure(tx, erasureId, actor)),
+    prolong: (erasureId: string, actor: string): Promise<ErasureView> =>
+      changed(erasureId, (tx) => prolongErasure(tx, erasureId, { actor, clocks })),
+    /** The newest certificate. @throws HttpProblem 404, or 409 while there is none */
+    async certificate(erasureId: string): Promise<unknown> {
+      const row = await database.erasureCertificate.findFirst({ where: { erasureId }, orderBy: { version: 'desc' } });
+      if (row) return row.document;
+      await view(erasureId);
+      throw conflict('Nothing is certified before every holder has confirmed and the search was clean');
+    },
+  };
+
+  async function view(erasureId: string): Promise<ErasureView> {
+    const row = await database.erasure.findUnique({ where: { id: erasureId } });
+    if (!row) throw notFound();
+    return viewOfErasure(row);
+  }
+
+  async function changed(
+    erasureId: string,
+    change: (tx: Transaction) => Promise<Refused | null>,
+  ): Promise<ErasureView> {
+    const refused = await database.$transaction(change);
+    if (refused === 'unknown') throw notFound();
+    if (refused === 'too-late') throw conflict('The erasure is not in a state that allows this any more');
+    await tell(erasureId);
+    return view(erasureId);
+  }
+
+  async function tell(erasureId: string): Promise<void> {
+    await startErasure(temporal, erasureId).catch(() => {
+      log.warn({ event: 'erasure-not-told', count: 1 }, 'an erasure waits to be resumed');
+    });
+  }
+}
+
+/**
+ * A partner names somebody who was erased there: it confirmed, and holds something still. The hash of the token is what
+ * is left to know it by; the erasure is opened again.
+ */
+export async function noteErasedToken(
+  { database, temporal }: Pick<ErasureDependencies, 'database' | 'temporal'>,
+  partnerId: string,
+  token: string,
+): Promise<void> {
+  const tokenSha256 = createHash('sha256').update(token).digest('hex');
+  const holder = await database.erasureHolder.findFirst({ where: { partnerId, tokenSha256 } });
+  if (!holder) return;
+  const { erasureId, integration } = holder;
+  const isNew = await database.$transaction(async (tx) => {
+    const { count } = await tx.erasureHolder.updateMany({
+      where: { partnerId, tokenSha256, foundAt: null, houseId: { not: null } },
+      data: { foundAt: new Date(), token },
+    });
+    if (count === 0) return false;
+    await tx.erasure.updateMany({
+      where: { id: erasureId, state: { in: ['erased', 'closed'] } },
+      data: { state: 'reopened', completedAt: null },
+    });
+    const entry = { actor: partnerId, integration, reason: partnerId };
+    await journalErasure(tx, erasureId, { ...entry, outcome: 'found-at-holder' });
+    return true;
+  });
+  // What is not told now is found by the scheduled tidying.
+  if (isNew) await startErasure(temporal, erasureId).catch(() => undefined);
+}
+
+const conflict = (title: string): HttpProblem =>
+  new HttpProblem({ status: 409, type: 'erasure-state-conflict', title });

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+
+/** Type of the signed document, as its header names it. */
+export const CERTIFICATE_TYPE = 'domovoy-erasure-certificate+json';
+export const CERTIFICATE_SCHEMA = 'RKN-179-2022/1';
+
+const Moment = z.iso.datetime();
+const Party = z.strictObject({ name: z.string(), address: z.string().nullable() });
+
+/**
+ * The act of destruction of personal data and the extract from the event journal, as Roskomnadzor's order 179 of
+ * 28 October 2022 wants them where processing is automated. The person is named by "other information that identifies
+ * them": the number of their request and a pseudonym. A name would be personal data that the act itself would keep.
+ */
+export const ErasureCertificate = z.strictObject({
+  schema_version: z.literal(CERTIFICATE_SCHEMA),
+  certificate_id: z.uuid(),
+  version: z.number().int().min(1),
+  issued_at: Moment,
+  keep_until: Moment.describe('Order 179: three years'),
+  operator: Party,
+  processors: z.array(Party.extend({ id: z.string() })).describe('Who processed on the order of the operator'),
+  subject: z.strictObject({
+    request_id: z.uuid().describe('Number of the demand, which the person has'),
+    pseudonym: z.string().nullable().describe('Made with the key that was destroyed: nobody can make it again'),
+  }),
+  performed_by: z.strictObject({ system: z.string(), position: z.string(), signature: z.string() }),
+  reason: z.strictObject({ basis: z.enum(['stop-processing', 'consent-withdrawn']), law: z.string() }),
+  requested_at: Moment,
+  destroyed_at: Moment,
+  destroyed: z
+    .array(
+      z.strictObject({
+        category: z.string(),
+        system: z.string(),
+        medium: z.string(),
+        method: z.string(),
+        destroyed_at: Moment,
+      }),
+    )
+    .min(1),
+  holders: z.array(
+    z.strictObject({
+      party: z.string(),
+      category: z.enum(['face', 'plate']),
+      confirmed_at: Moment.nullable(),
+      confirmation: z.string(),
+      ordered_again: z.number().int(),
+    }),
+  ),
+  search: z.strictObject({
+    searched_at: Moment,
+    places: z.number().int().min(1),
+    found: z.literal(0),
+    kept: z.array(z.strictObject({ place: z.string(), why: z.string() })),
+  }),
+  journal_extract: z
+    .array(
+      z.strictObject({
+        entry: z.string(),
+        at: Moment,
+        event: z.string(),
+        subject: z.uuid(),
+        category: z.string().nullable(),
+        system: z.string(),
+        reason: z.string(),
+      }),
+    )
+    .min(1),
+});
+export type ErasureCertificate = z.infer<typeof ErasureCertificate>;

@@ -1,0 +1,41 @@
+/** What the erasure process is started with and answers. No zod here: the workflow bundle imports this file. */
+
+/**
+ * What a demand rests on, and so how long it may take (152-FZ, article 21): `consent-withdrawn` is part 5, 30 days;
+ * `stop-processing` is part 5.1, 10 working days that may be prolonged by 5.
+ */
+export const ERASURE_BASES = ['stop-processing', 'consent-withdrawn'] as const;
+export type ErasureBasis = (typeof ERASURE_BASES)[number];
+
+/** Why a person pauses it. Access stays stopped all the while. */
+export const HOLD_REASONS = ['legal-hold', 'dispute', 'authority-request'] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
+
+/**
+ * `waiting` for holders; `erasing`: our own rows and the key are gone, the search is not clean yet; `erased`: certified,
+ * holders are asked once more later; `reopened`: one of them still had something; `closed`: they were asked.
+ */
+export const ERASURE_STATES = ['waiting', 'erasing', 'erased', 'reopened', 'closed'] as const;
+export type ErasureState = (typeof ERASURE_STATES)[number];
+
+/** Argument of the workflow: nothing but the opaque id. */
+export type ErasureRequest = { readonly erasureId: string };
+
+export type ErasureStanding = {
+  readonly state: ErasureState | 'held';
+  /** When a person is warned, and when the law's time is over (ISO 8601, UTC). */
+  readonly warnAt: string;
+  readonly dueAt: string;
+  /** What it waits for: listed words and opaque ids. Empty: nothing holds anything any more but we. */
+  readonly pending: readonly string[];
+  readonly followUpAt: string | null;
+  /** Who is to be asked once more, or was found to hold something still. */
+  readonly holders: readonly { readonly holderId: string; readonly integration: string; readonly isFound: boolean }[];
+};
+
+export type SearchResult = {
+  readonly searchedAt: string;
+  /** How many places were looked at. */
+  readonly places: number;
+  readonly found: readonly { readonly place: string; readonly hits: number }[];
+};

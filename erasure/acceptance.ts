@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import type { ErasureBasis } from '../contracts/erasure';
+import { appendJournal } from '../journal/journal';
+import type { Transaction } from '../prisma/database';
+import type { Erasure } from '../prisma/generated/client';
+import { stopBiometrics } from '../vault/biometrics';
+import type { SubjectVault } from '../vault/subject-keys';
+import { dueAt, type ErasureClocks } from './clocks';
+import { removeVehicle } from './vehicle-removal';
+
+/** The person's name in the act of destruction: of another purpose than the journal's, so that the two do not lead to each other. */
+const PSEUDONYM_PURPOSE = 'erasure';
+const IN_FORCE = ['offered', 'granted'];
+const UNDER_WAY_OR_IN_USE = ['requested', 'processing', 'active'];
+
+/**
+ * Accepts a demand to erase a person (152-FZ, articles 14 and 21): when this transaction has committed, nothing opens to
+ * them any more, and the row says what is due. A person is erased once: whoever asks again gets the same row.
+ *
+ * @returns `null` when there is no such resident
+ */
+export async function acceptErasure(
+  tx: Transaction,
+  subjects: SubjectVault,
+  demand: {
+    readonly erasureId: string;
+    readonly residentId: string;
+    readonly basis: ErasureBasis;
+    readonly actor: string;
+    readonly clocks: ErasureClocks;
+  },
+): Promise<Erasure | null> {
+  const { erasureId, residentId, basis, actor, clocks } = demand;
+  if (!(await lockResident(tx, residentId))) return null;
+  const known = await tx.erasure.findUnique({ where: { residentId } });
+  if (known) return known;
+  const requestedAt = new Date();
+  const subject = await subjects.pseudonym(tx, residentId, PSEUDONYM_PURPOSE);
+  const row = {
+    id: erasureId,
+    residentId,
+    subject,
+    basis,
+    actor,
+    requestedAt,
+    dueAt: dueAt(basis, requestedAt, clocks),
+  };
+  const erasure = await tx.erasure.create({ data: row });
+  await journalErasure(tx, erasureId, { actor, outcome: 'requested', reason: basis });
+  await stopEverything(tx, { residentId, actor });
+  return erasure;
+}
+
+/** Not as strong as a deletion would lock: rows that refer to the resident are written all the same, and found later. */
+export async function lockResident(tx: Transaction, residentId: string): Promise<boolean> {
+  const rows = await tx.$queryRaw<unknown[]>`SELECT 1 FROM residents WHERE id = ${residentId}::uuid FOR NO KEY UPDATE`;
+  return rows.length > 0;
+}
+
+/**
+ * Stops every use of the person's data, and makes the deletion at every holder due. Safe to repeat: what came in
+ * meanwhile, from a request that had passed its checks before, is stopped as well.
+ */
+export async function stopEverything(
+  tx: Transaction,
+  { residentId, actor }: { readonly residentId: string; readonly actor: string },
+): Promise<void> {
+  await tx.resident.updateMany({ where: { id: residentId, status: { not: 'erased' } }, data: { status: 'erased' } });
+  await tx.pluginSession.updateMany({ where: { residentId, endedAt: null }, data: { endedAt: new Date() } });
+  await tx.identityToken.deleteMany({ where: { residentId } });
+  for (const partner of await partnersConcerned(tx, residentId)) await stopAt(tx, { residentId, actor, ...partner });
+  const vehicles = await tx.vehicle.findMany({ where: { residentId, status: 'active' }, select: { id: true } });
+  for (const { id } of vehicles) await removeVehicle(tx, id, actor);
+}
+
+type Concerned = { readonly partnerId: string; readonly integration: string };
+
+/** Whoever may ever have heard of the person, in one order for everybody, because each is locked. */
+async function partnersConcerned(tx: Transaction, residentId: string): Promise<Concerned[]> {
+  const ofResident = { some: { residentId } };
+  const partners = await tx.partner.findMany({
+    where: {
+      OR: [{ subjects: ofResident }, { consents: ofResident }, { enrollments: ofResident }, { templates: ofResident }],
+    },
+    select: { id: true, integration: true },
+    orderBy: { id: 'asc' },
+  });
+  return partners.map(({ id, integration }) => ({ partnerId: id, integration }));
+}
+
+async function stopAt(
+  tx: Transaction,
+  { residentId, partnerId, integration, actor }: Concerned & { readonly residentId: string; readonly actor: string },
+): Promise<void> {
+  const where = { residentId, partnerId };
+  const consents = await tx.consent.findMany({ where: { ...where, status: { in: IN_FORCE } } });
+  const inUse = await tx.enrollment.count({ where: { ...where, state: { in: UNDER_WAY_OR_IN_USE } } });
+  const ordered = await tx.biometricDeletion.findMany({ where: { ...where, reason: 'erasure' } });
+  const open = ordered.find(({ state }) => state === 'deleting');
+  if (consents.length === 0 && (open || (ordered.length > 0 && inUse === 0))) return;
+
+  const deletionId = open?.id ?? randomUUID();
+  await stopBiometrics(tx, { deletionId, ...where, integration, reason: 'erasure', houseIds: 'all' });
+  if (!open) {
+    const entry = { kind: 'biometric-deletion', integration, objectId: deletionId, actor } as const;
+    await appendJournal(tx, { ...entry, outcome: 'requested', reason: 'erasure' });
+  }
+  for (const { id } of consents) {
+    await tx.consent.update({
+      where: { id },
+      data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: new Date(), deletionId },
+    });
+    await appendJournal(tx, {
+      kind: 'consent',
+      integration,
+      objectId: id,
+      actor,
+      outcome: 'withdrawn',
+      reason: 'erasure',
+    });
+  }
+}
+
+/**
+ * Evidence about an erasure. It names the request only: with the journal's pseudonym beside it, what else the journal
+ * says of the person could be found through the request.
+ */
+export async function journalErasure(
+  tx: Transaction,
+  erasureId: string,
+  entry: { readonly actor: string; readonly outcome: string; readonly reason?: string; readonly integration?: string },
+): Promise<void> {
+  const { integration = null, ...rest } = entry;
+  await appendJournal(tx, { kind: 'erasure', integration, objectId: erasureId, ...rest });
+}

@@ -1,0 +1,142 @@
+import PDFDocument from 'pdfkit';
+import type { ErasureCertificate } from '../contracts/erasure-certificate';
+
+/** PT Serif has Cyrillic and may be embedded (SIL Open Font License). */
+const REGULAR = require.resolve('@expo-google-fonts/pt-serif/400Regular/PTSerif_400Regular.ttf');
+const BOLD = require.resolve('@expo-google-fonts/pt-serif/700Bold/PTSerif_700Bold.ttf');
+
+/**
+ * The certificate on paper, in Russian, with the fields that order 179 of Roskomnadzor of 28 October 2022 asks of the act
+ * and of the journal's extract. It says where its signed form is: the signature is on that.
+ */
+export function renderCertificate(certificate: ErasureCertificate): Promise<Buffer> {
+  const { issued_at: issuedAt } = certificate;
+  const document = new PDFDocument({
+    size: 'A4',
+    margin: 50,
+    font: REGULAR,
+    info: { Title: 'Акт об уничтожении персональных данных', CreationDate: new Date(issuedAt) },
+  });
+  const chunks: Buffer[] = [];
+  const done = new Promise<Buffer>((resolve, reject) => {
+    document.on('data', (chunk: Buffer) => chunks.push(chunk));
+    document.on('end', () => {
+      resolve(Buffer.concat(chunks));
+    });
+    document.on('error', reject);
+  });
+  document.font(BOLD).fontSize(15).text('Акт об уничтожении персональных данных', { align: 'center' });
+  document.font(REGULAR).fontSize(9).text(`№ ${certificate.certificate_id}, версия ${certificate.version.toString()}`, {
+    align: 'center',
+  });
+  for (const { title, lines } of sectionsOf(certificate)) {
+    document.moveDown(0.8).font(BOLD).fontSize(11).text(title);
+    document.font(REGULAR).fontSize(9);
+    for (const line of lines) document.text(line, { indent: 8, paragraphGap: 2 });
+  }
+  document.end();
+  return done;
+}
+
+type Section = { readonly title: string; readonly lines: readonly string[] };
+
+/** What stands in the act, section by section. */
+export function sectionsOf(certificate: ErasureCertificate): Section[] {
+  const { operator, processors, subject, performed_by: performer, destroyed, holders, search } = certificate;
+  return [
+    { title: 'Оператор', lines: [`${operator.name}; ${operator.address ?? ''}`] },
+    {
+      title: 'Лица, обрабатывавшие данные по поручению оператора',
+      lines: listed(processors.map(({ name, address }) => `${name}; ${address ?? 'адрес — в договоре поручения'}`)),
+    },
+    {
+      title: 'Субъект персональных данных (иная информация, относящаяся к физическому лицу)',
+      lines: [`Требование № ${subject.request_id}`, `Псевдоним: ${subject.pseudonym ?? 'отсутствует'}`],
+    },
+    {
+      title: 'Уничтожение выполнено',
+      lines: [
+        `${performer.system}: автоматизированный процесс «erasure»; подпись — электронная, в подписанном документе`,
+        `Дата требования: ${moscow(certificate.requested_at)}`,
+        `Дата уничтожения: ${moscow(certificate.destroyed_at)}`,
+        `Причина: ${REASONS[certificate.reason.basis]}`,
+      ],
+    },
+    {
+      title: 'Уничтоженные категории данных, информационная система, способ',
+      lines: destroyed.map(
+        ({ category, system, destroyed_at: at }) =>
+          `${CATEGORIES[category] ?? category}: ${system}, база данных и её резервные копии; удаление записей и уничтожение ` +
+          `ключа шифрования; ${moscow(at)}`,
+      ),
+    },
+    {
+      title: 'Подтверждения других держателей',
+      lines: listed(
+        holders.map(
+          ({ party, category, confirmed_at: at, ordered_again: again }) =>
+            `${party}: ${category === 'face' ? 'биометрические данные' : 'номер автомобиля'}; ` +
+            `подтверждено ${at === null ? 'оператором, который хранил их сам' : moscow(at)}` +
+            (again > 0 ? `; повторных распоряжений: ${again.toString()}` : ''),
+        ),
+      ),
+    },
+    {
+      title: 'Поиск остатков',
+      lines: [
+        `Просмотрено мест: ${search.places.toString()}, ${moscow(search.searched_at)}; ничего не найдено`,
+        ...search.kept.map(({ place }) => `Сохраняется по закону: ${place}`),
+      ],
+    },
+    {
+      title: 'Выгрузка из журнала регистрации событий',
+      lines: certificate.journal_extract.map(
+        ({ entry, at, event, category }) =>
+          `№ ${entry}, ${moscow(at)}: ${EVENTS[event] ?? event}${category === null ? '' : `: ${CATEGORIES[category] ?? category}`}`,
+      ),
+    },
+    {
+      title: 'Хранение',
+      lines: [
+        `Акт и выгрузка хранятся до ${moscow(certificate.keep_until)} (приказ Роскомнадзора от 28.10.2022 № 179).`,
+        'Подписанный документ — JSON; проверка без сети: domovoy verify erasure-certificate.json',
+      ],
+    },
+  ];
+}
+
+const REASONS = {
+  'stop-processing': 'требование о прекращении обработки (152-ФЗ, ст. 14 и ч. 5.1 ст. 21)',
+  'consent-withdrawn': 'отзыв согласия (152-ФЗ, ч. 5 ст. 21)',
+} as const;
+
+const CATEGORIES: Readonly<Record<string, string>> = {
+  biometrics: 'Биометрические данные',
+  profile: 'Имя и контакты',
+  consents: 'Согласия',
+  vehicles: 'Автомобили',
+  'partner-ids': 'Идентификаторы у партнёров',
+  'plugin-sessions': 'Сеансы плагинов',
+  'openings-unlinked': 'Связь с проходами',
+  'encryption-key': 'Ключ шифрования субъекта',
+};
+
+const EVENTS: Readonly<Record<string, string>> = {
+  requested: 'требование принято',
+  held: 'приостановлено',
+  released: 'возобновлено',
+  prolonged: 'срок продлён',
+  escalated: 'вызван ответственный',
+  'confirmed-by-holder': 'держатель подтвердил',
+  'found-at-holder': 'найдено у держателя',
+  reopened: 'открыто повторно',
+  destroyed: 'уничтожено',
+  'search-found': 'поиск: найдены остатки',
+  'search-clean': 'поиск: ничего не найдено',
+  certified: 'составлен акт',
+};
+
+const listed = (lines: readonly string[]): readonly string[] => (lines.length === 0 ? ['нет'] : lines);
+
+const moscow = (at: string): string =>
+  `${new Date(at).toLocaleString('ru-RU', { timeZone: 'Europe/Moscow', dateStyle: 'short', timeStyle: 'medium' })} МСК`;

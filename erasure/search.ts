@@ -1,0 +1,78 @@
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { SearchResult } from '../contracts/erasure';
+import type { Database, Transaction } from '../prisma/database';
+
+/** What is searched for: hexadecimal digits and hyphens, in lower case. */
+export const Identifiers = z.object({
+  residentId: z.string(),
+  tokens: z.array(z.string()),
+  plates: z.array(z.string()),
+});
+export type Identifiers = z.infer<typeof Identifiers>;
+
+/** Where an identifier may stay, and why (docs/retention.md). The search itself lives in `erasures`. */
+export const RETAINED: Readonly<Record<string, string>> = {
+  'residents.id': 'the register of owners: an opaque id, status erased',
+  'property_rights.resident_id': 'the register of owners',
+  'erasures.resident_id': 'proof of the erasure, 3 years',
+  'erasures.identifiers': 'what is searched for, until the search is clean',
+  'erasure_holders.token': 'to ask holders once more, until they have answered',
+};
+
+/**
+ * Looks for the person in every store that can be read: every column of every table, and files on disk. What is sealed
+ * is dark, because its key is gone; executions are looked for where they are removed.
+ */
+export async function searchStores(
+  database: Database,
+  identifiers: Identifiers,
+  folders: readonly string[],
+): Promise<SearchResult> {
+  const needles = [identifiers.residentId, ...identifiers.tokens, ...(await ownPlates(database, identifiers))];
+  const columns = await database.$queryRaw<{ place: string; hits: bigint }[]>`
+    SELECT place, hits FROM find_identifiers(${needles}::text[])`;
+  const files = await Promise.all(folders.map((folder) => filesHolding(folder, needles)));
+  const places = [
+    ...columns.map(({ place, hits }) => ({ place, hits: Number(hits) })),
+    ...files.map((hits) => ({ place: 'files', hits })),
+  ];
+  return {
+    searchedAt: new Date().toISOString(),
+    places: places.length,
+    found: places.filter(({ place, hits }) => hits > 0 && !Object.hasOwn(RETAINED, place)),
+  };
+}
+
+/** A plate that somebody else of the family has registered is theirs, too. */
+async function ownPlates(tx: Transaction, { residentId, plates }: Identifiers): Promise<string[]> {
+  const shared = await tx.vehicle.findMany({
+    where: { plateIndex: { in: plates.map((hex) => Buffer.from(hex, 'hex')) }, residentId: { not: residentId } },
+    select: { plateIndex: true },
+  });
+  const others = new Set(shared.map(({ plateIndex }) => Buffer.from(plateIndex ?? []).toString('hex')));
+  return plates.filter((plate) => !others.has(plate));
+}
+
+/** @returns how many files of the folder, those of its folders included, hold one of them */
+async function filesHolding(folder: string, needles: readonly string[]): Promise<number> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  let holding = 0;
+  for (const entry of entries) {
+    if (entry.isFile() && (await holds(join(entry.parentPath, entry.name), needles))) holding++;
+  }
+  return holding;
+}
+
+async function holds(file: string, needles: readonly string[]): Promise<boolean> {
+  const overlap = Math.max(...needles.map(({ length }) => length));
+  let rest = '';
+  for await (const chunk of createReadStream(file, { encoding: 'latin1' }) as AsyncIterable<string>) {
+    const text = rest + chunk.toLowerCase();
+    if (needles.some((needle) => text.includes(needle))) return true;
+    rest = text.slice(-overlap);
+  }
+  return false;
+}

@@ -1,0 +1,61 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseKeyRing } from '../../config/environment';
+import { dataConverterWith } from '../../config/temporal';
+import { openDatabase } from '../../prisma/database';
+import { composeCoreActivities } from '../../workers/core';
+import { createWorker } from '../../workers/worker';
+import { workflowBundle, type Harness } from './harness';
+
+export type CoreWorker = { readonly stop: () => Promise<void> };
+
+/** Folder that keeps who was erased, outside of the database. */
+export const erasuresFolder = (h: Harness): string => join(h.stateFolder, 'erasures');
+/** Folder that is searched before an erasure is certified. */
+export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs');
+
+/** The worker `core`, with the rights of its role and no others, started as its process starts it. */
+export async function startCore(h: Harness, options: { followUpMs?: number } = {}): Promise<CoreWorker> {
+  const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
+  mkdirSync(searchedFolder(h), { recursive: true });
+  const { activities, eraseAgain } = composeCoreActivities(
+    database,
+    h.temporal.client,
+    {
+      JOURNAL_HEADS_DIR: join(h.stateFolder, 'journal-heads'),
+      ERASURES_DIR: erasuresFolder(h),
+      ERASURE_SEARCH_DIRS: [searchedFolder(h)],
+      ERASURE_FOLLOW_UP_MS: options.followUpMs ?? 7 * 86_400_000,
+      ...ERASURE_CLOCKS,
+      OPERATOR_NAME: 'PropDevelopment (tests)',
+      OPERATOR_ADDRESS: '1 Example Street, Moscow',
+    },
+    {
+      DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value,
+      KEY_ENCRYPTION_KEYS: parseKeyRing(h.secrets.keyEncryptionKeys.value),
+    },
+  );
+  await eraseAgain();
+  const worker = await createWorker({
+    connection: h.temporal.nativeConnection,
+    namespace: h.temporal.namespace ?? 'default',
+    taskQueue: 'core',
+    activities,
+    workflows: { workflowBundle: await workflowBundle() },
+    dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
+  });
+  const running = worker.run();
+  return {
+    async stop() {
+      worker.shutdown();
+      await running;
+      await database.$disconnect();
+    },
+  };
+}
+
+const ERASURE_CLOCKS = {
+  ERASURE_WITHDRAWAL_DAYS: 30,
+  ERASURE_DEMAND_WORKING_DAYS: 10,
+  ERASURE_PROLONG_WORKING_DAYS: 5,
+};

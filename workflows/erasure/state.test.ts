@@ -1,0 +1,33 @@
+import { fc, test } from '@fast-check/jest';
+import { begun, callsDue, looked, msUntilCall, pauseMs } from './state';
+
+const DAY_MS = 86_400_000;
+const t0 = Date.parse('2026-11-20T00:00:00.000Z');
+const at = (days: number) => new Date(t0 + days * DAY_MS).toISOString();
+const times = { warnAt: at(7), dueAt: at(10) };
+
+describe('the calls to a person about an erasure', () => {
+  it('are a warning, one when the time is over, then one every day', () => {
+    expect([0, 6.9, 7, 9.9, 10, 10.9, 11, 20].map((days) => callsDue(times, t0 + days * DAY_MS))).toEqual([
+      0, 0, 1, 1, 2, 2, 3, 12,
+    ]);
+  });
+
+  test.prop([fc.integer({ min: 0, max: 60 * DAY_MS })])('rise at the very instant that was foretold', (elapsedMs) => {
+    const nowMs = t0 + elapsedMs;
+    const nextMs = nowMs + msUntilCall(times, nowMs);
+    expect(callsDue(times, nextMs)).toBe(callsDue(times, nowMs) + 1);
+    expect(callsDue(times, nextMs - 1)).toBe(callsDue(times, nowMs));
+  });
+
+  it('do not keep it from looking again soon once something has moved', () => {
+    const waited = ['a', 'a', 'a', 'a'].reduce(looked, begun);
+    expect(waited.looks).toBe(3);
+    expect(looked(waited, 'b').looks).toBe(0);
+  });
+
+  test.prop([fc.nat({ max: 10_000 })])('are never slept through: a pause grows, up to an hour', (looks) => {
+    expect(pauseMs({ looks })).toBeGreaterThanOrEqual(1_000);
+    expect(pauseMs({ looks })).toBeLessThanOrEqual(3_600_000);
+  });
+});

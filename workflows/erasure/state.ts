@@ -1,0 +1,47 @@
+import type { ErasureStanding } from '../../contracts/erasure';
+
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 3_600_000;
+const DAY_MS = 24 * 3_600_000;
+
+/** What the execution itself has to remember; everything else is in the row. */
+export type Progress = {
+  /** How often in a row it looked and nothing had moved. */
+  readonly looks: number;
+  /** What was left when it last looked. */
+  readonly left: string;
+  /** How often a person was called. */
+  readonly level: number;
+};
+
+export const begun: Progress = { looks: 0, left: '', level: 0 };
+
+/** Whatever moved makes the pauses short again. */
+export const looked = (progress: Progress, left: string): Progress => ({
+  ...progress,
+  left,
+  looks: left === progress.left ? progress.looks + 1 : 0,
+});
+
+/** How many calls to a person are due: a warning, one when the law's time is over, then every day. */
+export function callsDue({ warnAt, dueAt }: Pick<ErasureStanding, 'warnAt' | 'dueAt'>, nowMs: number): number {
+  const lateMs = nowMs - Date.parse(dueAt);
+  if (lateMs >= 0) return 2 + Math.floor(lateMs / DAY_MS);
+  return nowMs >= Date.parse(warnAt) ? 1 : 0;
+}
+
+/** @returns milliseconds until the next call is due, more than 0 */
+export function msUntilCall({ warnAt, dueAt }: Pick<ErasureStanding, 'warnAt' | 'dueAt'>, nowMs: number): number {
+  const dueMs = Date.parse(dueAt);
+  const nextMs =
+    nowMs < Date.parse(warnAt)
+      ? Date.parse(warnAt)
+      : nowMs < dueMs
+        ? dueMs
+        : dueMs + (Math.floor((nowMs - dueMs) / DAY_MS) + 1) * DAY_MS;
+  return Math.max(1, nextMs - nowMs);
+}
+
+/** @returns milliseconds to wait for a hint before looking again */
+export const pauseMs = ({ looks }: Pick<Progress, 'looks'>): number =>
+  Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 1.5 ** Math.min(looks, 40));
