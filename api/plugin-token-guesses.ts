@@ -1,7 +1,7 @@
 import { Pool } from 'pg';
 import { RateLimiterPostgres } from 'rate-limiter-flexible';
 import { PLUGIN_TOKEN_GUESSES } from '../contracts/plugin-sessions';
-import { hashSecret } from './oauth/secret-hash';
+import { hashSecret } from '../vault/secret-hash';
 
 export type PluginTokenGuesses = {
   /** Seconds until this partner may ask about this client id again; 0: it may now. */

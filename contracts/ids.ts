@@ -16,3 +16,7 @@ export const equipmentScheduleId = (integration: Integration): string => `equipm
 export const vehicleAccessWorkflowId = (vehicleId: string, partnerId: string): string =>
   `vehicle-access/${vehicleId}/${partnerId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';
+export const credentialRotationWorkflowId = (partnerId: string, direction: string, name: string): string =>
+  `credential-rotation/${partnerId}/${direction}/${name}`;
+export const credentialScheduleId = (integration: Integration): string => `credentials/${integration}`;
+export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { consentFormSha256 } from '../contracts/consent-form';
 import { profilePlace } from '../contracts/sealed-places';
-import { hashSecret } from '../api/oauth/secret-hash';
+import { hashSecret } from '../vault/secret-hash';
 import { SCOPES } from '../api/oauth/resources';
 import { DATA_SET_FIELDS } from '../partners/data-set';
 import type { PartnerProfile, SecretName } from '../partners/profile';

@@ -15,7 +15,7 @@ import { requirePartner } from '../../api/authentication/partner';
 import { requireToken } from '../../api/authentication/token';
 import { createAuthorizationServer, type AuthorizationServer } from '../../api/oauth/router';
 import { SCOPES } from '../../api/oauth/resources';
-import { hashSecret } from '../../api/oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { createLogger } from '../../config/logger';
 import { SERVER_TLS } from '../../config/tls';
 import type { SigningKey } from '../../partners/message-signature';
