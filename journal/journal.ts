@@ -13,7 +13,8 @@ export type JournalRecord = {
     | 'partner-event'
     | 'security-alert'
     | 'plugin-session'
-    | 'plugin-token-check';
+    | 'plugin-token-check'
+    | 'credential';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

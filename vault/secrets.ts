@@ -31,8 +31,8 @@ export type SecretStore = {
   read(tx: Transaction, secret: Named, version: number): Promise<string>;
   /** Newest first. */
   versions(tx: Transaction, secret: Named): Promise<SecretVersion[]>;
-  /** Takes a pending version into use, in place of the one before. Changes nothing when it is in use already. */
-  activate(tx: Transaction, secret: Named, version: number): Promise<void>;
+  /** Takes a pending version into use, in place of the one before. @returns whether it was pending */
+  activate(tx: Transaction, secret: Named, version: number): Promise<boolean>;
   /** Destroys the value of a retired version. The row stays: a number is not given twice. */
   destroy(tx: Transaction, secret: Named, version: number): Promise<void>;
 };
@@ -111,9 +111,10 @@ export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
     },
     async activate(tx, { owner, name }, version) {
       const isPending = { owner, name, version, state: 'pending' };
-      if ((await tx.secret.count({ where: isPending })) === 0) return;
+      if ((await tx.secret.count({ where: isPending })) === 0) return false;
       await retireOthers(tx, { owner, name });
-      await tx.secret.updateMany({ where: isPending, data: { state: 'active' } });
+      const { count } = await tx.secret.updateMany({ where: isPending, data: { state: 'active' } });
+      return count > 0;
     },
     async destroy(tx, { owner, name }, version) {
       await tx.secret.updateMany({ where: { owner, name, version, state: 'retired' }, data: { wrapped: null } });

@@ -23,9 +23,10 @@ export function composeIntegration(
   registry: Registry,
 ): Integrated {
   const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
+  const secretStore = createSecretStore(keyEncryption);
   const gateways = createGateways({
     database,
-    secretStore: createSecretStore(keyEncryption),
+    secretStore,
     metrics: createPartnerMetrics(registry),
   });
   const billing = createBillingClient({
@@ -41,6 +42,7 @@ export function composeIntegration(
     billing,
     policy: { billingMaxAgeMs: settings.BILLING_MAX_AGE_MS },
     billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
+    secrets: secretStore,
     photos: createPhotoStage(keyEncryption),
     subjects: createSubjectVault(keyEncryption),
   });

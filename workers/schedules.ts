@@ -1,5 +1,5 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
-import { equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS } from '../contracts/ids';
+import { credentialScheduleId, equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
 const SCHEDULES: readonly ScheduleOptions[] = [
@@ -29,6 +29,22 @@ const SCHEDULES: readonly ScheduleOptions[] = [
       typedSearchAttributes: [
         { key: INTEGRATION_ATTRIBUTE, value: integration },
         { key: PROCESS_ATTRIBUTE, value: 'equipment-sync' },
+      ],
+    },
+  })),
+  ...INTEGRATIONS.map((integration): ScheduleOptions => ({
+    scheduleId: credentialScheduleId(integration),
+    spec: { intervals: [{ every: '1 hour' }], jitter: '5 minutes' },
+    policies: { overlap: 'SKIP' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'credentialRoundWorkflow',
+      workflowId: `credential-round/${integration}`,
+      taskQueue: integration,
+      args: [{ integration }],
+      typedSearchAttributes: [
+        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        { key: PROCESS_ATTRIBUTE, value: 'credential-rotation' },
       ],
     },
   })),

@@ -1,6 +1,7 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createConsentActivities } from '../activities/consent';
+import { createCredentialRotationActivities } from '../activities/credential-rotation';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
 import { createHousekeepingActivities } from '../activities/housekeeping';
@@ -8,7 +9,8 @@ import { createOpenAccessActivities } from '../activities/open-access';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
-  Parameters<typeof createEnrollmentActivities>[0];
+  Parameters<typeof createEnrollmentActivities>[0] &
+  Parameters<typeof createCredentialRotationActivities>[0];
 
 /** Everything that an integration's worker may do. Its dependencies reach that integration's rows and secrets only. */
 export function integrationActivities(deps: IntegrationDependencies) {
@@ -18,6 +20,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createEnrollmentActivities(deps),
     ...createEquipmentActivities(deps),
     ...createVehicleAccessActivities(deps),
+    ...createCredentialRotationActivities(deps),
   };
 }
 

@@ -1,4 +1,5 @@
 export { consentWorkflow } from './consent/workflow';
+export { credentialRotationWorkflow, credentialRoundWorkflow } from './credential-rotation/workflow';
 export { enrollmentWorkflow } from './enrollment/workflow';
 export { equipmentRoundWorkflow, equipmentSyncWorkflow } from './equipment-sync/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';

@@ -56,13 +56,16 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
 
   enter('issuing');
   const version = await records.issueCredential(credential, new Date().toISOString());
-  const isRevokedFirst = credential.direction === 'issued' && isUrgent();
-  // What others show us ends in our own tables: at once, also while the partner cannot be told of the next one.
-  if (isRevokedFirst) await records.acceptOnly(credential, version);
   enter('delivering');
-  await insist(insisting, () => partner.deliverCredential(credential, version));
+  await insist(insisting, async () => {
+    await revokeAtOnce(version);
+    await partner.deliverCredential(credential, version);
+  });
   enter('proving');
-  await insist(insisting, () => partner.proveCredential(credential, version));
+  await insist(insisting, async () => {
+    await revokeAtOnce(version);
+    await partner.proveCredential(credential, version);
+  });
   const answered = revocations;
   await records.useCredential(credential, version);
 
@@ -71,6 +74,11 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
   if (answered === 0) await wf.condition(isUrgent, OVERLAP_MS);
   await retire(version);
   return wf.continueAsNew<typeof credentialRotationWorkflow>(credential, revocations > answered);
+
+  /** What others show us ends in our own tables: without waiting until the partner has been told of the next one. */
+  async function revokeAtOnce(keep: number): Promise<void> {
+    if (credential.direction === 'issued' && isUrgent()) await records.acceptOnly(credential, keep);
+  }
 
   async function retire(keep: number): Promise<void> {
     enter('retiring');
@@ -97,8 +105,13 @@ async function insist({ credential, endsAtMs, isUrgent }: Insisting, step: () =>
       if (wf.isCancellation(error)) throw error;
     }
     for (const day of alarmsDue(endsAtMs, Date.now())) {
-      if (!raised.has(day)) await records.raiseExpiryAlarm(credential, day, new Date(endsAtMs).toISOString());
+      const at = { now: new Date().toISOString(), end: new Date(endsAtMs).toISOString() };
+      if (!raised.has(day)) await records.raiseExpiryAlarm(credential, day, at);
       raised.add(day);
+    }
+    // What is done so far is in our tables: the next run finds it there.
+    if (wf.workflowInfo().continueAsNewSuggested) {
+      await wf.continueAsNew<typeof credentialRotationWorkflow>(credential, isUrgent());
     }
     await wf.condition(() => isUrgent() && !wasUrgent, pauseMs(tries, isUrgent(), endsAtMs, Date.now()));
   }
