@@ -2,18 +2,17 @@ import type { Logger } from '../config/logger';
 import { sql, type Database } from '../prisma/database';
 import { hashSecret } from '../vault/secret-hash';
 
-/** Remembers which of several valid secrets a client has shown, so that its rotation may end the older one (R0.6). */
+/** Remembers which secrets a client has shown: one that it uses may take the place of an older one (R0.6). */
 export type SecretSightings = {
   /** A secret that was found right. Whether it can be written down changes nothing for the caller. */
-  seen(clientId: string, secret: string, hashes: readonly string[]): Promise<void>;
+  seen(clientId: string, secret: string): Promise<void>;
 };
 
 /** Asks the database once for each secret: a client shows the same one again and again. */
 export function createSecretSightings(database: Database, log: Logger): SecretSightings {
   const written = new Set<string>();
   return {
-    async seen(clientId, secret, hashes) {
-      if (hashes.length < 2) return;
+    async seen(clientId, secret) {
       const sha256 = hashSecret(secret);
       if (written.has(sha256)) return;
       try {

@@ -51,7 +51,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     if (!check.ok) throw refuse(`signature-${check.refusal}`);
     if (!partner) throw refuse('credential');
     if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');
-    await sightings.seen(client.id, credentials.password, hashes);
+    await sightings.seen(client.id, credentials.password);
 
     signAnswers(res, message, checks.signingKey);
     if (!client.scopes.includes(scope)) throw insufficientScope(scope);

@@ -156,9 +156,8 @@ function compareSecretHashes(provider: Provider, sightings: SecretSightings): vo
     compareClientSecret: (this: { clientId: string; secretHashes?: string[] }, actual: string) => Promise<boolean>;
   };
   client.compareClientSecret = async function compareClientSecret(actual) {
-    const hashes = this.secretHashes ?? [];
-    const isRight = matchesSecret(actual, hashes);
-    if (isRight) await sightings.seen(this.clientId, actual, hashes);
+    const isRight = matchesSecret(actual, this.secretHashes ?? []);
+    if (isRight) await sightings.seen(this.clientId, actual);
     return isRight;
   };
 }

@@ -11,7 +11,7 @@ GRANT INSERT, UPDATE ON "secrets" TO domovoy_smart_home, domovoy_communal;
 -- The `core` worker wraps anew whatever lies under an older key-encryption key.
 GRANT UPDATE ON "secrets", "subject_keys", "staged_photos" TO domovoy_core;
 
--- Which of several valid secrets a client has shown us: that it uses the new one is what lets the old one go.
+-- Which secrets a client has shown us: that it uses the new one is what lets the old one go.
 CREATE TABLE "secret_sightings" (
   "client_id" TEXT NOT NULL,
   "sha256" TEXT NOT NULL,
