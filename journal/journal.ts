@@ -14,7 +14,8 @@ export type JournalRecord = {
     | 'security-alert'
     | 'plugin-session'
     | 'plugin-token-check'
-    | 'credential';
+    | 'credential'
+    | 'key-encryption';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, or the name of the process that did. */

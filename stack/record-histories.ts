@@ -18,6 +18,7 @@ const WANTED: Readonly<Record<string, string>> = {
   'enrollment/company-custody': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'smart-home'`,
   'consent/granted': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'granted'`,
   'vehicle-access/removed': `WorkflowType = 'vehicleAccessWorkflow' AND DomovoyState = 'removed'`,
+  'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 

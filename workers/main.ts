@@ -3,6 +3,7 @@ import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@tempor
 import { Registry } from 'prom-client';
 import { readWorkerConfiguration, type WorkerSecrets, type WorkerSettings } from '../config/environment';
 import { serveHealth } from '../config/health';
+import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal, dataConverterWith, temporalAddress } from '../config/temporal';
@@ -68,12 +69,13 @@ async function activitiesFor(
   secrets: WorkerSecrets,
   registry: Registry,
 ): Promise<{ activities: object; close: () => Promise<void> }> {
+  const keyEncryption = createKeyEncryption(settings, secrets);
   if (taskQueue === 'core') {
     const client = await connectTemporal(secrets.PAYLOAD_KEYS);
     await ensureSchedules(client);
-    return { activities: coreActivities({ database }), close: () => client.connection.close() };
+    return { activities: coreActivities({ database, keyEncryption }), close: () => client.connection.close() };
   }
-  return composeIntegration(taskQueue, database, settings, secrets, registry);
+  return composeIntegration(taskQueue, database, settings, secrets, keyEncryption, registry);
 }
 
 /** The SDK's own log lines go through the same logger and the same allow-list of fields. */

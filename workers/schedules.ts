@@ -1,5 +1,11 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
-import { credentialScheduleId, equipmentScheduleId, HOUSEKEEPING_SCHEDULE_ID, INTEGRATIONS } from '../contracts/ids';
+import {
+  credentialScheduleId,
+  equipmentScheduleId,
+  HOUSEKEEPING_SCHEDULE_ID,
+  INTEGRATIONS,
+  KEY_REWRAP_SCHEDULE_ID,
+} from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
 const SCHEDULES: readonly ScheduleOptions[] = [
@@ -14,6 +20,19 @@ const SCHEDULES: readonly ScheduleOptions[] = [
       taskQueue: 'core',
       args: [],
       typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: 'housekeeping' }],
+    },
+  },
+  {
+    scheduleId: KEY_REWRAP_SCHEDULE_ID,
+    spec: { intervals: [{ every: '1 hour' }] },
+    policies: { overlap: 'SKIP' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'keyRewrapWorkflow',
+      workflowId: 'key-rewrap',
+      taskQueue: 'core',
+      args: [],
+      typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: 'key-rewrap' }],
     },
   },
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({

@@ -5,6 +5,7 @@ import { createCredentialRotationActivities } from '../activities/credential-rot
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
 import { createHousekeepingActivities } from '../activities/housekeeping';
+import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
@@ -25,7 +26,9 @@ export function integrationActivities(deps: IntegrationDependencies) {
 }
 
 /** What belongs to no integration. */
-export const coreActivities = createHousekeepingActivities;
+export function coreActivities(deps: Parameters<typeof createKeyRewrapActivities>[0]) {
+  return { ...createHousekeepingActivities(deps), ...createKeyRewrapActivities(deps) };
+}
 
 /**
  * A worker for one task queue. On shutdown it stops polling and gives running activities ten seconds to end: the

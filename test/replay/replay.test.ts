@@ -27,7 +27,7 @@ const replay = (history: unknown): Promise<void> =>
 describe('today’s workflows replay what was recorded', () => {
   it('of every process', () => {
     expect(new Set(recorded.map((name) => name.split('/')[0]))).toEqual(
-      new Set(['open-access', 'enrollment', 'consent', 'vehicle-access', 'housekeeping']),
+      new Set(['open-access', 'enrollment', 'consent', 'vehicle-access', 'housekeeping', 'credential-rotation']),
     );
   });
 

@@ -94,50 +94,6 @@ it('keeps the old one alive while delivery fails for weeks, and alarms exactly 5
   expect(await credentials.openWithCurrent('kluch')).toBe('opened');
 }, 180_000);
 
-it('ends complete and with one credential, though the workers are killed after every step', async () => {
-  const [password] = PRESENTED;
-  if (!password) throw new Error('no credential');
-  await credentials.start(password);
-  const handle = h.temporal.client.workflow.getHandle(rotationOf(password));
-  const { runId } = await handle.describe();
-  await handle.signal('revokeCredential');
-  const done = async () => {
-    const { events } = await h.temporal.client.workflow.getHandle(rotationOf(password), runId).fetchHistory();
-    return (
-      events?.filter(({ activityTaskCompletedEventAttributes }) => activityTaskCompletedEventAttributes).length ?? 0
-    );
-  };
-  const isOver = async () => (await handle.describe()).runId !== runId;
-  let kills = 0;
-  for (; !(await isOver()); kills++) {
-    await h.stopWorkers();
-    const before = await done();
-    await h.startWorkers();
-    // What was on its way to the worker that died is given out again when its time is over.
-    await until(
-      'another step is done',
-      async () => {
-        await h.temporal.sleep('15 seconds');
-        return (await isOver()) || (await done()) > before;
-      },
-      60_000,
-    );
-  }
-  // standing, issue, deliver, prove, use, retire, prove refused
-  expect(kills).toBeGreaterThanOrEqual(4);
-  expect(await credentials.versions(password)).toMatchObject([
-    { version: 2, state: 'active' },
-    { version: 1, state: 'retired', destroyed: true },
-  ]);
-  expect(await credentials.outcomes(password)).toEqual(['issued version-2', 'in-use version-2', 'refused version-1']);
-  const ledger = (await (await fetch(`${h.sandboxControlUrl}/ledger?partner=kluch`)).json()) as {
-    entries: { kind: string }[];
-  };
-  expect(ledger.entries.map(({ kind }) => kind)).toEqual(['credential-add', 'credential-retire']);
-  expect(await credentials.openWithFirst(password)).toBe('kluch: PartnerUnauthorized');
-  expect(await credentials.openWithCurrent('kluch')).toBe('opened');
-}, 180_000);
-
 it('replaces once when the answer to every call is lost', async () => {
   const [, key] = PRESENTED;
   if (!key) throw new Error('no credential');
