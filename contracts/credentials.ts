@@ -22,6 +22,5 @@ export type CredentialStanding = {
   readonly overlapping: number | null;
 };
 
-/** Days before a credential's end at which somebody is told that it has no successor in use yet; 0 is the end itself. */
-export const ALARM_DAYS = [5, 3, 1, 0] as const;
-export type AlarmDay = (typeof ALARM_DAYS)[number];
+/** Days before a credential's end at which somebody is told that it has no successor in use; 0 is the end itself. */
+export type AlarmDay = 5 | 3 | 1 | 0;

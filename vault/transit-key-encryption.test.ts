@@ -8,6 +8,12 @@ import { createAuthority } from '../sandbox/test-support/running-sandbox';
 import { newKey, SealBroken } from './envelope';
 import { transitKeyEncryption, TransitFailure } from './transit-key-encryption';
 
+const SPOILT: Partial<Record<string, [status: number, body: string]>> = {
+  error: [503, '{"errors":["Vault is sealed"]}'],
+  throttle: [429, '{"errors":[]}'],
+  garbage: [200, '{"data":{"ciphertext":"plain"'],
+};
+
 /**
  * The transit engine's HTTP API as its documentation has it (POST encrypt, decrypt and rewrap, GET keys; a `derived`
  * key, whose context decides; 400 with `errors` for what does not decrypt), over real TLS.
@@ -54,10 +60,15 @@ async function startTransit() {
         res.writeHead(status, { 'content-type': 'application/json' }).end(body);
       };
       if (fault === 'hang') return;
-      if (fault === 'error') return say(503, '{"errors":["Vault is sealed"]}');
-      if (fault === 'throttle') return say(429, '{"errors":[]}');
-      if (fault === 'garbage') return say(200, '{"data":{"ciphertext":"plain"');
-      if (req.headers['x-vault-token'] !== token) return say(403, '{"errors":["permission denied"]}');
+      const spoilt = SPOILT[fault];
+      if (spoilt) {
+        say(...spoilt);
+        return;
+      }
+      if (req.headers['x-vault-token'] !== token) {
+        say(403, '{"errors":["permission denied"]}');
+        return;
+      }
       const body = Buffer.concat(chunks).toString();
       try {
         say(

@@ -57,7 +57,7 @@ describe('integrations are apart in the database', () => {
     const { rows: all } = await owner.query(`SELECT 1 FROM ${table}`);
     expect(all.length).toBeGreaterThan(0);
     const rows = await communal.query(`SELECT 1 FROM ${table}`).then(
-      (result) => result.rows,
+      (result): unknown[] => result.rows,
       (error: unknown) => (error as { code: string }).code,
     );
     // A table that no worker may read at all shows nothing either.
@@ -106,7 +106,8 @@ describe('integrations are apart in the database', () => {
     await owner.query(`INSERT INTO oauth_clients (id, audience, partner_id, integration, auth_method, secret_hashes, scopes)
       VALUES ('p', 'partner', 'p', 'smart-home', 'basic_signed', '{old}', '{}')`);
     const smartHome = await connect(db.urlFor('domovoy_smart_home'));
-    const hashes = async () => (await owner.query(`SELECT secret_hashes FROM oauth_clients WHERE id = 'p'`)).rows;
+    const hashes = async () =>
+      (await owner.query<{ secret_hashes: string[] }>(`SELECT secret_hashes FROM oauth_clients WHERE id = 'p'`)).rows;
     await communal.query(`SELECT accept_client_secret('p', 'new'), accept_only_client_secret('p', 'old')`);
     expect((await communal.query('SELECT * FROM clients_with_secrets()')).rows).toEqual([]);
     expect(await hashes()).toEqual([{ secret_hashes: ['old'] }]);

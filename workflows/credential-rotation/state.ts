@@ -1,4 +1,6 @@
-import { ALARM_DAYS, type AlarmDay } from '../../contracts/credentials';
+import type { AlarmDay } from '../../contracts/credentials';
+
+const ALARM_DAYS: readonly AlarmDay[] = [5, 3, 1, 0];
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

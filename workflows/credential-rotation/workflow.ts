@@ -100,7 +100,8 @@ async function insist({ credential, endsAtMs, isUrgent }: Insisting, step: () =>
   for (let tries = 1; ; tries++) {
     const wasUrgent = isUrgent();
     try {
-      return await step();
+      await step();
+      return;
     } catch (error) {
       if (wf.isCancellation(error)) throw error;
     }
