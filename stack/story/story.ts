@@ -8,6 +8,7 @@ import { tellOpening } from './opening-chapter';
 import { tellPlugin } from './plugin-chapter';
 import { tellReceipt } from './receipt-chapter';
 import { tellPlates } from './plate-chapter';
+import { tellRotation } from './rotation-chapter';
 import { createSandbox } from './sandbox-control';
 import { createTeller } from './teller';
 
@@ -38,6 +39,7 @@ export async function tellStory(
       const consentId = await tellOpening(cast, partner);
       await tellPlates(cast, partner);
       await tellEquipment(cast, partner);
+      if (partner.profile === 'oauth-client') await tellRotation(cast, partner, stack);
       if (partner.profile !== 'basic-signed') continue; // the documents ask for both of this profile
       await tellReceipt(cast, partner, consentId, out);
       await tellPlugin(cast, partner);

@@ -56,8 +56,8 @@ describe('integrations are apart in the database', () => {
   it.each(TABLES)('the communal role sees no smart-home row of %s', async (table) => {
     const { rows: all } = await owner.query(`SELECT 1 FROM ${table}`);
     expect(all.length).toBeGreaterThan(0);
-    const rows = await communal.query(`SELECT 1 FROM ${table}`).then(
-      (result): unknown[] => result.rows,
+    const rows = await communal.query<Record<string, unknown>>(`SELECT 1 FROM ${table}`).then(
+      (result) => result.rows,
       (error: unknown) => (error as { code: string }).code,
     );
     // A table that no worker may read at all shows nothing either.
