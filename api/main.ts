@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
+import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { createExchangeJournal } from '../journal/exchanges';
 import { openDatabase, type Database } from '../prisma/database';
-import { localKeyEncryption } from '../vault/key-encryption';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const log = createLogger('api', settings.LOG_LEVEL);
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
-  const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
+  const keyEncryption = createKeyEncryption(settings, secrets);
   const identificationGuard = createIdentificationGuard({
     databaseUrl: secrets.DATABASE_URL,
     database,

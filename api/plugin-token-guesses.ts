@@ -1,6 +1,6 @@
 import { PLUGIN_TOKEN_GUESSES } from '../contracts/plugin-sessions';
+import { hashSecret } from '../vault/secret-hash';
 import { openCounters } from './counters';
-import { hashSecret } from './oauth/secret-hash';
 
 export type PluginTokenGuesses = {
   /** Seconds until this partner may ask about this client id again; 0: it may now. */

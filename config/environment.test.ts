@@ -19,7 +19,7 @@ describe('the configuration', () => {
   it('is read with its defaults', () => {
     const { settings, secrets } = readWorkerConfiguration(complete);
     expect(settings).toMatchObject({ HEALTH_PORT: 9101, OPEN_WITHIN_MS: 5_000 });
-    expect(secrets.KEY_ENCRYPTION_KEYS.currentId).toBe('k1');
+    expect(secrets.KEY_ENCRYPTION_KEYS?.currentId).toBe('k1');
   });
 
   it('names every variable at fault and shows no value', () => {

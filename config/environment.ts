@@ -18,6 +18,24 @@ const SharedSettings = z.object({
   DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10),
   /** How long an opening may take from its arrival to the device, milliseconds (design rule 4). */
   OPEN_WITHIN_MS: DurationMs.max(30_000).default(5_000),
+  /** What wraps data keys: keys of a secret file, or the transit engine of HashiCorp Vault or OpenBao (R0.13). */
+  KEY_ENCRYPTION: z.enum(['local', 'transit']).default('local'),
+  TRANSIT_URL: z
+    .url({ protocol: /^https$/ })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional(),
+  TRANSIT_MOUNT: z
+    .string()
+    .regex(/^[\w-]+(?:\/[\w-]+)*$/)
+    .default('transit'),
+  TRANSIT_KEY: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .default('domovoy'),
+  TRANSIT_CA_FILE: z.string().optional(),
+  /** The file that an agent keeps a token in; read for each request. */
+  TRANSIT_TOKEN_FILE: z.string().optional(),
+  TRANSIT_TIMEOUT_MS: DurationMs.max(30_000).default(2_000),
 });
 
 export type KeyRing = { readonly keys: ReadonlyMap<string, Buffer>; readonly currentId: string };
@@ -56,7 +74,8 @@ const PrivateKeyPem = z.string().includes('PRIVATE KEY');
 /** No defaults here: a process without its secrets must not start. */
 const SharedSecrets = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-  KEY_ENCRYPTION_KEYS: KeyRingText,
+  /** With KEY_ENCRYPTION=local. */
+  KEY_ENCRYPTION_KEYS: KeyRingText.optional(),
   PAYLOAD_KEYS: KeyRingText,
 });
 

@@ -20,3 +20,7 @@ export const deletionWorkflowId = (deletionId: string): string => `deletion/${de
 export const propertySaleWorkflowId = (saleId: string): string => `property-sale/${saleId}`;
 export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';
 export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';
+export const credentialRotationWorkflowId = (partnerId: string, direction: string, name: string): string =>
+  `credential-rotation/${partnerId}/${direction}/${name}`;
+export const credentialScheduleId = (integration: Integration): string => `credentials/${integration}`;
+export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';

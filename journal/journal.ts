@@ -26,7 +26,9 @@ export type JournalRecord = {
     | 'staff-session'
     | 'access-point'
     | 'identification-lock'
-    | 'data-set-agreement';
+    | 'data-set-agreement'
+    | 'credential'
+    | 'key-encryption';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, `staff/` and a member's id, or the name of the process that did. */

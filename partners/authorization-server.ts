@@ -1,6 +1,7 @@
 import type * as oauth from 'openid-client';
 import { PartnerError } from './failure';
 import { refuse, type HttpRequest, type PartnerHttp } from './http';
+import type { CredentialCheck } from './ports';
 
 /**
  * Requests of the OAuth library over the partner's own sockets, so that bounds, breaker and rate hold for tokens too.
@@ -74,5 +75,29 @@ export async function withNewestSecret<T>(
     const newest = await read();
     if (newest === secret) throw error;
     return present(newest);
+  }
+}
+
+/**
+ * Whether a grant is given for a credential that is only to be tried. That the server itself cannot be asked for its
+ * metadata is no refusal of the credential.
+ *
+ * @throws PartnerError when it was neither given nor refused
+ */
+export async function accepted(
+  configure: () => Promise<oauth.Configuration>,
+  grant: (configuration: oauth.Configuration) => Promise<unknown>,
+): Promise<CredentialCheck> {
+  const configuration = await configure().catch((error: unknown) => {
+    throw isRefusal(error)
+      ? new PartnerError('PartnerUnreachable', "The partner's authorization server does not describe itself.")
+      : tokenFailure(error);
+  });
+  try {
+    await grant(configuration);
+    return 'accepted';
+  } catch (error) {
+    if (isRefusal(error)) return 'refused';
+    throw tokenFailure(error);
   }
 }

@@ -88,6 +88,12 @@ export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): Part
       block: timed('block-plate', (...args) => plates.block(...args)),
     },
     equipment: { list: timed('list-equipment', (...args) => gateway.equipment.list(...args)) },
+    credentials: {
+      add: timed('add-credential', (...args) => gateway.credentials.add(...args)),
+      check: timed('check-credential', (...args) => gateway.credentials.check(...args)),
+      retireOthers: timed('retire-credentials', (...args) => gateway.credentials.retireOthers(...args)),
+      handOver: timed('hand-over-credential', (...args) => gateway.credentials.handOver(...args)),
+    },
     close: () => gateway.close(),
   };
 }

@@ -75,6 +75,35 @@ export interface EquipmentDirectory {
   list(partnerHouseId: string, call: PartnerCall): Promise<readonly Equipment[]>;
 }
 
+/** Our secrets that can be replaced without a person: what only proves who we are. */
+export const REPLACEABLE_SECRETS = ['basic-password', 'signing-key', 'client-secret', 'password'] as const;
+export type ReplaceableSecret = (typeof REPLACEABLE_SECRETS)[number];
+
+/**
+ * Successors of the credentials between us and a partner (R0.6, R4.4). Old and new are valid side by side until the old
+ * one is retired, so that no call fails in between.
+ */
+export interface CredentialPartner {
+  /** Has the partner accept one more, under this id. */
+  add(
+    credential: { readonly name: ReplaceableSecret; readonly id: string; readonly value: string },
+    call: PartnerCall,
+  ): Promise<void>;
+  /** One harmless call with this value in place of the one in use. */
+  check(
+    credential: { readonly name: ReplaceableSecret; readonly value: string },
+    call: PartnerCall,
+  ): Promise<CredentialCheck>;
+  /** Has the partner accept this one only. */
+  retireOthers(
+    credential: { readonly name: ReplaceableSecret; readonly keep: string },
+    call: PartnerCall,
+  ): Promise<void>;
+  /** Gives the partner what it is to show us from now on. */
+  handOver(value: string, call: PartnerCall): Promise<void>;
+}
+export type CredentialCheck = 'accepted' | 'refused';
+
 /** Custody is a property of the partner; with this union the wrong call does not compile (R0.9, R1.2). */
 export type Biometrics =
   | { readonly custody: 'company'; readonly extractor: FaceExtractor }
@@ -87,6 +116,7 @@ export type PartnerGateway = {
   /** `null`: this partner leaves plates to us (R1.9). */
   readonly plates: PlateCustodian | null;
   readonly equipment: EquipmentDirectory;
+  readonly credentials: CredentialPartner;
   /** Closes connections. The gateway is not used afterwards. */
   close(): Promise<void>;
 };

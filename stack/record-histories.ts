@@ -21,6 +21,7 @@ const WANTED: Readonly<Record<string, string>> = {
   'consent/withdrawn': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'withdrawn'`,
   'biometric-deletion/partner-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'communal'`,
   'biometric-deletion/company-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'smart-home'`,
+  'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 

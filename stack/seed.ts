@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { consentFormSha256 } from '../contracts/consent-form';
 import { profilePlace } from '../contracts/sealed-places';
-import { hashSecret } from '../api/oauth/secret-hash';
+import { hashSecret } from '../vault/secret-hash';
 import { SCOPES } from '../api/oauth/resources';
 import { DATA_SET_FIELDS } from '../partners/data-set';
 import type { PartnerProfile, SecretName } from '../partners/profile';
@@ -195,7 +195,9 @@ async function seedPartnerSecrets(tx: Transaction, partner: TownPartner, seeding
   const { id: owner, integration } = partner;
   for (const [name, value] of Object.entries(secretsFor(partner, seeding))) {
     const known = await store.get(tx, owner, name).catch(() => null);
-    if (known !== value) await store.put(tx, { owner, name, integration, value });
+    // What the files say was replaced since, by rotation; the key of a certificate goes with the certificate's file.
+    if (known === null || (name === 'tls-key' && known !== value))
+      await store.put(tx, { owner, name, integration, value });
   }
 }
 

@@ -10,6 +10,10 @@ export interface KeyEncryption {
   wrap(key: Buffer, place: string): Promise<WrappedKey>;
   /** @throws SealBroken when the key id is unknown or the wrapping does not open */
   unwrap(wrapped: WrappedKey, place: string): Promise<Buffer>;
+  /** The same data key under the key that wraps now. @throws as `unwrap` */
+  rewrap(wrapped: WrappedKey, place: string): Promise<WrappedKey>;
+  /** Id of the key that wraps now; what lies under another one is to be wrapped anew (vault/rewrap.ts). */
+  currentKeyId(): Promise<string>;
 }
 
 /**
@@ -20,12 +24,17 @@ export interface KeyEncryption {
 export function localKeyEncryption(keys: ReadonlyMap<string, Buffer>, currentId: string): KeyEncryption {
   const current = keys.get(currentId);
   if (current?.length !== KEY_BYTES) throw new Error('The current key-encryption key is missing or not of 32 bytes.');
+  const wrap = (key: Buffer, place: string): Promise<WrappedKey> =>
+    Promise.resolve({ wrapped: seal(current, key, `wrap/${place}`), keyId: currentId });
+  const unwrap = ({ wrapped, keyId }: WrappedKey, place: string): Promise<Buffer> => {
+    const key = keys.get(keyId);
+    if (!key) return Promise.reject(new SealBroken());
+    return Promise.resolve().then(() => open(key, wrapped, `wrap/${place}`));
+  };
   return {
-    wrap: (key, place) => Promise.resolve({ wrapped: seal(current, key, `wrap/${place}`), keyId: currentId }),
-    unwrap({ wrapped, keyId }, place) {
-      const key = keys.get(keyId);
-      if (!key) return Promise.reject(new SealBroken());
-      return Promise.resolve().then(() => open(key, wrapped, `wrap/${place}`));
-    },
+    wrap,
+    unwrap,
+    rewrap: async (wrapped, place) => wrap(await unwrap(wrapped, place), place),
+    currentKeyId: () => Promise.resolve(currentId),
   };
 }

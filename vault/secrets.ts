@@ -2,40 +2,122 @@ import type { Transaction } from '../prisma/database';
 import { open, newKey, seal } from './envelope';
 import type { KeyEncryption } from './key-encryption';
 
-/** Secrets that we present to a partner, at rest under a key of their own, which is wrapped (R0.13, R4.4). */
+/** `pending`: prepared, nobody uses it yet. `active`: in use. `retired`: in use no longer. */
+export type SecretState = 'pending' | 'active' | 'retired';
+
+/** What may be told of a version: everything but its value. `destroyed`: there is no value any more. */
+export type SecretVersion = {
+  readonly version: number;
+  readonly state: SecretState;
+  readonly issuedAt: Date;
+  readonly destroyed: boolean;
+};
+
+type Named = { readonly owner: string; readonly name: string };
+type NewSecret = Named & { readonly integration: string; readonly value: string };
+
+/**
+ * Secrets that we present to a partner or issue to it, in numbered versions, each at rest under a key of its own, which
+ * is wrapped (R0.13, R4.4). At most one version is active and one pending; the database holds to that.
+ */
 export type SecretStore = {
-  /** Stores the next version and returns its number. */
-  put(tx: Transaction, secret: { owner: string; name: string; integration: string; value: string }): Promise<number>;
-  /** The newest version. @throws when there is none, naming owner and name only */
+  /** Stores the next version, in use from now on, and returns its number. */
+  put(tx: Transaction, secret: NewSecret): Promise<number>;
+  /** Stores the next version as pending and returns its number. */
+  prepare(tx: Transaction, secret: NewSecret & { issuedAt: Date }): Promise<number>;
+  /** The version in use. @throws when there is none, naming owner and name only */
   get(tx: Transaction, owner: string, name: string): Promise<string>;
+  /** One version, in whatever state. @throws when it is not there or was destroyed */
+  read(tx: Transaction, secret: Named, version: number): Promise<string>;
+  /** Newest first. */
+  versions(tx: Transaction, secret: Named): Promise<SecretVersion[]>;
+  /** Takes a pending version into use, in place of the one before. @returns whether it was pending */
+  activate(tx: Transaction, secret: Named, version: number): Promise<boolean>;
+  /** Destroys the value of a retired version. The row stays: a number is not given twice. */
+  destroy(tx: Transaction, secret: Named, version: number): Promise<void>;
 };
 
 const WRAPPED_KEY_LENGTH_BYTES = 2;
 
+export const secretPlace = (owner: string, name: string, version: number): string =>
+  `secrets/${owner}/${name}/${version.toString()}`;
+
+/** A secret's column: length of the wrapped key (2) ‖ wrapped key ‖ sealed value. */
+export function joinSecret(wrappedKey: Uint8Array, sealed: Uint8Array): Buffer<ArrayBuffer> {
+  const length = Buffer.alloc(WRAPPED_KEY_LENGTH_BYTES);
+  length.writeUInt16BE(wrappedKey.length);
+  return Buffer.concat([length, wrappedKey, sealed]);
+}
+
+export function splitSecret(column: Uint8Array): { wrappedKey: Buffer<ArrayBuffer>; sealed: Buffer<ArrayBuffer> } {
+  const bytes = Buffer.from(column);
+  const end = WRAPPED_KEY_LENGTH_BYTES + bytes.readUInt16BE();
+  return { wrappedKey: bytes.subarray(WRAPPED_KEY_LENGTH_BYTES, end), sealed: bytes.subarray(end) };
+}
+
 export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
-  const place = (owner: string, name: string, version: number): string =>
-    `secrets/${owner}/${name}/${version.toString()}`;
+  async function add(tx: Transaction, { value, ...secret }: NewSecret & { state: SecretState; createdAt?: Date }) {
+    const { owner, name } = secret;
+    const newest = await tx.secret.findFirst({ where: { owner, name }, orderBy: { version: 'desc' } });
+    const version = (newest?.version ?? 0) + 1;
+    const key = newKey();
+    const place = secretPlace(owner, name, version);
+    const { wrapped, keyId } = await keyEncryption.wrap(key, place);
+    const column = joinSecret(wrapped, seal(key, Buffer.from(value), place));
+    await tx.secret.create({ data: { ...secret, version, wrapped: column, keyId } });
+    return version;
+  }
+
+  async function value(row: { owner: string; name: string; version: number; wrapped: Uint8Array; keyId: string }) {
+    const place = secretPlace(row.owner, row.name, row.version);
+    const { wrappedKey, sealed } = splitSecret(row.wrapped);
+    const key = await keyEncryption.unwrap({ wrapped: wrappedKey, keyId: row.keyId }, place);
+    return open(key, sealed, place).toString();
+  }
+
+  const retireOthers = (tx: Transaction, { owner, name }: Named): Promise<unknown> =>
+    tx.secret.updateMany({ where: { owner, name, state: 'active' }, data: { state: 'retired' } });
+
   return {
-    async put(tx, { owner, name, integration, value }) {
-      const newest = await tx.secret.findFirst({ where: { owner, name }, orderBy: { version: 'desc' } });
-      const version = (newest?.version ?? 0) + 1;
-      const key = newKey();
-      const { wrapped: wrappedKey, keyId } = await keyEncryption.wrap(key, place(owner, name, version));
-      const length = Buffer.alloc(WRAPPED_KEY_LENGTH_BYTES);
-      length.writeUInt16BE(wrappedKey.length);
-      const wrapped = Buffer.concat([length, wrappedKey, seal(key, Buffer.from(value), place(owner, name, version))]);
-      await tx.secret.create({ data: { owner, name, version, integration, wrapped, keyId } });
-      return version;
+    async put(tx, { owner, name, integration, value: text }) {
+      await retireOthers(tx, { owner, name });
+      return add(tx, { owner, name, integration, value: text, state: 'active' });
+    },
+    async prepare(tx, { issuedAt, owner, name, integration, value: text }) {
+      return add(tx, { owner, name, integration, value: text, state: 'pending', createdAt: issuedAt });
     },
     async get(tx, owner, name) {
-      const row = await tx.secret.findFirst({ where: { owner, name }, orderBy: { version: 'desc' } });
-      if (!row) throw new Error(`There is no secret "${name}" for "${owner}".`);
-      const bytes = Buffer.from(row.wrapped);
-      const end = WRAPPED_KEY_LENGTH_BYTES + bytes.readUInt16BE();
-      const where = place(owner, name, row.version);
-      const wrappedKey = { wrapped: bytes.subarray(WRAPPED_KEY_LENGTH_BYTES, end), keyId: row.keyId };
-      const key = await keyEncryption.unwrap(wrappedKey, where);
-      return open(key, bytes.subarray(end), where).toString();
+      const row = await tx.secret.findFirst({ where: { owner, name, state: 'active' } });
+      if (!row?.wrapped) throw new Error(`There is no secret "${name}" for "${owner}".`);
+      return value({ ...row, wrapped: row.wrapped });
+    },
+    async read(tx, { owner, name }, version) {
+      const row = await tx.secret.findUnique({ where: { owner_name_version: { owner, name, version } } });
+      if (!row?.wrapped) throw new Error(`There is no version ${version.toString()} of "${name}" for "${owner}".`);
+      return value({ ...row, wrapped: row.wrapped });
+    },
+    async versions(tx, { owner, name }) {
+      const rows = await tx.secret.findMany({
+        where: { owner, name },
+        orderBy: { version: 'desc' },
+        select: { version: true, state: true, createdAt: true, wrapped: true },
+      });
+      return rows.map(({ version, state, createdAt, wrapped }) => ({
+        version,
+        state: state as SecretState,
+        issuedAt: createdAt,
+        destroyed: wrapped === null,
+      }));
+    },
+    async activate(tx, { owner, name }, version) {
+      const isPending = { owner, name, version, state: 'pending' };
+      if ((await tx.secret.count({ where: isPending })) === 0) return false;
+      await retireOthers(tx, { owner, name });
+      const { count } = await tx.secret.updateMany({ where: isPending, data: { state: 'active' } });
+      return count > 0;
+    },
+    async destroy(tx, { owner, name }, version) {
+      await tx.secret.updateMany({ where: { owner, name, version, state: 'retired' }, data: { wrapped: null } });
     },
   };
 }

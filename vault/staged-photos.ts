@@ -9,8 +9,10 @@ export type PhotoStage = {
   take(tx: Transaction, enrollmentId: string): Promise<Buffer | null>;
 };
 
+export const stagedPhotoPlace = (enrollmentId: string): string => `staged_photos/${enrollmentId}`;
+
 export function createPhotoStage(keyEncryption: KeyEncryption): PhotoStage {
-  const place = (enrollmentId: string): string => `staged_photos/${enrollmentId}`;
+  const place = stagedPhotoPlace;
   return {
     async put(tx, { enrollmentId, integration, bytes }) {
       const key = newKey();

@@ -27,8 +27,10 @@ export type SubjectVault = {
   ): Promise<(T & { plain: Buffer })[]>;
 };
 
+export const subjectKeyPlace = (residentId: string): string => `subject_keys/${residentId}`;
+
 export function createSubjectVault(keyEncryption: KeyEncryption): SubjectVault {
-  const place = (residentId: string): string => `subject_keys/${residentId}`;
+  const place = subjectKeyPlace;
 
   async function keyOf(tx: Transaction, residentId: string): Promise<Buffer> {
     const row = await tx.subjectKey.findUniqueOrThrow({ where: { residentId } });

@@ -9,7 +9,7 @@ import { openErasureLedger } from '../erasure/ledger';
 import { openHeadsFolder } from '../journal/heads-folder';
 import type { Database } from '../prisma/database';
 import { documentSigner } from '../vault/document-signature';
-import { localKeyEncryption } from '../vault/key-encryption';
+import type { KeyEncryption } from '../vault/key-encryption';
 import { createSubjectVault } from '../vault/subject-keys';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../workflows/consent/ended';
@@ -31,17 +31,18 @@ export const processesOf = (client: Client) => ({
 });
 
 type Settings = Omit<CoreSettings, keyof ProcessSettings>;
-type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'KEY_ENCRYPTION_KEYS'>;
+type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY'>;
 
 /** Everything that the worker is made of which belongs to no integration, and the schedules that it serves. */
 export async function composeCore(
   database: Database,
   settings: Settings,
   secrets: Secrets & Pick<CoreSecrets, 'PAYLOAD_KEYS'>,
+  keyEncryption: KeyEncryption,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  const { activities, eraseAgain } = composeCoreActivities(database, client, settings, secrets);
+  const { activities, eraseAgain } = composeCoreActivities(database, client, settings, secrets, keyEncryption);
   await eraseAgain();
   return { activities, close: () => client.connection.close() };
 }
@@ -52,10 +53,10 @@ export function composeCoreActivities(
   client: Client,
   settings: Settings,
   secrets: Secrets,
+  keyEncryption: KeyEncryption,
 ): { activities: object; eraseAgain: () => Promise<void> } {
   const ledger = openErasureLedger(settings.ERASURES_DIR);
-  const { keys, currentId } = secrets.KEY_ENCRYPTION_KEYS;
-  const subjects = createSubjectVault(localKeyEncryption(keys, currentId));
+  const subjects = createSubjectVault(keyEncryption);
   const clocks = {
     withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
     demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
@@ -63,6 +64,7 @@ export function composeCoreActivities(
   };
   const activities = coreActivities({
     database,
+    keyEncryption,
     signer: documentSigner(secrets.DOCUMENT_SIGNING_KEY),
     outside: openHeadsFolder(settings.JOURNAL_HEADS_DIR),
     ...processesOf(client),

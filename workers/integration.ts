@@ -6,7 +6,7 @@ import { createBillingClient } from '../partners/billing';
 import { createGateways } from '../partners/gateways';
 import { createPartnerMetrics } from '../partners/measured';
 import type { Database } from '../prisma/database';
-import { localKeyEncryption } from '../vault/key-encryption';
+import type { KeyEncryption } from '../vault/key-encryption';
 import { createSecretStore } from '../vault/secrets';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createSubjectVault } from '../vault/subject-keys';
@@ -19,13 +19,14 @@ export function composeIntegration(
   integration: Integration,
   database: Database,
   settings: Pick<WorkerSettings, 'BILLING_URL' | 'BILLING_CA_FILE' | 'BILLING_TIMEOUT_MS' | 'BILLING_MAX_AGE_MS'>,
-  secrets: Pick<WorkerSecrets, 'KEY_ENCRYPTION_KEYS' | 'BILLING_SECRET'>,
+  secrets: Pick<WorkerSecrets, 'BILLING_SECRET'>,
+  keyEncryption: KeyEncryption,
   registry: Registry,
 ): Integrated {
-  const keyEncryption = localKeyEncryption(secrets.KEY_ENCRYPTION_KEYS.keys, secrets.KEY_ENCRYPTION_KEYS.currentId);
+  const secretStore = createSecretStore(keyEncryption);
   const gateways = createGateways({
     database,
-    secretStore: createSecretStore(keyEncryption),
+    secretStore,
     metrics: createPartnerMetrics(registry),
   });
   const billing = createBillingClient({
@@ -41,6 +42,7 @@ export function composeIntegration(
     billing,
     policy: { billingMaxAgeMs: settings.BILLING_MAX_AGE_MS },
     billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
+    secrets: secretStore,
     photos: createPhotoStage(keyEncryption),
     subjects: createSubjectVault(keyEncryption),
   });

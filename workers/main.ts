@@ -8,6 +8,7 @@ import {
   type ProcessSettings,
 } from '../config/environment';
 import { serveHealth } from '../config/health';
+import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, type Logger } from '../config/logger';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
@@ -76,11 +77,17 @@ type WorkerConfiguration = {
 function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
   if (taskQueue === 'core') {
     const { settings, secrets } = readCoreConfiguration(process.env);
-    return { settings, secrets, compose: (database) => composeCore(database, settings, secrets) };
+    return {
+      settings,
+      secrets,
+      compose: (database) => composeCore(database, settings, secrets, createKeyEncryption(settings, secrets)),
+    };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
   const compose = (database: Database, registry: Registry): Promise<Integrated> =>
-    Promise.resolve(composeIntegration(taskQueue, database, settings, secrets, registry));
+    Promise.resolve(
+      composeIntegration(taskQueue, database, settings, secrets, createKeyEncryption(settings, secrets), registry),
+    );
   return { settings, secrets, compose };
 }
 

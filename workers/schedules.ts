@@ -1,9 +1,11 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import {
+  credentialScheduleId,
   equipmentScheduleId,
   HOUSEKEEPING_SCHEDULE_ID,
   INTEGRATIONS,
   JOURNAL_SEALING_SCHEDULE_ID,
+  KEY_REWRAP_SCHEDULE_ID,
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
@@ -11,6 +13,7 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(HOUSEKEEPING_SCHEDULE_ID, 'housekeepingWorkflow', '15 minutes'),
   // What is written between two turns is not protected yet.
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
+  coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({
     scheduleId: equipmentScheduleId(integration),
     spec: { intervals: [{ every: '15 minutes' }], jitter: '1 minute' },
@@ -27,9 +30,25 @@ const SCHEDULES: readonly ScheduleOptions[] = [
       ],
     },
   })),
+  ...INTEGRATIONS.map((integration): ScheduleOptions => ({
+    scheduleId: credentialScheduleId(integration),
+    spec: { intervals: [{ every: '1 hour' }], jitter: '5 minutes' },
+    policies: { overlap: 'SKIP' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: 'credentialRoundWorkflow',
+      workflowId: `credential-round/${integration}`,
+      taskQueue: integration,
+      args: [{ integration }],
+      typedSearchAttributes: [
+        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        { key: PROCESS_ATTRIBUTE, value: 'credential-rotation' },
+      ],
+    },
+  })),
 ];
 
-function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 minutes'): ScheduleOptions {
+function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 minutes' | '1 hour'): ScheduleOptions {
   return {
     scheduleId: id,
     spec: { intervals: [{ every }] },

@@ -2,19 +2,22 @@ import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
+import { createCredentialRotationActivities } from '../activities/credential-rotation';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
 import { createErasedHolderActivities } from '../activities/erased-holders';
 import { createErasureActivities } from '../activities/erasure';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createJournalSealingActivities } from '../activities/journal-sealing';
+import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
   Parameters<typeof createConsentActivities>[0] &
-  Parameters<typeof createEnrollmentActivities>[0];
+  Parameters<typeof createEnrollmentActivities>[0] &
+  Parameters<typeof createCredentialRotationActivities>[0];
 
 /** Everything that an integration's worker may do. Its dependencies reach that integration's rows and secrets only. */
 export function integrationActivities(deps: IntegrationDependencies) {
@@ -26,6 +29,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createVehicleAccessActivities(deps),
     ...createDeletionActivities(deps),
     ...createErasedHolderActivities(deps),
+    ...createCredentialRotationActivities(deps),
   };
 }
 
@@ -33,12 +37,14 @@ export function integrationActivities(deps: IntegrationDependencies) {
 export function coreActivities(
   deps: Parameters<typeof createJournalSealingActivities>[0] &
     Parameters<typeof createHousekeepingActivities>[0] &
+    Parameters<typeof createKeyRewrapActivities>[0] &
     Parameters<typeof createPropertySaleActivities>[0] &
     Parameters<typeof createErasureActivities>[0],
 ) {
   return {
     ...createHousekeepingActivities(deps),
     ...createJournalSealingActivities(deps),
+    ...createKeyRewrapActivities(deps),
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
   };

@@ -1,10 +1,12 @@
 export { biometricDeletionWorkflow } from './biometric-deletion/workflow';
 export { consentWorkflow } from './consent/workflow';
+export { credentialRotationWorkflow, credentialRoundWorkflow } from './credential-rotation/workflow';
 export { enrollmentWorkflow } from './enrollment/workflow';
 export { equipmentRoundWorkflow, equipmentSyncWorkflow } from './equipment-sync/workflow';
 export { erasureWorkflow } from './erasure/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';
 export { journalSealingWorkflow } from './journal-sealing/workflow';
+export { keyRewrapWorkflow } from './key-rewrap/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { propertySaleWorkflow } from './property-sale/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

@@ -3,7 +3,7 @@ import { PluginSessionRequest, PluginSessionView } from '../../contracts/plugin-
 import { z } from 'zod';
 import { appendJournal } from '../../journal/journal';
 import { isUniqueViolation, type Database } from '../../prisma/database';
-import { hashSecret } from '../oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { defineOperation, type Operation } from '../operation';
 import { partnerSubjectToken } from '../partner-subjects';
 import { HttpProblem, invalidField, notFound } from '../problem';

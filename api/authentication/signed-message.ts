@@ -11,8 +11,9 @@ import {
 } from '../../partners/message-signature';
 import { PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
+import { createSecretSightings } from '../secret-sightings';
 import { findClientRow } from '../oauth/client-row';
-import { matchesSecret } from '../oauth/secret-hash';
+import { matchesSecret } from '../../vault/secret-hash';
 import type { Caller } from './caller';
 import { agreedLimits, insufficientScope, unauthorized } from './token';
 
@@ -32,6 +33,7 @@ const NO_HASHES = ['0'.repeat(64)];
  * a nonce that was not used before. All three, or the same refusal. Answers are signed from then on.
  */
 export function requireSignedMessage(checks: SignedMessageChecks, scope: string): RequestHandler {
+  const sightings = createSecretSightings(checks.database, checks.log);
   return async (req, res, next) => {
     const refuse = (code: string): Error => unauthorized(checks.log, code, 'Basic realm="partner"');
     const credentials = basicCredentials(req.get('authorization'));
@@ -49,6 +51,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     if (!check.ok) throw refuse(`signature-${check.refusal}`);
     if (!partner) throw refuse('credential');
     if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');
+    await sightings.seen(client.id, credentials.password);
 
     signAnswers(res, message, checks.signingKey);
     if (!client.scopes.includes(scope)) throw insufficientScope(scope);

@@ -3,13 +3,14 @@ import type { JWK } from 'jose';
 import type { Logger } from '../../config/logger';
 import type { Database } from '../../prisma/database';
 import { IDENTITY_TOKEN_LIFE_S, rememberIdentity } from '../identity-tokens';
+import { createSecretSightings, type SecretSightings } from '../secret-sightings';
 import { createAdapterFactory } from './adapter';
 import { clientCertificate, isIssuedFor } from './client-certificate';
 import { hiddenId } from './hidden-id';
 import type { IdentifiedAtTokenEndpoint, IdentifyAtTokenEndpoint } from './identification-request';
 import { CLIENT_AUTH_METHODS, ENDPOINTS } from './metadata';
 import { ACCESS_TOKEN_LIFE_S, audienceOf, issuerUrl, resourceUrl, SCOPES, type Audience } from './resources';
-import { matchesSecret } from './secret-hash';
+import { matchesSecret } from '../../vault/secret-hash';
 
 export type ProviderOptions = {
   readonly publicUrl: string;
@@ -29,7 +30,7 @@ export type ProviderOptions = {
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new Provider(issuerUrl(options.publicUrl), configuration(options));
   provider.proxy = false;
-  compareSecretHashes(provider);
+  compareSecretHashes(provider, createSecretSightings(options.database, options.log));
   rememberStructuredTokens(provider, options);
   provider.on('server_error', (_ctx, error) => {
     options.log.error({ event: 'oauth', error }, 'the authorization server failed');
@@ -150,12 +151,14 @@ function refuseUnknownScopes({ oidc }: KoaContextWithOIDC, registered = ''): voi
 }
 
 /** Every hash of the row counts, so that a secret that is being replaced overlaps with its successor. */
-function compareSecretHashes(provider: Provider): void {
+function compareSecretHashes(provider: Provider, sightings: SecretSightings): void {
   const client = provider.Client.prototype as unknown as {
-    compareClientSecret: (this: { secretHashes?: string[] }, actual: string) => boolean;
+    compareClientSecret: (this: { clientId: string; secretHashes?: string[] }, actual: string) => Promise<boolean>;
   };
-  client.compareClientSecret = function compareClientSecret(actual) {
-    return matchesSecret(actual, this.secretHashes ?? []);
+  client.compareClientSecret = async function compareClientSecret(actual) {
+    const isRight = matchesSecret(actual, this.secretHashes ?? []);
+    if (isRight) await sightings.seen(this.clientId, actual);
+    return isRight;
   };
 }
 

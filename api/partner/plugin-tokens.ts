@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { PluginTokenCheck, PluginTokenVerdict } from '../../contracts/plugin-sessions';
 import { appendJournal } from '../../journal/journal';
 import type { Database } from '../../prisma/database';
-import { hashSecret } from '../oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { defineOperation, type Operation } from '../operation';
 import type { PluginTokenGuesses } from '../plugin-token-guesses';
 import { HttpProblem, notFound } from '../problem';

@@ -1,7 +1,8 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { PHOTO_REFUSALS } from '../../contracts/enrollment';
 import { countdown } from '../bearer';
+import { publicPemOf, signingKeyOf } from '../credential-values';
 import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set';
 import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
@@ -30,6 +31,10 @@ const Devices = z.object({
   ),
 });
 
+const CredentialAccepted = z.object({ credential_id: z.string(), state: z.literal('accepted') });
+const CredentialsRetired = z.object({ state: z.literal('retired') });
+const CredentialAdopted = z.object({ state: z.literal('adopted') });
+
 const BASE = '/smart-home/v1';
 
 /** What is sent: an order has one effect by its idempotency key, a question may be asked any number of times. */
@@ -53,7 +58,7 @@ export function createBasicSignedPartner(deps: {
 
   async function credentials(): Promise<Credentials> {
     const [password, keyPem] = await Promise.all([secrets('basic-password'), secrets('signing-key')]);
-    return { password, signing: { keyId: profile.keyId, key: signingKey(keyPem) } };
+    return { password, signing: signingKeyOf(keyPem, profile.keyId) };
   }
 
   /** A refusal of credentials that have been rotated meanwhile is no refusal: sends once more with the newest. */
@@ -88,6 +93,10 @@ export function createBasicSignedPartner(deps: {
     await agreedOnly(deps.agreed, name);
     return exchange({ method: 'POST', path, body: bodyOf(json), key: call.idempotencyKey }, call);
   }
+
+  /** About credentials: nothing of it is in any data-set agreement, which is about residents. */
+  const tell = (path: string, json: object, call: PartnerCall): Promise<HttpAnswer> =>
+    exchange({ method: 'POST', path, body: bodyOf(json), key: call.idempotencyKey }, call);
 
   async function ask(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
     await agreedOnly(deps.agreed, name);
@@ -163,6 +172,38 @@ export function createBasicSignedPartner(deps: {
         }));
       },
     },
+    credentials: {
+      async add({ name, id, value }, call) {
+        const what =
+          name === 'signing-key'
+            ? { type: 'key', public_key: publicPemOf(signingKeyOf(value, id).key) }
+            : { type: 'password', password: value };
+        const answer = await tell('/credentials', { credential_id: id, ...what }, call);
+        if (answer.status !== 200) refuse(answer);
+        if (parseAnswer(answer, CredentialAccepted).credential_id !== id) throw misanswered();
+      },
+      async check({ name, value }, call) {
+        const known = await credentials();
+        const shown =
+          name === 'signing-key'
+            ? { ...known, signing: signingKeyOf(value, profile.keyId) }
+            : { ...known, password: value };
+        const answer = await send({ method: 'GET', path: '/credentials', body: Buffer.alloc(0) }, shown, call);
+        if (answer.status === 200) return 'accepted';
+        return answer.status === 401 ? 'refused' : refuse(answer);
+      },
+      async retireOthers({ name, keep }, call) {
+        const type = name === 'signing-key' ? 'key' : 'password';
+        const answer = await tell('/credentials/retirements', { type, keep }, call);
+        if (answer.status !== 200) refuse(answer);
+        parseAnswer(answer, CredentialsRetired);
+      },
+      async handOver(value, call) {
+        const answer = await tell('/credentials/own', { password: value }, call);
+        if (answer.status !== 200) refuse(answer);
+        parseAnswer(answer, CredentialAdopted);
+      },
+    },
   };
 }
 
@@ -174,16 +215,6 @@ const mayComeUnsigned = ({ status }: HttpAnswer): boolean =>
   status === 401 || status === 403 || status === 429 || status >= 500;
 
 const same = (a: Credentials, b: Credentials): boolean =>
-  a.password === b.password && a.signing.key.equals(b.signing.key);
-
-function signingKey(pem: string): KeyObject {
-  try {
-    const key = createPrivateKey(pem);
-    if (key.asymmetricKeyType === 'ed25519') return key;
-  } catch {
-    // Falls through: what cannot be read is no key either.
-  }
-  throw new PartnerError('PartnerUnauthorized', 'Our signing key cannot be used.');
-}
+  a.password === b.password && a.signing.keyId === b.signing.keyId && a.signing.key.equals(b.signing.key);
 
 const misanswered = (): PartnerError => new PartnerError('PartnerMisanswered', 'The answer is about something else.');

@@ -21,6 +21,8 @@ const Deleted = z.object({ status: z.literal('DELETED') });
 const Deleting = z.object({ status: z.literal('DELETING') });
 const PlateAllowed = z.object({ status: z.literal('ALLOWED') });
 const PlateRemoved = z.object({ status: z.literal('REMOVED') });
+const PasswordAccepted = z.object({ id: z.string(), status: z.literal('ACCEPTED') });
+const PasswordsRemoved = z.object({ status: z.literal('REMOVED') });
 const EquipmentList = z.object({
   equipment: z.array(
     z.object({
@@ -43,7 +45,8 @@ export function createMtlsOidcPartner(deps: {
   agreed: AgreedFields;
 }): PartnerGateway {
   const { profile, http } = deps;
-  const authorized = authorizedBy(http, createTokenCache(createLogin(deps)));
+  const login = createLogin(deps);
+  const authorized = authorizedBy(http, createTokenCache(login.fetch));
   const house = (partnerHouseId: string): string => `/v1/houses/${encodeURIComponent(partnerHouseId)}`;
 
   const post = (path: string, json: object, key: Record<string, string>, call: PartnerCall): Promise<HttpAnswer> => {
@@ -57,6 +60,10 @@ export function createMtlsOidcPartner(deps: {
     await agreedOnly(deps.agreed, name);
     return post(path, json, { 'idempotency-key': call.idempotencyKey }, call);
   }
+
+  /** About credentials: nothing of it is in any data-set agreement, which is about residents. */
+  const tell = (path: string, json: object, call: PartnerCall): Promise<HttpAnswer> =>
+    post(path, json, { 'idempotency-key': call.idempotencyKey }, call);
 
   async function ask(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
     await agreedOnly(deps.agreed, name);
@@ -138,6 +145,21 @@ export function createMtlsOidcPartner(deps: {
           online: active,
         }));
       },
+    },
+    credentials: {
+      async add({ id, value }, call) {
+        const answer = await tell('/v1/account/passwords', { id, password: value }, call);
+        if (answer.status !== 200) refuse(answer);
+        if (parseAnswer(answer, PasswordAccepted).id !== id) throw misanswered();
+      },
+      check: ({ value }) => login.check(value),
+      async retireOthers({ keep }, call) {
+        const answer = await tell('/v1/account/passwords/removal', { keep }, call);
+        if (answer.status !== 200) refuse(answer);
+        parseAnswer(answer, PasswordsRemoved);
+      },
+      /** The partner proves itself by its certificate alone: there is nothing that we would issue. */
+      handOver: () => Promise.reject(new PartnerError('PartnerRejected', 'This partner shows us no secret.')),
     },
   };
 }

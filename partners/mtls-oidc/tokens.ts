@@ -1,8 +1,9 @@
 import * as oauth from 'openid-client';
 import { usableUntil, type AccessToken } from '../access-token';
-import { fetchOver, isRefusal, tokenFailure, withNewestSecret } from '../authorization-server';
+import { accepted, fetchOver, isRefusal, tokenFailure, withNewestSecret } from '../authorization-server';
 import { PartnerError } from '../failure';
 import type { PartnerHttp } from '../http';
+import type { CredentialCheck } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 
 /** A token lives at most an hour (R3.1); a server that gives a longer one does not keep the agreement. */
@@ -11,14 +12,13 @@ const LONGEST_LIFE_S = 3_600;
 /**
  * Logs in at the partner's OpenID provider over mutual TLS, by password or by the certificate's attributes alone, and
  * renews by refresh token as long as that is taken (R3.10).
- *
- * @returns a function that fetches the next token, for the token cache
  */
-export function createLogin(deps: {
-  profile: ProfileOf<'mtls-oidc'>;
-  http: PartnerHttp;
-  secrets: PartnerSecrets;
-}): () => Promise<AccessToken> {
+export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: PartnerHttp; secrets: PartnerSecrets }): {
+  /** Fetches the next token, for the token cache. */
+  readonly fetch: () => Promise<AccessToken>;
+  /** Whether the technical account may log in by this password; the login is not used. */
+  readonly check: (password: string) => Promise<CredentialCheck>;
+} {
   const { profile, http } = deps;
   let refreshToken: string | undefined;
 
@@ -37,10 +37,15 @@ export function createLogin(deps: {
     if (username === undefined) return oauth.clientCredentialsGrant(configuration);
     return withNewestSecret(
       () => deps.secrets('password'),
-      (password) =>
-        oauth.genericGrantRequest(configuration, 'password', { username, password, scope: 'openid offline_access' }),
+      (password) => byPassword(configuration, { username, password }),
     );
   }
+
+  const byPassword = (
+    configuration: oauth.Configuration,
+    account: { username: string; password: string },
+  ): Promise<oauth.TokenEndpointResponse> =>
+    oauth.genericGrantRequest(configuration, 'password', { ...account, scope: 'openid offline_access' });
 
   /** A refresh token is used once, whatever becomes of it. One that is refused was used, revoked or has ended. */
   async function renew(configuration: oauth.Configuration): Promise<oauth.TokenEndpointResponse> {
@@ -55,17 +60,21 @@ export function createLogin(deps: {
     }
   }
 
-  return async () => {
-    const askedAtMs = Date.now();
-    try {
-      const answer = await renew(await discover());
-      const lifeS = answer.expires_in ?? 0;
-      if (lifeS <= 0 || lifeS > LONGEST_LIFE_S) throw lifeNotAgreed();
-      refreshToken = answer.refresh_token;
-      return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, askedAtMs) };
-    } catch (error) {
-      throw tokenFailure(error);
-    }
+  return {
+    async fetch() {
+      const askedAtMs = Date.now();
+      try {
+        const answer = await renew(await discover());
+        const lifeS = answer.expires_in ?? 0;
+        if (lifeS <= 0 || lifeS > LONGEST_LIFE_S) throw lifeNotAgreed();
+        refreshToken = answer.refresh_token;
+        return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, askedAtMs) };
+      } catch (error) {
+        throw tokenFailure(error);
+      }
+    },
+    check: (password) =>
+      accepted(discover, (configuration) => byPassword(configuration, { username: profile.username ?? '', password })),
   };
 }
 

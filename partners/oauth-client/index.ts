@@ -8,7 +8,7 @@ import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
 import type { PartnerCall, PartnerGateway } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
-import { createTokenFetch } from './tokens';
+import { createTokenSource } from './tokens';
 
 const Opened = z.object({ commandId: z.string(), result: z.literal('opened'), openedAt: z.iso.datetime() });
 const Extracted = z.object({
@@ -25,6 +25,9 @@ const Devices = z.object({
     }),
   ),
 });
+const SecretAccepted = z.object({ id: z.string(), status: z.literal('accepted') });
+const SecretsRetired = z.object({ status: z.literal('retired') });
+const SecretAdopted = z.object({ status: z.literal('adopted') });
 const ErrorCode = z.object({ error: z.object({ code: z.string() }) });
 const Quality = z.object({
   error: z.object({ code: z.literal('quality'), reason: z.enum(PHOTO_REFUSALS).catch('not-usable') }),
@@ -39,7 +42,8 @@ export function createOauthClientPartner(deps: {
   agreed: AgreedFields;
 }): PartnerGateway {
   const { profile, http } = deps;
-  const authorized = authorizedBy(http, createTokenCache(createTokenFetch(deps)));
+  const tokens = createTokenSource(deps);
+  const authorized = authorizedBy(http, createTokenCache(tokens.fetch));
 
   async function post(
     name: PartnerCallName,
@@ -51,6 +55,13 @@ export function createOauthClientPartner(deps: {
     const headers = { 'content-type': contentType, ...(key !== undefined && { 'idempotency-key': key }) };
     return authorized({ method: 'POST', url: new URL(profile.baseUrl + path), headers, body }, call);
   }
+
+  /** About credentials: nothing of it is in any data-set agreement, which is about residents. */
+  const tell = (path: string, json: object, call: PartnerCall): Promise<HttpAnswer> => {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': call.idempotencyKey };
+    const body = Buffer.from(JSON.stringify(json));
+    return authorized({ method: 'POST', url: new URL(profile.baseUrl + path), headers, body }, call);
+  };
 
   return {
     partnerId: deps.partnerId,
@@ -101,7 +112,25 @@ export function createOauthClientPartner(deps: {
         }));
       },
     },
+    credentials: {
+      async add({ id, value }, call) {
+        const answer = await tell('/api/v1/client-secrets', { id, secret: value }, call);
+        if (answer.status !== 200) refuse(answer);
+        if (parseAnswer(answer, SecretAccepted).id !== id) throw misanswered();
+      },
+      check: ({ value }) => tokens.check(value),
+      async retireOthers({ keep }, call) {
+        const answer = await tell('/api/v1/client-secrets/retirements', { keep }, call);
+        if (answer.status !== 200) refuse(answer);
+        parseAnswer(answer, SecretsRetired);
+      },
+      async handOver(value, call) {
+        const answer = await tell('/api/v1/own-credentials', { clientSecret: value }, call);
+        if (answer.status !== 200) refuse(answer);
+        parseAnswer(answer, SecretAdopted);
+      },
+    },
   };
 }
 
-const misanswered = (): PartnerError => new PartnerError('PartnerMisanswered', 'The answer is about another command.');
+const misanswered = (): PartnerError => new PartnerError('PartnerMisanswered', 'The answer is about something else.');

@@ -1,7 +1,8 @@
 import * as oauth from 'openid-client';
 import { usableUntil, type AccessToken } from '../access-token';
-import { fetchOver, tokenFailure, withNewestSecret } from '../authorization-server';
+import { accepted, fetchOver, tokenFailure, withNewestSecret } from '../authorization-server';
 import type { PartnerHttp } from '../http';
+import type { CredentialCheck } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 
 /** For an answer without `expires_in`, seconds (RFC 6749, section 5.1, leaves it out of what is required). */
@@ -9,14 +10,17 @@ const LIFE_WHEN_UNSAID_S = 60;
 
 /**
  * Client credentials at the partner's own authorization server (R1.5, R2.8), found by its metadata (RFC 8414) or given.
- *
- * @returns a function that fetches the next token, for the token cache
  */
-export function createTokenFetch(deps: {
+export function createTokenSource(deps: {
   profile: ProfileOf<'oauth-client'>;
   http: PartnerHttp;
   secrets: PartnerSecrets;
-}): () => Promise<AccessToken> {
+}): {
+  /** Fetches the next token, for the token cache. */
+  readonly fetch: () => Promise<AccessToken>;
+  /** Whether a token is given for this secret; the token is not used. */
+  readonly check: (secret: string) => Promise<CredentialCheck>;
+} {
   const { profile, http, secrets } = deps;
   const { issuer, tokenUrl, clientId, scope } = profile;
 
@@ -32,17 +36,23 @@ export function createTokenFetch(deps: {
     return configuration;
   }
 
-  return async () => {
-    const askedAtMs = Date.now();
-    try {
-      const answer = await withNewestSecret(
-        () => secrets('client-secret'),
-        async (secret) => oauth.clientCredentialsGrant(await client(secret), scope === undefined ? {} : { scope }),
-      );
-      const lifeS = answer.expires_in ?? LIFE_WHEN_UNSAID_S;
-      return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, askedAtMs) };
-    } catch (error) {
-      throw tokenFailure(error);
-    }
+  const grant = (configuration: oauth.Configuration): Promise<oauth.TokenEndpointResponse> =>
+    oauth.clientCredentialsGrant(configuration, scope === undefined ? {} : { scope });
+
+  return {
+    async fetch() {
+      const askedAtMs = Date.now();
+      try {
+        const answer = await withNewestSecret(
+          () => secrets('client-secret'),
+          async (secret) => grant(await client(secret)),
+        );
+        const lifeS = answer.expires_in ?? LIFE_WHEN_UNSAID_S;
+        return { value: answer.access_token, usableUntilMs: usableUntil(lifeS, askedAtMs) };
+      } catch (error) {
+        throw tokenFailure(error);
+      }
+    },
+    check: (secret) => accepted(() => client(secret), grant),
   };
 }

@@ -20,6 +20,8 @@ export type CustodyStore = {
   readonly families: ReadonlyMap<string, LoginFamily>;
   readonly events: ReadonlyMap<string, OutgoingEvent>;
   readonly credentials: readonly CredentialChange[];
+  /** What the company has issued to this partner in place of what is configured. */
+  readonly own: Readonly<Record<string, string>>;
   faces(): readonly HeldFace[];
   face(clientId: string, houseId: string): HeldFace | undefined;
   plates(): readonly HeldPlate[];
@@ -49,6 +51,7 @@ export function openCustody(
   const events = new Map<string, OutgoingEvent>();
   const families = new Map<string, LoginFamily>();
   const credentials: CredentialChange[] = [];
+  const own: Record<string, string> = {};
   let houses = initial.houses;
   let settings = initial.settings;
 
@@ -84,6 +87,9 @@ export function openCustody(
       case 'credential':
         credentials.push(change.credential);
         break;
+      case 'own-credential':
+        own[change.own.name] = change.own.value;
+        break;
     }
   }
 
@@ -98,6 +104,7 @@ export function openCustody(
     families,
     events,
     credentials,
+    own,
     faces: () => [...faces.values()],
     face: (clientId, houseId) => faces.get(pair(clientId, houseId)),
     plates: () => [...plates.values()].filter(({ held }) => held),

@@ -26,6 +26,9 @@ export const EFFECTS = [
   'plate-allow',
   'plate-block',
   'plate-entry',
+  'credential-add',
+  'credential-retire',
+  'credential-own',
 ] as const;
 
 /** One effect, or the refusal to open late, by the idempotency key it was asked with. */
@@ -107,7 +110,7 @@ export const Settings = z.strictObject({
 });
 export type Settings = z.infer<typeof Settings>;
 
-/** A credential of the company's that was added or retired on the control port. */
+/** A credential of the company's that was added or retired, by itself or on the control port. */
 export const CredentialChange = z.discriminatedUnion('change', [
   z.object({
     change: z.literal('add'),
@@ -122,6 +125,9 @@ export const CredentialChange = z.discriminatedUnion('change', [
 ]);
 export type CredentialChange = z.infer<typeof CredentialChange>;
 
+/** What the partner itself shows the company, as the company has given it. */
+export const OwnCredential = z.object({ name: z.enum(['password', 'clientSecret']), value: z.string() });
+
 /** What is written down. One line of the log holds the records of one transaction. */
 export const CustodyRecord = z.discriminatedUnion('record', [
   z.object({ record: z.literal('effect'), entry: LedgerEntry }),
@@ -133,6 +139,7 @@ export const CustodyRecord = z.discriminatedUnion('record', [
   z.object({ record: z.literal('houses'), houses: z.array(House) }),
   z.object({ record: z.literal('settings'), settings: Settings }),
   z.object({ record: z.literal('credential'), credential: CredentialChange }),
+  z.object({ record: z.literal('own-credential'), own: OwnCredential }),
 ]);
 export type CustodyRecord = z.infer<typeof CustodyRecord>;
 export const CustodyLine = z.array(CustodyRecord);

@@ -1,6 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Refusal, type Answer } from './answer';
-import type { CustodyRecord, HeldFace, LedgerEntry, OutgoingEvent } from './custody';
+import type { z } from 'zod';
+import type {
+  CredentialChange,
+  CustodyRecord,
+  HeldFace,
+  LedgerEntry,
+  OutgoingEvent,
+  OwnCredential as OwnShape,
+} from './custody';
 import type { CustodyStore } from './custody-store';
 import { faceFeatures, likeness, SAME_FACE } from './face-features';
 import { samePlate } from './plate-text';
@@ -16,6 +24,12 @@ export type Bent = {
   readonly pendingMs?: number;
   readonly refusePhoto?: PhotoReason;
 };
+
+type OwnCredential = z.infer<typeof OwnShape>;
+/** A credential of the company's, by its name for it. */
+export type AddedCredential = Omit<Extract<CredentialChange, { change: 'add' }>, 'change'>;
+/** Effects that are about no device, face or house. */
+const NOTHING = { commandId: null, deviceId: null, subject: null, houseId: null } as const;
 
 export type OpenOutcome = { readonly result: 'opened' | 'expired'; readonly at: string };
 export type FaceStanding = { readonly state: HeldFace['state'] | 'unknown'; readonly reason: string | null };
@@ -213,6 +227,33 @@ export function createEffects(deps: {
           records: [{ record: 'plate', plate: { houseId, plate, held: keep, keptSecretly: keep } }],
         };
       });
+    },
+
+    /** Accepts one credential more of the company's; `id` is the company's own name for it, free until then. */
+    addCredential(asked: Asked, added: AddedCredential, isFree: () => boolean, say: () => Answer): Promise<Answer> {
+      return once(asked, NOTHING, () => {
+        if (!isFree()) throw new Refusal(409, 'id_taken');
+        const credential = { change: 'add', ...added } as const;
+        return { kind: 'credential-add', answer: say(), records: [{ record: 'credential', credential }] };
+      });
+    },
+
+    /** Accepts the credentials of these ids no longer. */
+    retireCredentials(asked: Asked, ids: readonly string[], say: () => Answer): Promise<Answer> {
+      return once(asked, NOTHING, () => ({
+        kind: 'credential-retire',
+        answer: say(),
+        records: ids.map((id) => ({ record: 'credential' as const, credential: { change: 'retire' as const, id } })),
+      }));
+    },
+
+    /** Takes what it is to show the company from now on. */
+    takeOwnCredential(asked: Asked, own: OwnCredential, say: () => Answer): Promise<Answer> {
+      return once(asked, NOTHING, () => ({
+        kind: 'credential-own',
+        answer: say(),
+        records: [{ record: 'own-credential', own }],
+      }));
     },
 
     /** Ends an enrollment from the control port; `undefined`: no such enrollment. */

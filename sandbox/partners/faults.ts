@@ -12,6 +12,7 @@ export const ENDPOINTS = [
   'face-deletions',
   'plates',
   'equipment',
+  'credentials',
   'webhooks',
   '*',
 ] as const;

@@ -52,6 +52,12 @@ export function knownCredentials(configured: ConfiguredCredentials, changes: () 
   }
 
   return {
+    /** What stops being accepted when one credential alone is to stay; `undefined`: that one is not accepted itself. */
+    othersThan: (keep: string, type: Known['type'], name?: string): readonly string[] | undefined => {
+      const alike = accepted().filter((each) => each.type === type && (name ?? each.name) === each.name);
+      return alike.some(({ id }) => id === keep) ? alike.map(({ id }) => id).filter((id) => id !== keep) : undefined;
+    },
+    isFree: (id: string): boolean => accepted().every((each) => each.id !== id),
     list: () => accepted().map(({ id, type, name }) => ({ id, type, name })),
     password: (username: string, password: string) => matches('password', username, password),
     secret: (clientId: string, secret: string) => matches('secret', clientId, secret),

@@ -19,6 +19,7 @@ import { signedCredentials } from './kluch/company-credentials';
 import { openNonces } from './kluch/nonces';
 import { kluchApp } from './kluch/server';
 import { createOutbox } from './outbox';
+import { tryAtCompany } from './own-credential';
 import type { Partner, PartnerName } from './partner';
 import { createLogins } from './shlagbaum/logins';
 import { shlagbaumApp } from './shlagbaum/server';
@@ -224,6 +225,7 @@ async function startKluch(
     },
     credentials: () => signedCredentials(() => ({ ...atCompany, signing }), now),
   });
+  atCompany = { ...atCompany, ...ground.store.own };
   const origin = createOrigin(own.publicUrl);
   const nonces = openNonces(path.join(config.dataDir, 'kluch-nonces.jsonl'), now);
   const { app, stop } = kluchApp({
@@ -232,6 +234,10 @@ async function startKluch(
     signing,
     wrongKey: { keyid: signing.keyid, key: generateKeyPairSync('ed25519').privateKey },
     authorities: () => [...origin.authorities(), ...own.authorities],
+    adopted: () => {
+      atCompany = { ...atCompany, ...ground.store.own };
+      tryAtCompany(ground.company);
+    },
   });
   return opened(start, ground, {
     name,
@@ -277,6 +283,7 @@ async function startVizor(
     },
     credentials: (agent) => (cached = bearerCredentials(agent, tokenClient)),
   });
+  atCompany = { ...atCompany, ...ground.store.own };
   const origin = createOrigin(own.publicUrl);
   const tokens = await createAccessTokens({
     issuer: () => origin.url(),
@@ -284,7 +291,16 @@ async function startVizor(
     key: ownSigningKey(path.join(config.dataDir, 'vizor-token-key.pem')),
     now,
   });
-  const { app, stop } = vizorApp({ ...ground, tokens, publicUrl: origin.url });
+  const { app, stop } = vizorApp({
+    ...ground,
+    tokens,
+    publicUrl: origin.url,
+    adopted: () => {
+      atCompany = { ...atCompany, ...ground.store.own };
+      cached?.renew();
+      tryAtCompany(ground.company);
+    },
+  });
   return opened(start, ground, {
     name,
     custody: 'company',

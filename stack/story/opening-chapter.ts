@@ -115,6 +115,10 @@ export async function onDemand(
   return told(sandbox, partner, body);
 }
 
+/** The resident who has paid opens on demand. */
+export const onDemandBy = (app: AppBackend, sandbox: Sandbox, partner: TownPartner): Promise<Told> =>
+  onDemand(app, sandbox, partner, RESIDENTS.anna.id);
+
 /** What the API said, and for an opened door what the partner's own ledger says of it. */
 export async function told(sandbox: Sandbox, partner: TownPartner, body: Record<string, unknown>): Promise<Told> {
   const openingId = String(body['openingId']);

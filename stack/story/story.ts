@@ -11,6 +11,7 @@ import { tellPlugin } from './plugin-chapter';
 import { tellReceipt } from './receipt-chapter';
 import { tellPlates } from './plate-chapter';
 import { tellSale } from './sale-chapter';
+import { tellRotation } from './rotation-chapter';
 import { createSandbox } from './sandbox-control';
 import { createStaffBrowser } from './staff-browser';
 import { staffPasswords, tellStaff } from './staff-chapter';
@@ -60,6 +61,7 @@ export async function tellStory(
       if (partner.profile === 'oauth-client') await tellWays(cast, partner);
       await tellClassicWays(cast, partner);
       await tellEquipment(cast, partner);
+      if (partner.profile === 'oauth-client') await tellRotation(cast, partner, stack);
       if (partner.profile === 'basic-signed') {
         // The documents ask for both of this profile.
         await tellReceipt(cast, partner, consentId, out);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT, importJWK } from 'jose';
 import { SCOPES } from '../../api/oauth/resources';
-import { hashSecret } from '../../api/oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import {
   basic,
   FORM,

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import { SCOPES } from '../../api/oauth/resources';
-import { hashSecret } from '../../api/oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { signRequest, verifyResponse, type SignedRequest } from '../../partners/message-signature';
 import type { PartnerProfile } from '../../partners/profile';
 import {

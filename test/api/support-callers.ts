@@ -2,7 +2,7 @@ import { createPrivateKey, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, request as send } from 'undici';
 import { documentOf } from '../../api/composition';
-import { hashSecret } from '../../api/oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { signRequest } from '../../partners/message-signature';
 import { APP_CLIENT_ID } from '../../stack/town';
 import type { Harness } from '../support/harness';

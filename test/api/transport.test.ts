@@ -5,7 +5,7 @@ import { connect, createServer, type ConnectionOptions, type SecureVersion } fro
 import { generateKeyPairSync } from 'node:crypto';
 import { projectFile } from '../../config/project-root';
 import { SCOPES } from '../../api/oauth/resources';
-import { hashSecret } from '../../api/oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { signRequest } from '../../partners/message-signature';
 import {
   basic,

@@ -20,6 +20,7 @@ const TABLES = [
   'plate_holdings',
   'plugin_sessions',
   'reminders',
+  'secret_sightings',
   'secrets',
   'security_alerts',
   'staged_photos',
@@ -120,6 +121,27 @@ describe('integrations are apart in the database', () => {
     await api.end();
   });
 
+  it('a worker changes the secrets of clients of its own integration only, and by the doors for that', async () => {
+    await owner.query(`INSERT INTO oauth_clients (id, audience, partner_id, integration, auth_method, secret_hashes, scopes)
+      VALUES ('p', 'partner', 'p', 'smart-home', 'basic_signed', '{old}', '{}')`);
+    const smartHome = await connect(db.urlFor('domovoy_smart_home'));
+    const hashes = async () =>
+      (await owner.query<{ secret_hashes: string[] }>(`SELECT secret_hashes FROM oauth_clients WHERE id = 'p'`)).rows;
+    await communal.query(`SELECT accept_client_secret('p', 'new'), accept_only_client_secret('p', 'old')`);
+    expect((await communal.query('SELECT * FROM clients_with_secrets()')).rows).toEqual([]);
+    expect(await hashes()).toEqual([{ secret_hashes: ['old'] }]);
+
+    await smartHome.query(`SELECT accept_only_client_secret('p', 'unknown')`);
+    expect(await hashes()).toEqual([{ secret_hashes: ['old'] }]);
+    await smartHome.query(`SELECT accept_client_secret('p', 'new')`);
+    expect(await hashes()).toEqual([{ secret_hashes: ['old', 'new'] }]);
+    await smartHome.query(`SELECT accept_only_client_secret('p', 'new')`);
+    expect(await hashes()).toEqual([{ secret_hashes: ['new'] }]);
+    const api = await connect(db.urlFor('domovoy_api'));
+    await expect(api.query(`SELECT accept_client_secret('p', 'x')`)).rejects.toMatchObject({ code: '42501' });
+    await Promise.all([smartHome.end(), api.end()]);
+  });
+
   it('nobody changes the journal, not even the owner of the table', async () => {
     await expect(owner.query(`UPDATE journal_entries SET kind = 'x'`)).rejects.toThrow(/append-only/);
     await expect(owner.query('DELETE FROM journal_entries')).rejects.toThrow(/append-only/);
@@ -171,6 +193,7 @@ const SMART_HOME_ROWS = `
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', '', now());
   INSERT INTO security_alerts (id, integration, kind, scope, object_id, until)
     VALUES ('${ID}', 'smart-home', 'k', 's', 'o', now());
-  INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
+  INSERT INTO secret_sightings (client_id, sha256, integration) VALUES ('p', 's', 'smart-home');
+    INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
   INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');
 `;

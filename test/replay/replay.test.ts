@@ -35,6 +35,7 @@ describe('today’s workflows replay what was recorded', () => {
         'vehicle-access',
         'housekeeping',
         'journal-sealing',
+        'credential-rotation',
       ]),
     );
   });

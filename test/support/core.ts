@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseKeyRing } from '../../config/environment';
 import { dataConverterWith } from '../../config/temporal';
 import { openDatabase } from '../../prisma/database';
+import { localKeyEncryption } from '../../vault/key-encryption';
 import { composeCoreActivities } from '../../workers/core';
 import { createWorker } from '../../workers/worker';
 import { workflowBundle, type Harness } from './harness';
@@ -18,6 +19,7 @@ export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs'
 export async function startCore(h: Harness, options: { followUpMs?: number } = {}): Promise<CoreWorker> {
   const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
   mkdirSync(searchedFolder(h), { recursive: true });
+  const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
   const { activities, eraseAgain } = composeCoreActivities(
     database,
     h.temporal.client,
@@ -30,10 +32,8 @@ export async function startCore(h: Harness, options: { followUpMs?: number } = {
       OPERATOR_NAME: 'PropDevelopment (tests)',
       OPERATOR_ADDRESS: '1 Example Street, Moscow',
     },
-    {
-      DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value,
-      KEY_ENCRYPTION_KEYS: parseKeyRing(h.secrets.keyEncryptionKeys.value),
-    },
+    { DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value },
+    localKeyEncryption(ring.keys, ring.currentId),
   );
   await eraseAgain();
   const worker = await createWorker({

@@ -239,7 +239,8 @@ export async function createHarness(
               BILLING_TIMEOUT_MS: 800,
               BILLING_MAX_AGE_MS: 24 * 3_600_000,
             },
-            { KEY_ENCRYPTION_KEYS: ring, BILLING_SECRET: secrets.billing.value },
+            { BILLING_SECRET: secrets.billing.value },
+            localKeyEncryption(ring.keys, ring.currentId),
             new Registry(),
           );
           const worker = await createWorker({
@@ -312,6 +313,10 @@ function apiSettings(
     HEALTH_HOST: '127.0.0.1',
     DATABASE_POOL_SIZE: 8,
     OPEN_WITHIN_MS: openWithinMs,
+    KEY_ENCRYPTION: 'local',
+    TRANSIT_MOUNT: 'transit',
+    TRANSIT_KEY: 'domovoy',
+    TRANSIT_TIMEOUT_MS: 2_000,
     API_HOST: '127.0.0.1',
     API_PORT: Number(new URL(apiUrl).port),
     API_PUBLIC_URL: apiUrl,

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Agent, fetch as send } from 'undici';
-import { hashSecret } from '../../api/oauth/secret-hash';
+import { hashSecret } from '../../vault/secret-hash';
 import { normalizePlate } from '../../access/plates';
 import { createIdentification } from '../../api/identification';
 import { createIdentificationGuard } from '../../api/identification-guard';

@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { type temporal } from '@temporalio/proto';
-import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
-import { createPayloadCodec } from '../../vault/payload-codec';
 import { createHarness, type Harness } from '../support/harness';
+import { textsOf } from '../support/histories';
 import { ended } from '../support/until';
 
 const photo = readFileSync(projectFile('sandbox/media/resident.jpg'));
@@ -38,25 +36,8 @@ describe('after the story, with every partner,', () => {
     await h.app.post(`/app/v1/access-points/${partner.doorId}/openings`, { residentId: RESIDENTS.boris.id });
   }
 
-  /** Everything of a history that is text, as the server has it and as the codec opens it. */
-  async function texts(): Promise<{ stored: string; opened: string }> {
-    const ring = parseKeyRing(h.secrets.payloadKeys.value);
-    const codec = createPayloadCodec(ring.keys, ring.currentId);
-    const payloads: Payload[] = [];
-    const stored = histories.map((history) => JSON.stringify(history, collect(payloads))).join('\n');
-    const decoded = await codec.decode(payloads);
-    const opened = decoded.map((payload) => {
-      try {
-        return JSON.stringify(defaultPayloadConverter.fromPayload(payload));
-      } catch {
-        return Buffer.from(payload.data ?? []).toString('latin1');
-      }
-    });
-    return { stored, opened: opened.join('\n') };
-  }
-
   it('no payload, id, memo, search attribute or failure of any execution holds a name, photo, vector or plate', async () => {
-    const { stored, opened } = await texts();
+    const { stored, opened } = await textsOf(h, histories);
     expect(opened).toContain(anna.id); // the opaque id is there, so we did look inside
     for (const text of [stored, opened]) {
       for (const name of [anna.name, RESIDENTS.boris.name, ...anna.name.split(' ')]) expect(text).not.toContain(name);
@@ -69,7 +50,7 @@ describe('after the story, with every partner,', () => {
   });
 
   it('payloads are encrypted as the server stores them', async () => {
-    const { stored } = await texts();
+    const { stored } = await textsOf(h, histories);
     expect(stored).not.toContain('openingId');
     expect(stored).not.toContain(Buffer.from('"openingId"').toString('base64'));
   });
@@ -99,18 +80,3 @@ describe('after the story, with every partner,', () => {
     for (const { sealed } of templates) expect(sealed.length).toBe(1 + 12 + 512 * 4 + 16);
   });
 });
-
-/** Collects payloads on the way. Messages show their bytes as base64 here, so nothing of them escapes the search. */
-function collect(payloads: Payload[]) {
-  return (_key: string, value: unknown): unknown => {
-    if (value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value) {
-      const { metadata, data } = value as { metadata: Record<string, string>; data: string };
-      const entries = Object.entries(metadata).map(([name, text]) => [name, Buffer.from(text, 'base64')]);
-      payloads.push({
-        metadata: Object.fromEntries(entries) as Record<string, Uint8Array>,
-        data: Buffer.from(data, 'base64'),
-      });
-    }
-    return value;
-  };
-}

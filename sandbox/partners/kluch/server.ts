@@ -3,16 +3,24 @@ import { z } from 'zod';
 import { Refusal, type Answer } from '../answer';
 import type { CallLog } from '../call-log';
 import type { CustodyStore } from '../custody-store';
-import type { Effects } from '../effects';
+import type { AddedCredential, Effects } from '../effects';
 import { asked, createExchange, digest, jsonBody, PhotoBase64, type Profile } from '../exchange';
 import type { Faults } from '../faults';
-import type { KnownCredentials } from '../known-credentials';
+import { credentialHash, type KnownCredentials } from '../known-credentials';
+import { publicKey } from '../signing-key';
 import { basicPair } from '../token-request';
 import type { Nonces } from './nonces';
 import { signAnswer, verifyRequest, type SignedRequest, type SigningKey } from './signatures';
 
 const BASE = '/smart-home/v1';
 const Id = z.string().min(1).max(200);
+const Password = z.string().min(32).max(200);
+const Added = z.discriminatedUnion('type', [
+  z.strictObject({ credential_id: Id, type: z.literal('password'), password: Password }),
+  z.strictObject({ credential_id: Id, type: z.literal('key'), public_key: z.string().min(1).max(1_000) }),
+]);
+const Retirement = z.strictObject({ type: z.enum(['password', 'key']), keep: Id });
+const Own = z.strictObject({ password: Password });
 const NotAfter = z.iso.datetime();
 const Command = z.strictObject({ command_id: Id, device_id: Id, action: z.literal('open'), not_after: NotAfter });
 const FaceSubject = z.strictObject({ client_id: Id, house_id: Id });
@@ -32,6 +40,8 @@ export function kluchApp(deps: {
   readonly wrongKey: SigningKey;
   /** `host:port` forms under which this port is called. */
   readonly authorities: () => readonly string[];
+  /** It has a new credential of its own at the company. */
+  readonly adopted: () => void;
   readonly now: () => Date;
   readonly onUnexpected: (error: unknown) => void;
 }): { app: Express; stop: () => void } {
@@ -142,6 +152,43 @@ export function kluchApp(deps: {
       });
     }),
   );
+  app.get(
+    `${BASE}/credentials`,
+    exchange.endpoint('credentials', () => ok({ state: 'accepted' })),
+  );
+  app.post(
+    `${BASE}/credentials`,
+    exchange.endpoint('credentials', (call) => {
+      const added = jsonBody(call, Added);
+      const id = added.credential_id;
+      return effects.addCredential(
+        asked(call.req, added),
+        { id, credential: credentialOf(added, userOf(call.req)) },
+        () => credentials.isFree(id),
+        () => ok({ credential_id: id, state: 'accepted' }),
+      );
+    }),
+  );
+  app.post(
+    `${BASE}/credentials/retirements`,
+    exchange.endpoint('credentials', (call) => {
+      const retirement = jsonBody(call, Retirement);
+      const name = retirement.type === 'password' ? userOf(call.req) : undefined;
+      const others = credentials.othersThan(retirement.keep, retirement.type, name);
+      if (others === undefined) throw new Refusal(404, 'unknown_credential');
+      return effects.retireCredentials(asked(call.req, retirement), others, () => ok({ state: 'retired' }));
+    }),
+  );
+  app.post(
+    `${BASE}/credentials/own`,
+    exchange.endpoint('credentials', async (call) => {
+      const own = jsonBody(call, Own);
+      const taken = { name: 'password', value: own.password } as const;
+      const answer = await effects.takeOwnCredential(asked(call.req, own), taken, () => ok({ state: 'adopted' }));
+      deps.adopted();
+      return answer;
+    }),
+  );
   exchange.closeWith(app);
   return { app, stop: exchange.stop };
 
@@ -150,6 +197,20 @@ export function kluchApp(deps: {
     if (house === undefined) throw new Refusal(404, 'unknown_house');
     return house;
   }
+}
+
+const userOf = (req: Request): string => basicPair(req.get('authorization'))?.user ?? '';
+
+function credentialOf(added: z.infer<typeof Added>, username: string): AddedCredential['credential'] {
+  if (added.type === 'key') {
+    try {
+      publicKey(added.public_key, 'the public key');
+    } catch {
+      throw new Refusal(400, 'invalid_body');
+    }
+    return { type: 'key', keyid: added.credential_id, publicKey: added.public_key };
+  }
+  return { type: 'password', username, hash: credentialHash(username, added.password).toString('hex') };
 }
 
 function ok(body: unknown): Answer {

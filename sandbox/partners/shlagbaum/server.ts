@@ -7,7 +7,7 @@ import type { CustodyStore } from '../custody-store';
 import type { Effects } from '../effects';
 import { asked, createExchange, digest, jsonBody, PhotoBase64, type Profile } from '../exchange';
 import type { Faults } from '../faults';
-import type { KnownCredentials } from '../known-credentials';
+import { credentialHash, type KnownCredentials } from '../known-credentials';
 import { tokenForm, TokenRefusal } from '../token-request';
 import { clientCertificate, type ClientCertificate } from './client-certificate';
 import type { Logins } from './logins';
@@ -17,6 +17,8 @@ const Id = z.string().min(1).max(200);
 const Opening = z.strictObject({ requestId: Id, notAfter: z.iso.datetime() });
 const Face = z.strictObject({ userId: Id, photo: PhotoBase64 });
 const FaceSubject = z.strictObject({ userId: Id });
+const AddedPassword = z.strictObject({ id: Id, password: z.string().min(32).max(200) });
+const Removal = z.strictObject({ keep: Id });
 const Plate = z.strictObject({ plate: z.string().min(1).max(20) });
 
 const SCOPES = ['openid', 'offline_access'];
@@ -242,6 +244,40 @@ export function shlagbaumApp(deps: {
         })),
       }),
     ),
+  );
+  /** The technical account that is logged in; a client without one has no password to change. */
+  const accountOf = async (req: Request): Promise<string> => {
+    const { sub } = await tokens.check(req.get('authorization'));
+    if (!deps.credentials.list().some(({ type, name }) => type === 'password' && name === sub))
+      throw new Refusal(404, 'not_found');
+    return sub;
+  };
+  app.post(
+    `${BASE}/account/passwords`,
+    exchange.endpoint('credentials', async (call) => {
+      const added = jsonBody(call, AddedPassword);
+      const username = await accountOf(call.req);
+      const hash = credentialHash(username, added.password).toString('hex');
+      const credential = { type: 'password', username, hash } as const;
+      return effects.addCredential(
+        asked(call.req, added),
+        { id: added.id, credential },
+        () => deps.credentials.isFree(added.id),
+        () => ok({ id: added.id, status: 'ACCEPTED' }),
+      );
+    }),
+  );
+  app.post(
+    `${BASE}/account/passwords/removal`,
+    exchange.endpoint('credentials', async (call) => {
+      const removal = jsonBody(call, Removal);
+      const others = deps.credentials.othersThan(removal.keep, 'password', await accountOf(call.req));
+      if (others === undefined) throw new Refusal(404, 'not_found');
+      const answer = await effects.retireCredentials(asked(call.req, removal), others, () => ok({ status: 'REMOVED' }));
+      // What was begun with a password that is gone does not go on.
+      await logins.endAll();
+      return answer;
+    }),
   );
   exchange.closeWith(app);
   return { app, stop: exchange.stop };

@@ -1,4 +1,4 @@
-import type { Express } from 'express';
+import type { Express, Request } from 'express';
 import { z } from 'zod';
 import { invalidToken, ACCESS_TOKEN_S, type AccessTokens } from '../access-tokens';
 import { Refusal, type Answer } from '../answer';
@@ -8,11 +8,16 @@ import type { Effects } from '../effects';
 import { asked, createExchange, jsonBody, mediaType, type Profile } from '../exchange';
 import { faceFeatures, MODEL_VERSION } from '../face-features';
 import type { Faults } from '../faults';
-import type { KnownCredentials } from '../known-credentials';
+import { credentialHash, type KnownCredentials } from '../known-credentials';
 import { UnreadablePhoto } from '../photo-quality';
 import { clientSecretBasic, tokenForm, TokenRefusal } from '../token-request';
 
 const BASE = '/api/v1';
+const Id = z.string().min(1).max(200);
+const Secret = z.string().min(32).max(200);
+const AddedSecret = z.strictObject({ id: Id, secret: Secret });
+const Retirement = z.strictObject({ keep: Id });
+const OwnSecret = z.strictObject({ clientSecret: Secret });
 const Opening = z.strictObject({ commandId: z.string().min(1).max(200), notAfter: z.iso.datetime() });
 
 /** `vizor`: OAuth 2.0 client credentials; computes vectors and keeps nothing. */
@@ -25,6 +30,8 @@ export function vizorApp(deps: {
   readonly tokens: AccessTokens;
   /** Origin under which this port is called, also the issuer; no slash at the end. */
   readonly publicUrl: () => string;
+  /** It has a new credential of its own at the company. */
+  readonly adopted: () => void;
   readonly now: () => Date;
   readonly onUnexpected: (error: unknown) => void;
 }): { app: Express; stop: () => void } {
@@ -125,6 +132,41 @@ export function vizorApp(deps: {
           status: online ? 'online' : 'offline',
         })),
       });
+    }),
+  );
+  const clientOf = async (req: Request): Promise<string> => (await tokens.check(req.get('authorization'))).client_id;
+  app.post(
+    `${BASE}/client-secrets`,
+    exchange.endpoint('credentials', async (call) => {
+      const added = jsonBody(call, AddedSecret);
+      const clientId = await clientOf(call.req);
+      const hash = credentialHash(clientId, added.secret).toString('hex');
+      const credential = { type: 'secret', clientId, hash } as const;
+      return effects.addCredential(
+        asked(call.req, added),
+        { id: added.id, credential },
+        () => credentials.isFree(added.id),
+        () => ok({ id: added.id, status: 'accepted' }),
+      );
+    }),
+  );
+  app.post(
+    `${BASE}/client-secrets/retirements`,
+    exchange.endpoint('credentials', async (call) => {
+      const retirement = jsonBody(call, Retirement);
+      const others = credentials.othersThan(retirement.keep, 'secret', await clientOf(call.req));
+      if (others === undefined) throw new Refusal(404, 'unknown_secret');
+      return effects.retireCredentials(asked(call.req, retirement), others, () => ok({ status: 'retired' }));
+    }),
+  );
+  app.post(
+    `${BASE}/own-credentials`,
+    exchange.endpoint('credentials', async (call) => {
+      const own = jsonBody(call, OwnSecret);
+      const taken = { name: 'clientSecret', value: own.clientSecret } as const;
+      const answer = await effects.takeOwnCredential(asked(call.req, own), taken, () => ok({ status: 'adopted' }));
+      deps.adopted();
+      return answer;
     }),
   );
   exchange.closeWith(app);

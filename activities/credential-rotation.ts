@@ -1,0 +1,275 @@
+import { createHash } from 'node:crypto';
+import { cancellationSignal, log } from '@temporalio/activity';
+import type { AlarmDay, CredentialRef, CredentialStanding } from '../contracts/credentials';
+import type { Integration } from '../contracts/ids';
+import { appendJournal } from '../journal/journal';
+import { newCredentialValue } from '../partners/credential-values';
+import { PartnerError, toApplicationFailure } from '../partners/failure';
+import { REPLACEABLE_SECRETS, type PartnerCall, type PartnerGateway, type ReplaceableSecret } from '../partners/ports';
+import { sql, type Database, type Transaction } from '../prisma/database';
+import { hashSecret } from '../vault/secret-hash';
+import type { SecretStore, SecretVersion } from '../vault/secrets';
+
+export type CredentialRotationActivities = ReturnType<typeof createCredentialRotationActivities>;
+
+/** Time of one call to a partner about credentials, milliseconds. */
+const CALL_TIMEOUT_MS = 10_000;
+
+type ClientRow = { client_id: string; partner_id: string; integration: string; created_at: Date };
+
+/**
+ * Effects of replacing a credential (P5). A value is stored before it leaves, goes from the vault to the partner and
+ * nowhere else, and is never part of what an activity is given or gives back. The credential and the version make the
+ * key of every call, so that a repeat changes nothing.
+ */
+export function createCredentialRotationActivities(deps: {
+  integration: Integration;
+  database: Database;
+  gatewayOf: (partnerId: string) => Promise<PartnerGateway>;
+  secrets: SecretStore;
+}) {
+  const { integration, database, secrets } = deps;
+
+  /** Where the versions lie: presented ones under their own name, which adapters read them by. */
+  const stored = ({ partnerId, direction, name }: CredentialRef) => ({
+    owner: partnerId,
+    name: direction === 'presented' ? name : `client/${name}`,
+  });
+
+  const note = (tx: Transaction, credential: CredentialRef, outcome: string, reason?: string): Promise<void> =>
+    appendJournal(tx, {
+      kind: 'credential',
+      integration,
+      objectId: credentialId(credential),
+      actor: 'credential-rotation',
+      outcome,
+      reason,
+    });
+
+  /** Versions that are used no longer and have not been seen to be refused. */
+  const leftOver = (versions: readonly SecretVersion[]): SecretVersion[] =>
+    versions.filter(({ state, destroyed }) => state === 'retired' && !destroyed);
+
+  async function accepts(clientId: string, value: string): Promise<boolean> {
+    const [row] = await database.$queryRaw<{ yes: boolean }[]>(
+      sql`SELECT accepts_client_secret(${clientId}, ${hashSecret(value)}) AS yes`,
+    );
+    return row?.yes === true;
+  }
+
+  /** Whether the partner takes the new one and, at the same time, refuses the old one: a refusal of everything proves nothing. */
+  async function refuses(credential: CredentialRef, keep: number, old: number): Promise<boolean> {
+    const value = await secrets.read(database, stored(credential), old);
+    if (credential.direction === 'issued') return !(await accepts(credential.name, value));
+    const { credentials } = await deps.gatewayOf(credential.partnerId);
+    const name = replaceable(credential);
+    const current = await secrets.read(database, stored(credential), keep);
+    const call = callOf(credential, keep, 'check');
+    if ((await credentials.check({ name, value: current }, call)) !== 'accepted') throw notAccepted();
+    return (await credentials.check({ name, value }, call)) === 'refused';
+  }
+
+  /** Of what a partner shows us, leaves this version valid and nothing else. */
+  async function acceptOnly(credential: CredentialRef, version: number): Promise<void> {
+    const value = await secrets.read(database, stored(credential), version);
+    await database.$executeRaw(sql`SELECT accept_only_client_secret(${credential.name}, ${hashSecret(value)})`);
+  }
+
+  return {
+    /** Every credential of the integration that can be replaced without a person. */
+    async rotatingCredentials(): Promise<CredentialRef[]> {
+      const rows = await database.secret.findMany({
+        where: { integration, state: 'active', name: { in: [...REPLACEABLE_SECRETS] } },
+        select: { owner: true, name: true },
+      });
+      const clients = await database.$queryRaw<ClientRow[]>(sql`SELECT * FROM clients_with_secrets()`);
+      const active = await database.partner.findMany({ where: { integration, active: true }, select: { id: true } });
+      const ids = new Set(active.map(({ id }) => id));
+      return [
+        ...rows.map(({ owner, name }): CredentialRef => ({
+          integration,
+          partnerId: owner,
+          direction: 'presented',
+          name,
+        })),
+        ...clients.map(({ client_id: name, partner_id: partnerId }): CredentialRef => ({
+          integration,
+          partnerId,
+          direction: 'issued',
+          name,
+        })),
+      ].filter(({ partnerId }) => ids.has(partnerId));
+    },
+
+    /** @returns `null` when there is no such credential any more, or its partner is switched off */
+    async credentialStanding(credential: CredentialRef): Promise<CredentialStanding | null> {
+      const partner = await database.partner.findUnique({
+        where: { id: credential.partnerId },
+        select: { active: true },
+      });
+      if (partner?.active !== true) return null;
+      const versions = await secrets.versions(database, stored(credential));
+      const active = versions.find(({ state }) => state === 'active');
+      const issuedAt = active?.issuedAt ?? (await clientSince(database, credential));
+      if (!issuedAt) return null;
+      return {
+        issuedAt: issuedAt.toISOString(),
+        pending: versions.find(({ state }) => state === 'pending')?.version ?? null,
+        overlapping: leftOver(versions).length > 0 ? (active?.version ?? null) : null,
+      };
+    },
+
+    /**
+     * Stores a successor, unless there is one. What the partner is to show us is valid from then on.
+     *
+     * @param at when it is issued, ISO 8601: its life is counted by the clock of the execution
+     * @returns its version
+     */
+    async issueCredential(credential: CredentialRef, at: string): Promise<number> {
+      return database.$transaction(async (tx) => {
+        const where = stored(credential);
+        const versions = await secrets.versions(tx, where);
+        const pending = versions.find(({ state }) => state === 'pending');
+        if (pending) return pending.version;
+        const next = (versions[0]?.version ?? 0) + 1;
+        const value = newCredentialValue(
+          credential.direction === 'issued' ? 'client-secret' : replaceable(credential),
+          partnerSideId(credential, next),
+        );
+        const version = await secrets.prepare(tx, { ...where, integration, value, issuedAt: new Date(at) });
+        if (credential.direction === 'issued') {
+          await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${hashSecret(value)})`);
+        }
+        await note(tx, credential, 'issued', `version-${version.toString()}`);
+        return version;
+      });
+    },
+
+    /** Has the partner accept the successor, or take it to show it to us. */
+    async deliverCredential(credential: CredentialRef, version: number): Promise<void> {
+      await atPartner(async () => {
+        const value = await secrets.read(database, stored(credential), version);
+        const { credentials } = await deps.gatewayOf(credential.partnerId);
+        const call = callOf(credential, version, 'deliver');
+        if (credential.direction === 'issued') return credentials.handOver(value, call);
+        return credentials.add({ name: replaceable(credential), id: partnerSideId(credential, version), value }, call);
+      });
+    },
+
+    /** Ends when the successor has been accepted once: by the partner of us, or by us of the partner. */
+    async proveCredential(credential: CredentialRef, version: number): Promise<void> {
+      await atPartner(async () => {
+        const value = await secrets.read(database, stored(credential), version);
+        if (credential.direction === 'issued') {
+          const where = { clientId: credential.name, sha256: hashSecret(value) };
+          if ((await database.secretSighting.count({ where })) === 0) throw notAccepted();
+          return;
+        }
+        const { credentials } = await deps.gatewayOf(credential.partnerId);
+        const shown = { name: replaceable(credential), value };
+        if ((await credentials.check(shown, callOf(credential, version, 'check'))) !== 'accepted') throw notAccepted();
+      });
+    },
+
+    /** From now on this version is the one that is used; the one before stays valid. */
+    async useCredential(credential: CredentialRef, version: number): Promise<void> {
+      await database.$transaction(async (tx) => {
+        const changed = await secrets.activate(tx, stored(credential), version);
+        if (changed) await note(tx, credential, 'in-use', `version-${version.toString()}`);
+      });
+    },
+
+    acceptOnly,
+
+    /** Ends the validity of every other version. */
+    async retireOlder(credential: CredentialRef, keep: number): Promise<void> {
+      if (credential.direction === 'issued') return acceptOnly(credential, keep);
+      await atPartner(async () => {
+        const { credentials } = await deps.gatewayOf(credential.partnerId);
+        const kept = { name: replaceable(credential), keep: partnerSideId(credential, keep) };
+        await credentials.retireOthers(kept, callOf(credential, keep, 'retire-older'));
+      });
+    },
+
+    /** Ends when every older version has been seen to be refused; their values are destroyed then. */
+    async proveRefused(credential: CredentialRef, keep: number): Promise<void> {
+      await atPartner(async () => {
+        const where = stored(credential);
+        for (const { version } of leftOver(await secrets.versions(database, where))) {
+          if (!(await refuses(credential, keep, version))) {
+            throw new PartnerError('PartnerMisanswered', 'The partner still accepts a credential that it retired.');
+          }
+          await database.$transaction(async (tx) => {
+            await secrets.destroy(tx, where, version);
+            await note(tx, credential, 'refused', `version-${version.toString()}`);
+          });
+        }
+      });
+    },
+
+    /** Tells somebody that a credential ends and has no successor in use: once for each day, however often it is asked. */
+    async raiseExpiryAlarm(credential: CredentialRef, day: AlarmDay, at: { now: string; end: string }): Promise<void> {
+      const objectId = credentialId(credential);
+      const scope = `${day.toString()}-days`;
+      const raised = await database.$transaction(async (tx) => {
+        const alert = { integration, kind: 'credential-expiry', scope, objectId, until: new Date(at.end) };
+        const id = alarmId(`${objectId}/${at.end}/${scope}`);
+        const { count } = await tx.securityAlert.createMany({
+          data: [{ id, ...alert, raisedAt: new Date(at.now) }],
+          skipDuplicates: true,
+        });
+        if (count > 0) await note(tx, credential, 'expiry-alarm', scope);
+        return count > 0;
+      });
+      if (raised) {
+        const { partnerId } = credential;
+        log.error('a credential ends and has no successor', { event: 'credential-expiry', partnerId, code: scope });
+      }
+    },
+  };
+}
+
+const credentialId = ({ partnerId, direction, name }: CredentialRef): string => `${partnerId}/${direction}/${name}`;
+
+/** What the partner knows a version by. */
+const partnerSideId = ({ name }: CredentialRef, version: number): string => `domovoy-${name}-${version.toString()}`;
+
+const callOf = (credential: CredentialRef, version: number, step: string): PartnerCall => ({
+  idempotencyKey: `credential/${credentialId(credential)}/${version.toString()}/${step}`,
+  signal: cancellationSignal(),
+  timeoutMs: CALL_TIMEOUT_MS,
+});
+
+function replaceable({ name }: CredentialRef): ReplaceableSecret {
+  const found = REPLACEABLE_SECRETS.find((each) => each === name);
+  if (!found) throw new PartnerError('PartnerRejected', 'This secret is replaced by a person.');
+  return found;
+}
+
+const notAccepted = (): PartnerError =>
+  new PartnerError('PartnerUnauthorized', 'The new credential has not been accepted yet.');
+
+async function atPartner(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw toApplicationFailure(error);
+  }
+}
+
+/** A client's first secret is in no vault: it is as old as the client. */
+async function clientSince(database: Database, { direction, name }: CredentialRef): Promise<Date | null> {
+  if (direction === 'presented') return null;
+  const rows = await database.$queryRaw<ClientRow[]>(
+    sql`SELECT * FROM clients_with_secrets() WHERE client_id = ${name}`,
+  );
+  return rows[0]?.created_at ?? null;
+}
+
+/** The same cause, the same id (RFC 9562, version 8). */
+function alarmId(cause: string): string {
+  const bytes = createHash('sha256').update(`credential-expiry/${cause}`).digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}

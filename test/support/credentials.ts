@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { parseKeyRing } from '../../config/environment';
+import type { CredentialRef } from '../../contracts/credentials';
+import { credentialRotationWorkflowId } from '../../contracts/ids';
+import { DATA_SET_FIELDS } from '../../partners/data-set';
+import { createGateway } from '../../partners/gateway';
+import type { PartnerGateway } from '../../partners/ports';
+import { PartnerProfile, type PartnerSecrets } from '../../partners/profile';
+import { stackPorts } from '../../stack/ports';
+import { secretsFor } from '../../stack/seed';
+import { PARTNERS, type TownPartner } from '../../stack/town';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { createSecretStore } from '../../vault/secrets';
+import type { Harness } from './harness';
+
+const named = (id: TownPartner['id']): TownPartner => {
+  const found = PARTNERS.find((partner) => partner.id === id);
+  if (!found) throw new Error(`There is no partner ${id}.`);
+  return found;
+};
+
+const presented = (id: TownPartner['id'], name: string): CredentialRef => ({
+  integration: named(id).integration,
+  partnerId: id,
+  direction: 'presented',
+  name,
+});
+const issued = (id: TownPartner['id']): CredentialRef => ({ ...presented(id, id), direction: 'issued' });
+
+/** What the town's partners and we show each other and can replace without a person. */
+export const PRESENTED = [
+  presented('kluch', 'basic-password'),
+  presented('kluch', 'signing-key'),
+  presented('vizor', 'client-secret'),
+  presented('shlagbaum', 'password'),
+];
+export const ISSUED = [issued('kluch'), issued('vizor')];
+export const CREDENTIALS = [...PRESENTED, ...ISSUED];
+
+export const rotationOf = ({ partnerId, direction, name }: CredentialRef): string =>
+  credentialRotationWorkflowId(partnerId, direction, name);
+export const objectIdOf = ({ partnerId, direction, name }: CredentialRef): string =>
+  `${partnerId}/${direction}/${name}`;
+
+/** The vault as the tables' owner reads it, and gateways that show what a test wants. */
+export function credentialsOf(h: Harness) {
+  const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
+  const store = createSecretStore(localKeyEncryption(ring.keys, ring.currentId));
+  const where = ({ partnerId, direction, name }: CredentialRef) => ({
+    owner: partnerId,
+    name: direction === 'presented' ? name : `client/${name}`,
+  });
+
+  async function gateway(partnerId: string, secrets: PartnerSecrets): Promise<PartnerGateway> {
+    const row = await h.owner.partner.findUniqueOrThrow({ where: { id: partnerId } });
+    const agreed = () => Promise.resolve(DATA_SET_FIELDS);
+    return createGateway({ partnerId, profile: PartnerProfile.parse(row.profile), secrets, agreed });
+  }
+  const current =
+    (partnerId: string): PartnerSecrets =>
+    (name) =>
+      store.get(h.owner, partnerId, name);
+
+  /** Opens the door with what the gateway shows. @returns `opened`, or the name of the failure */
+  async function opening(made: PartnerGateway, { id, doorDeviceId }: TownPartner): Promise<string> {
+    const commandId = `test/${randomUUID()}`;
+    const notAfter = new Date(Date.now() + 60_000).toISOString();
+    const call = { idempotencyKey: commandId, signal: new AbortController().signal };
+    try {
+      return (await made.doors.open({ commandId, deviceId: doorDeviceId, kind: 'door', notAfter }, call)).result;
+    } catch (error) {
+      return `${id}: ${String((error as { type?: unknown }).type)}`;
+    } finally {
+      await made.close();
+    }
+  }
+
+  return {
+    versions: (credential: CredentialRef) => store.versions(h.owner, where(credential)),
+    /** Opens with what the vault says now. */
+    openWithCurrent: async (partnerId: string) =>
+      opening(await gateway(partnerId, current(partnerId)), named(partnerId as TownPartner['id'])),
+    /** Opens with everything current but this one, which is the first that there was. */
+    async openWithFirst({ partnerId, name }: CredentialRef): Promise<string> {
+      const partner = named(partnerId as TownPartner['id']);
+      const first = secretsFor(partner, { secrets: h.secrets, certificates: h.certificates, ports: stackPorts({}) });
+      const secrets: PartnerSecrets = (wanted) =>
+        wanted === name ? Promise.resolve(first[wanted] ?? '') : current(partnerId)(wanted);
+      return opening(await gateway(partnerId, secrets), partner);
+    },
+    /** Lets the partner call us with the first secret that we gave it, and then with its own again. @returns our status */
+    async callWithFirst(partnerId: string): Promise<number | null> {
+      const first =
+        partnerId === 'kluch'
+          ? { password: h.secrets.fromKluchPassword.value }
+          : { clientSecret: h.secrets.fromVizorSecret.value };
+      await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/own-credentials`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(first),
+      });
+      return this.call(partnerId);
+    },
+    /** A call of the partner to us: a key has opened. */
+    async call(partnerId: string): Promise<number | null> {
+      const { doorDeviceId: deviceId } = named(partnerId as TownPartner['id']);
+      const body = { eventId: randomUUID(), deviceId, keyId: 'key-1', at: new Date().toISOString() };
+      return (await h.sandbox.callCompany(partnerId, '/partner/v1/webhooks/key-openings', body)).status;
+    },
+    /** As if it had been issued so long ago. */
+    async age(credential: CredentialRef, days: number): Promise<void> {
+      const createdAt = new Date(Date.now() - days * 86_400_000);
+      if (credential.direction === 'presented') {
+        await h.owner.secret.updateMany({ where: { ...where(credential), state: 'active' }, data: { createdAt } });
+      } else await h.owner.oAuthClient.update({ where: { id: credential.name }, data: { createdAt } });
+    },
+    /** Begins what the schedule begins. */
+    async round(): Promise<void> {
+      for (const integration of ['smart-home', 'communal'] as const) {
+        await h.temporal.client.workflow.execute('credentialRoundWorkflow', {
+          workflowId: `credential-round/${integration}`,
+          taskQueue: integration,
+          args: [{ integration }],
+        });
+      }
+    },
+    start: (credential: CredentialRef) =>
+      h.temporal.client.workflow.start('credentialRotationWorkflow', {
+        workflowId: rotationOf(credential),
+        taskQueue: credential.integration,
+        args: [credential],
+      }),
+    outcomes: async (credential: CredentialRef) =>
+      (
+        await h.owner.journalEntry.findMany({
+          where: { kind: 'credential', objectId: objectIdOf(credential) },
+          orderBy: { seq: 'asc' },
+        })
+      ).map(({ outcome, reason }) => `${outcome ?? ''} ${reason ?? ''}`),
+  };
+}
+export type CredentialsOf = ReturnType<typeof credentialsOf>;

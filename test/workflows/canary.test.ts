@@ -1,0 +1,122 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { parseKeyRing } from '../../config/environment';
+import { PARTNERS, RESIDENTS } from '../../stack/town';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { createSecretStore } from '../../vault/secrets';
+import { CREDENTIALS, credentialsOf, rotationOf } from '../support/credentials';
+import { breakPartner, mendEverything } from '../support/faults';
+import { createHarness, type Harness } from '../support/harness';
+import { textsOf } from '../support/histories';
+import { until } from '../support/until';
+
+let h: Harness;
+/** Every value that was a secret at any time of this test. */
+const canaries = new Set<string>();
+const printed: string[] = [];
+
+beforeAll(async () => {
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream);
+    jest.spyOn(stream, 'write').mockImplementation((chunk: string | Uint8Array) => {
+      printed.push(Buffer.from(chunk).toString());
+      return write(chunk);
+    });
+  }
+  h = await createHarness({ server: 'real' });
+  await collectSecrets();
+  for (const secret of Object.values(h.secrets).flat()) {
+    if ('value' in secret) canaries.add(secret.value);
+    else
+      for (const { value } of [secret.password, ...(secret.totpSecret ? [secret.totpSecret] : [])]) canaries.add(value);
+  }
+
+  for (const { id } of PARTNERS) await breakPartner(h, id, { endpoint: 'credentials', fault: 'lost-answer', times: 1 });
+  const credentials = credentialsOf(h);
+  for (const each of CREDENTIALS) await credentials.age(each, 25);
+  for (const each of CREDENTIALS) await credentials.start(each);
+  await until(
+    'new ones are in use',
+    async () => {
+      await collectSecrets();
+      const versions = await Promise.all(CREDENTIALS.map((each) => credentials.versions(each)));
+      return versions.every(([newest]) => newest?.state === 'active');
+    },
+    90_000,
+  );
+  await mendEverything(h);
+  for (const { doorId } of PARTNERS) {
+    await h.app.post(`/app/v1/access-points/${doorId}/openings`, { residentId: RESIDENTS.anna.id });
+  }
+}, 240_000);
+afterAll(async () => {
+  jest.restoreAllMocks();
+  await h.close();
+});
+
+async function collectSecrets(): Promise<void> {
+  const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
+  const store = createSecretStore(localKeyEncryption(ring.keys, ring.currentId));
+  for (const row of await h.owner.secret.findMany({ where: { wrapped: { not: null } } })) {
+    const value = await store.read(h.owner, row, row.version);
+    canaries.add(value);
+    // The private part of a key, however it is written.
+    if (value.startsWith('{')) canaries.add((JSON.parse(value) as { d: string }).d);
+  }
+}
+
+/** As yes or no, and never the secret: a failing match would print it. */
+function holdsACanary(text: string): boolean {
+  return [...canaries].some((canary) =>
+    [canary, encodeURIComponent(canary), Buffer.from(canary).toString('base64').replace(/=+$/, '')].some((form) =>
+      text.includes(form),
+    ),
+  );
+}
+
+describe('of no secret that was in use before, during or after a rotation is anything', () => {
+  it('in a history, as it is stored or opened, failures included', async () => {
+    const ids = CREDENTIALS.map(rotationOf);
+    const others: string[] = [];
+    for await (const { workflowId } of h.temporal.client.workflow.list()) others.push(workflowId);
+    const all = [...new Set([...ids, ...others])];
+    const histories = await Promise.all(all.map((id) => h.temporal.client.workflow.getHandle(id).fetchHistory()));
+    const { stored, opened } = await textsOf(h, histories);
+    expect(opened).toContain('basic-password');
+    expect(canaries.size).toBeGreaterThan(20);
+    expect(holdsACanary([...canaries][0] ?? '')).toBe(true); // it would be found
+    expect(holdsACanary(stored)).toBe(false);
+    expect(holdsACanary(opened)).toBe(false);
+  });
+
+  it('in a log line, or in what the processes print', () => {
+    expect(h.logLines.length).toBeGreaterThan(0);
+    expect(printed.join('')).toContain('PartnerUnavailable');
+    expect(holdsACanary(h.logLines.join('\n'))).toBe(false);
+    expect(holdsACanary(printed.join(''))).toBe(false);
+  });
+
+  it('in the journal, the alerts, the clients or what is kept of requests', async () => {
+    const rows = await Promise.all([
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM journal_entries t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM security_alerts t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM oauth_clients t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM secret_sightings t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM idempotency_records t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM partners t`,
+    ]);
+    expect(holdsACanary(JSON.stringify(rows))).toBe(false);
+  });
+
+  it('in the arguments of a process', () => {
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    const lines = pids.map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      } catch {
+        return ''; // it ended meanwhile
+      }
+    });
+    expect(lines.join('').length).toBeGreaterThan(100);
+    expect(holdsACanary(lines.join('\n'))).toBe(false);
+  });
+});

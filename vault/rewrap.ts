@@ -1,0 +1,106 @@
+import type { Database } from '../prisma/database';
+import type { KeyEncryption, WrappedKey } from './key-encryption';
+import { joinSecret, secretPlace, splitSecret } from './secrets';
+import { stagedPhotoPlace } from './staged-photos';
+import { subjectKeyPlace } from './subject-keys';
+
+/** Tables that hold wrapped data keys. */
+export const WRAPPED_TABLES = ['secrets', 'subject_keys', 'staged_photos'] as const;
+export type WrappedTable = (typeof WRAPPED_TABLES)[number];
+
+/** A wrapped key where it lies; `replace` changes the row only if it is still as it was read. */
+type Found = {
+  readonly place: string;
+  readonly wrapped: WrappedKey;
+  readonly replace: (next: WrappedKey) => Promise<{ count: number }>;
+};
+
+/**
+ * Wraps a batch of data keys anew that lie under an older key-encryption key (R0.13). The data keys, and so everything
+ * that is sealed under them, stay as they are. Readers notice nothing: each row is right before and after, under the key
+ * that it names. A row that somebody else changes meanwhile is left to the next batch.
+ *
+ * @returns how many were wrapped anew; 0: none is left of this table, or none can be read
+ */
+export async function rewrapBatch(
+  database: Database,
+  keyEncryption: KeyEncryption,
+  table: WrappedTable,
+  limit: number,
+): Promise<number> {
+  const currentId = await keyEncryption.currentKeyId();
+  const found = await FIND[table](database, currentId, limit);
+  let rewrapped = 0;
+  for (const { place, wrapped, replace } of found) {
+    const { count } = await replace(await keyEncryption.rewrap(wrapped, place));
+    rewrapped += count;
+  }
+  return rewrapped;
+}
+
+/** How many rows still want the older keys; at 0 they may be taken away. */
+export async function leftToRewrap(database: Database, keyEncryption: KeyEncryption): Promise<number> {
+  const older = { keyId: { not: await keyEncryption.currentKeyId() } };
+  const counts = await Promise.all([
+    database.secret.count({ where: { ...older, wrapped: { not: null } } }),
+    database.subjectKey.count({ where: older }),
+    database.stagedPhoto.count({ where: older }),
+  ]);
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+type Find = (database: Database, currentId: string, limit: number) => Promise<Found[]>;
+
+const FIND: Readonly<Record<WrappedTable, Find>> = {
+  async secrets(database, currentId, take) {
+    const rows = await database.secret.findMany({
+      where: { keyId: { not: currentId }, wrapped: { not: null } },
+      orderBy: [{ owner: 'asc' }, { name: 'asc' }, { version: 'asc' }],
+      take,
+    });
+    return rows.flatMap(({ owner, name, version, wrapped: column, keyId }): Found[] => {
+      if (column === null) return [];
+      const { wrappedKey, sealed } = splitSecret(column);
+      return [
+        {
+          place: secretPlace(owner, name, version),
+          wrapped: { wrapped: wrappedKey, keyId },
+          replace: (next) =>
+            database.secret.updateMany({
+              where: { owner, name, version, keyId, wrapped: column },
+              data: { wrapped: joinSecret(next.wrapped, sealed), keyId: next.keyId },
+            }),
+        },
+      ];
+    });
+  },
+  async subject_keys(database, currentId, take) {
+    const rows = await database.subjectKey.findMany({
+      where: { keyId: { not: currentId } },
+      orderBy: { residentId: 'asc' },
+      take,
+    });
+    return rows.map(({ residentId, wrapped, keyId }) => ({
+      place: subjectKeyPlace(residentId),
+      wrapped: { wrapped, keyId },
+      replace: (next) => database.subjectKey.updateMany({ where: { residentId, keyId, wrapped }, data: { ...next } }),
+    }));
+  },
+  async staged_photos(database, currentId, take) {
+    const rows = await database.stagedPhoto.findMany({
+      where: { keyId: { not: currentId } },
+      orderBy: { enrollmentId: 'asc' },
+      select: { enrollmentId: true, wrappedKey: true, keyId: true },
+      take,
+    });
+    return rows.map(({ enrollmentId, wrappedKey, keyId }) => ({
+      place: stagedPhotoPlace(enrollmentId),
+      wrapped: { wrapped: wrappedKey, keyId },
+      replace: (next) =>
+        database.stagedPhoto.updateMany({
+          where: { enrollmentId, keyId, wrappedKey },
+          data: { wrappedKey: next.wrapped, keyId: next.keyId },
+        }),
+    }));
+  },
+};

@@ -1,0 +1,146 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import * as wf from '@temporalio/workflow';
+import type { CredentialRotationActivities } from '../../activities/credential-rotation';
+import type { AlarmDay, CredentialRef } from '../../contracts/credentials';
+import { credentialRotationWorkflowId, type Integration } from '../../contracts/ids';
+import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { getRotationStage, revokeCredential, type RotationStage } from './messages';
+import { alarmsDue, endOf, msUntilRotation, OVERLAP_MS, pauseMs } from './state';
+
+/** Our own tables: tried again for as long as it takes. */
+const records = wf.proxyActivities<CredentialRotationActivities>({
+  startToCloseTimeout: '10 seconds',
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
+/** The partner: a few tries at once. The loop in `insist` goes on from there, and sounds the alarms between. */
+const partner = wf.proxyActivities<CredentialRotationActivities>({
+  startToCloseTimeout: '30 seconds',
+  retry: { initialInterval: '1 second', maximumAttempts: 3 },
+});
+
+/**
+ * One execution per credential (P5), as long as there is one. Each run is one replacement: issue and store, deliver,
+ * prove, use, overlap, retire, prove that the old one is refused. Forward only (design rule 7): each step may be
+ * repeated, and until the new one is proven the old one stays.
+ *
+ * @param urgently a revocation that came too late for the replacement before this one
+ */
+export async function credentialRotationWorkflow(credential: CredentialRef, urgently = false): Promise<'gone'> {
+  let revocations = urgently ? 1 : 0;
+  let stage: RotationStage = 'in-use';
+  wf.setHandler(revokeCredential, () => {
+    revocations++;
+  });
+  wf.setHandler(getRotationStage, () => stage);
+  const enter = (next: RotationStage): void => {
+    stage = next;
+    wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: next }]);
+  };
+  const isUrgent = (): boolean => revocations > 0;
+
+  enter('in-use');
+  const standing = await records.credentialStanding(credential);
+  if (standing === null) return 'gone';
+  const id = wf.workflowInfo().workflowId;
+  const endsAtMs = endOf(standing.issuedAt);
+  const insisting = { credential, endsAtMs, isUrgent };
+
+  if (standing.overlapping !== null) {
+    // An execution that ended early left it so. The new one has been in use since.
+    await retire(standing.overlapping);
+    return wf.continueAsNew<typeof credentialRotationWorkflow>(credential, isUrgent());
+  }
+  if (standing.pending === null) {
+    await wf.condition(isUrgent, msUntilRotation(standing.issuedAt, id, Date.now()));
+  }
+
+  enter('issuing');
+  const version = await records.issueCredential(credential, new Date().toISOString());
+  enter('delivering');
+  await insist(insisting, async () => {
+    await revokeAtOnce(version);
+    await partner.deliverCredential(credential, version);
+  });
+  enter('proving');
+  await insist(insisting, async () => {
+    await revokeAtOnce(version);
+    await partner.proveCredential(credential, version);
+  });
+  const answered = revocations;
+  await records.useCredential(credential, version);
+
+  enter('overlapping');
+  // The new one is in use: a revocation from here on is of that one too, and leaves the old one no time either.
+  if (answered === 0) await wf.condition(isUrgent, OVERLAP_MS);
+  await retire(version);
+  return wf.continueAsNew<typeof credentialRotationWorkflow>(credential, revocations > answered);
+
+  /** What others show us ends in our own tables: without waiting until the partner has been told of the next one. */
+  async function revokeAtOnce(keep: number): Promise<void> {
+    if (credential.direction === 'issued' && isUrgent()) await records.acceptOnly(credential, keep);
+  }
+
+  async function retire(keep: number): Promise<void> {
+    enter('retiring');
+    await insist(insisting, () => partner.retireOlder(credential, keep));
+    await insist(insisting, () => partner.proveRefused(credential, keep));
+  }
+}
+
+type Insisting = {
+  readonly credential: CredentialRef;
+  /** When the credential ends that is being replaced. */
+  readonly endsAtMs: number;
+  readonly isUrgent: () => boolean;
+};
+
+/** Does a step until it has worked. Alarms sound at their moments as long as it has not. */
+async function insist({ credential, endsAtMs, isUrgent }: Insisting, step: () => Promise<void>): Promise<void> {
+  const raised = new Set<AlarmDay>();
+  for (let tries = 1; ; tries++) {
+    const wasUrgent = isUrgent();
+    try {
+      await step();
+      return;
+    } catch (error) {
+      if (wf.isCancellation(error)) throw error;
+    }
+    for (const day of alarmsDue(endsAtMs, Date.now())) {
+      const at = { now: new Date().toISOString(), end: new Date(endsAtMs).toISOString() };
+      if (!raised.has(day)) await records.raiseExpiryAlarm(credential, day, at);
+      raised.add(day);
+    }
+    // What is done so far is in our tables: the next run finds it there.
+    if (wf.workflowInfo().continueAsNewSuggested) {
+      await wf.continueAsNew<typeof credentialRotationWorkflow>(credential, isUrgent());
+    }
+    await wf.condition(() => isUrgent() && !wasUrgent, pauseMs(tries, isUrgent(), endsAtMs, Date.now()));
+  }
+}
+
+/** Run by a schedule: begins the execution of every credential that has none. */
+export async function credentialRoundWorkflow({ integration }: { integration: Integration }): Promise<number> {
+  const credentials = await records.rotatingCredentials();
+  const started = await Promise.all(credentials.map((credential) => begin(integration, credential)));
+  return started.filter(Boolean).length;
+}
+
+async function begin(integration: Integration, credential: CredentialRef): Promise<boolean> {
+  try {
+    await wf.startChild(credentialRotationWorkflow, {
+      workflowId: credentialRotationWorkflowId(credential.partnerId, credential.direction, credential.name),
+      args: [credential],
+      parentClosePolicy: 'ABANDON',
+      staticSummary: 'a credential and its successors',
+      typedSearchAttributes: [
+        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        { key: PROCESS_ATTRIBUTE, value: 'credential-rotation' },
+        { key: STATE_ATTRIBUTE, value: 'in-use' },
+      ],
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
+}
