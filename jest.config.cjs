@@ -30,6 +30,8 @@ const folder = (name) => ({
 });
 
 module.exports = {
+  // Most of a test's time is waiting for a server: two at once leave no core idle. More would starve the servers.
+  maxWorkers: 2,
   // Two cores, real servers: a slow moment is no failure. Nothing waits this long when it works.
   testTimeout: 120_000,
   projects: [
