@@ -41,9 +41,8 @@ module.exports = {
       roots: ['<rootDir>'],
       testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/', '<rootDir>/dist/', '<rootDir>/.domovoy/'],
     },
-    { ...base, displayName: 'replay', roots: ['<rootDir>/test/replay'] },
     // The partners' sandbox is all that these need: no database, no Temporal.
     { ...base, displayName: 'partners', roots: ['<rootDir>/test/partners'] },
-    ...['database', 'workflows', 'api', 'stack'].filter(hasTests).map(folder),
+    ...['replay', 'database', 'workflows', 'api', 'stack'].filter(hasTests).map(folder),
   ],
 };
