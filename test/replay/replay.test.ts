@@ -1,23 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleWorkflowCode, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import { projectFile } from '../../config/project-root';
+import { workflowBundle } from '../support/workflow-bundle';
 
 const folder = projectFile('test/replay/histories');
 const recorded = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
 
-let workflowBundle: WorkflowBundle;
-beforeAll(async () => {
-  workflowBundle = await bundleWorkflowCode({
-    workflowsPath: require.resolve('../../workflows'),
-    failureConverterPath: require.resolve('../../config/failure-converter'),
-  });
-}, 120_000);
-
 const replay = (history: unknown): Promise<void> =>
   Worker.runReplayHistory(
     {
-      workflowBundle,
+      workflowBundle: workflowBundle(),
       dataConverter: { failureConverterPath: require.resolve('../../config/failure-converter') },
     },
     history,

@@ -6,7 +6,8 @@ import { openDatabase } from '../../prisma/database';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { composeCoreActivities } from '../../workers/core';
 import { createWorker } from '../../workers/worker';
-import { workflowBundle, type Harness } from './harness';
+import type { Harness } from './harness';
+import { workflowBundle } from './workflow-bundle';
 
 export type CoreWorker = { readonly stop: () => Promise<void> };
 
@@ -41,7 +42,7 @@ export async function startCore(h: Harness, options: { followUpMs?: number } = {
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
     activities,
-    workflows: { workflowBundle: await workflowBundle() },
+    workflows: { workflowBundle: workflowBundle() },
     dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
   });
   const running = worker.run();

@@ -13,12 +13,16 @@ import { findTemporalCli } from '../../stack/temporal-cli';
 import { findTestServer } from '../../stack/test-server/find';
 import { TEMPLATE, TEST_LOGINS } from './database';
 import { freePorts } from './free-ports';
+import { bundleWorkflows } from './workflow-bundle';
 
 declare global {
   var domovoyTestServer: { stop(): Promise<void> } | undefined;
 }
 
-/** One PostgreSQL server for the run, a migrated template in it; each suite makes a database of its own from that. */
+/**
+ * One PostgreSQL server for the run, a migrated template in it; each suite makes a database of its own from that. The
+ * workflows are bundled once for all suites.
+ */
 export default async function globalSetup(): Promise<void> {
   if (process.env['DOMOVOY_TEST_POSTGRES'] !== undefined) return;
   // What has to be fetched or built is, before the clock of any test runs; workers inherit where it is.
@@ -28,6 +32,7 @@ export default async function globalSetup(): Promise<void> {
   const [port = 0] = await freePorts(1);
   const state = join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`);
   const folder = openStateFolder({ DOMOVOY_STATE_DIR: state });
+  const bundling = bundleWorkflows(join(folder.path, 'workflow-bundle.js'));
   const home = preparePostgresHome(folder.postgres, () => undefined);
   await initializePostgres(home, password);
   const supervisor = createSupervisor(folder, () => undefined);
@@ -43,5 +48,6 @@ export default async function globalSetup(): Promise<void> {
   const url = postgresUrl(port, password, TEMPLATE);
   await migrate(url, projectFile('prisma/migrations'));
   await ensureLogins(url, TEST_LOGINS);
+  await bundling;
   process.env['DOMOVOY_TEST_POSTGRES'] = `postgresql://postgres:${password}@127.0.0.1:${port.toString()}`;
 }

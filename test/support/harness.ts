@@ -4,7 +4,6 @@ import type { Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createHousekeepingActivities } from '../../activities/housekeeping';
@@ -47,6 +46,7 @@ import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
 import { createTestDatabase, type TestDatabase } from './database';
 import { freePorts, freeStackPorts } from './free-ports';
+import { workflowBundle } from './workflow-bundle';
 
 /**
  * The whole product in one process, for one suite: API over TLS, both integrations' workers, the sandbox with its
@@ -81,15 +81,6 @@ export type Harness = {
 };
 
 const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
-
-/** Made once for a suite. */
-let bundle: Promise<WorkflowBundle> | undefined;
-export const workflowBundle = (): Promise<WorkflowBundle> =>
-  (bundle ??= bundleWorkflowCode({
-    workflowsPath: require.resolve('../../workflows'),
-    failureConverterPath: require.resolve('../../config/failure-converter'),
-    logger: createQuietLogger(),
-  }));
 
 /**
  * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
@@ -248,7 +239,7 @@ export async function createHarness(
             namespace: temporal.namespace ?? 'default',
             taskQueue: integration,
             activities: integrated.activities,
-            workflows: { workflowBundle: await workflowBundle() },
+            workflows: { workflowBundle: workflowBundle() },
             dataConverter,
             identity: `${integration}-${randomUUID()}`,
           });
@@ -267,7 +258,7 @@ export async function createHarness(
           namespace: temporal.namespace ?? 'default',
           taskQueue: 'core',
           activities: coreWithoutJournal({ database, ...processesOf(temporal.client) }),
-          workflows: { workflowBundle: await workflowBundle() },
+          workflows: { workflowBundle: workflowBundle() },
           dataConverter,
           identity: `core-${randomUUID()}`,
         });
@@ -410,8 +401,3 @@ const closeServer = (server: Server): Promise<void> =>
     });
     server.closeAllConnections();
   });
-
-function createQuietLogger() {
-  const silent = () => undefined;
-  return { log: silent, trace: silent, debug: silent, info: silent, warn: silent, error: silent };
-}

@@ -4,7 +4,6 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import { Client } from 'pg';
 import { dataConverterWith } from '../../config/temporal';
 import { parseKeyRing } from '../../config/environment';
@@ -19,6 +18,7 @@ import { createSubjectVault } from '../../vault/subject-keys';
 import { createWorker } from '../../workers/worker';
 import { createHarness, type Harness } from '../support/harness';
 import { until } from '../support/until';
+import { workflowBundle } from '../support/workflow-bundle';
 
 const anna = RESIDENTS.anna.id;
 
@@ -37,12 +37,7 @@ describe('sealing the journal', () => {
       namespace: h.temporal.namespace ?? 'default',
       taskQueue: 'core',
       activities: createJournalSealingActivities({ database, signer, outside }),
-      workflows: {
-        workflowBundle: await bundleWorkflowCode({
-          workflowsPath: require.resolve('../../workflows'),
-          failureConverterPath: require.resolve('../../config/failure-converter'),
-        }),
-      },
+      workflows: { workflowBundle: workflowBundle() },
       dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
     });
     const running = worker.run();

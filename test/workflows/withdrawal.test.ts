@@ -6,9 +6,10 @@ import { parseKeyRing } from '../../config/environment';
 import { dataConverterWith } from '../../config/temporal';
 import { openDatabase } from '../../prisma/database';
 import { breakPartner, configurePartner, mendEverything } from '../support/faults';
-import { createHarness, workflowBundle, type Harness } from '../support/harness';
+import { createHarness, type Harness } from '../support/harness';
 import { partnerOf, residentOf } from '../support/resident';
 import { ended, until } from '../support/until';
+import { workflowBundle } from '../support/workflow-bundle';
 
 const vizor = partnerOf('vizor');
 const kluch = partnerOf('kluch');
@@ -295,7 +296,7 @@ async function tidy(h: Harness): Promise<void> {
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
     activities: createHousekeepingActivities({ database, ...processesOf(h.temporal.client) }),
-    workflows: { workflowBundle: await workflowBundle() },
+    workflows: { workflowBundle: workflowBundle() },
     dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
   });
   const workflowId = `housekeeping-${randomUUID()}`;
