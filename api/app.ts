@@ -9,13 +9,15 @@ import { problemPages } from './problem-pages';
 /**
  * Puts the routers of each audience together. Does not listen: the composition root does, and tests do.
  *
- * @param routers by mount path, for example `/app/v1`
+ * @param deps.routers by mount path, for example `/app/v1`; what asks who calls
+ * @param deps.open what anybody may ask: the token endpoint, sign-in, public keys
+ * @param deps.admitAnyone stands before what anybody may ask, and before what is not there
  */
 export function createApp(deps: {
   log: Logger;
   routers: Readonly<Record<string, Router>>;
-  /** Public keys of signed documents, at their well-known address. */
-  documentKeys?: Router;
+  open: readonly Router[];
+  admitAnyone: RequestHandler;
   openApiDocument: () => object;
 }): Express {
   const app = express();
@@ -28,7 +30,7 @@ export function createApp(deps: {
   app.set('trust proxy', false);
   app.use(requestIds, requestLog(deps.log), helmet(), singleFields);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
-  if (deps.documentKeys) app.use(deps.documentKeys);
+  app.use(deps.admitAnyone, ...deps.open);
   app.use(documentRoutes(deps.openApiDocument));
   app.use('/problems', problemPages());
   app.use(() => {

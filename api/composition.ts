@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { Router, type Express, type RequestHandler } from 'express';
+import type { Express, RequestHandler, Router } from 'express';
 import type { ApiSecrets, ApiSettings, ErasureSettings } from '../config/environment';
 import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
@@ -188,7 +188,7 @@ export function createStack(deps: ApiDependencies): Express {
       return [requireToken(checks, base === '/registry/v1' ? 'registry' : 'app', scope)];
     };
   const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
-  const routers: Record<string, Router> = { '/': Router().use(staff, server.router) };
+  const routers: Record<string, Router> = {};
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {
       database,
@@ -198,8 +198,13 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
-  const documentKeys = documentKeyRoutes(signer);
-  return createApp({ log, routers, documentKeys, openApiDocument: () => document });
+  return createApp({
+    log,
+    routers,
+    open: [staff, server.router, documentKeyRoutes(signer)],
+    admitAnyone: deps.requestLimits.admitAnyone,
+    openApiDocument: () => document,
+  });
 }
 
 const describe = (sections: readonly ApiSection[], publicUrl: string): object =>

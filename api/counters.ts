@@ -1,11 +1,14 @@
 import { Pool } from 'pg';
-import { RateLimiterPostgres, type IRateLimiterOptions } from 'rate-limiter-flexible';
+import { RateLimiterPostgres, type IRateLimiterPostgresOptions } from 'rate-limiter-flexible';
 
 export type Counters = {
   readonly pool: Pool;
   /** A limiter of its own over the same rows; `keyPrefix` keeps it apart from the others. */
   readonly limiter: (
-    limits: Pick<IRateLimiterOptions, 'keyPrefix' | 'points' | 'duration' | 'blockDuration'>,
+    limits: Pick<
+      IRateLimiterPostgresOptions,
+      'keyPrefix' | 'points' | 'duration' | 'blockDuration' | 'inMemoryBlockOnConsumed'
+    >,
   ) => RateLimiterPostgres;
   readonly close: () => Promise<void>;
 };

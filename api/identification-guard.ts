@@ -10,7 +10,7 @@ import { openCounters } from './counters';
 export type Attempt = {
   readonly accessPoint: { readonly id: string; readonly houseId: string; readonly integration: string };
   readonly clientId: string;
-  /** The caller's network as {@link networkOf} writes it. */
+  /** The caller's network as {@link networkOf} of network.ts writes it. */
   readonly network: string;
 };
 
@@ -206,25 +206,4 @@ export function createIdentificationGuard(deps: {
 /** The plate with each of its characters in turn unknown: two plates share a mask when they differ there only. */
 function masksOf(canonical: string): string[] {
   return Array.from({ length: canonical.length }, (_, at) => `${canonical.slice(0, at)}?${canonical.slice(at + 1)}`);
-}
-
-/**
- * The part of an address that one party is likely to hold: /24 of IPv4, /48 of IPv6.
- *
- * @param address as the socket says it; a proxy in front must pass the client's own (`trust proxy`)
- */
-export function networkOf(address: string | undefined): string {
-  const plain = (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(plain)) return plain.split('.').slice(0, 3).join('.');
-  return expanded(plain).slice(0, 3).join(':');
-}
-
-/** The eight groups of an IPv6 address. */
-function expanded(address: string): string[] {
-  const [head = '', tail] = address.toLowerCase().split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const middle =
-    tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0');
-  return [...left, ...middle, ...right];
 }

@@ -28,7 +28,11 @@ async function main(): Promise<void> {
     key: secrets.HIDDEN_ID_KEY,
     log,
   });
-  const requestLimits = createRequestLimits(secrets.DATABASE_URL);
+  const requestLimits = createRequestLimits({
+    databaseUrl: secrets.DATABASE_URL,
+    anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
+    key: secrets.HIDDEN_ID_KEY,
+  });
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
   const exchanges = createExchangeJournal(database, (count) => {
     log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');

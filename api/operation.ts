@@ -5,7 +5,7 @@ import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { exactRouter } from './exact-paths';
-import { networkOf } from './identification-guard';
+import { networkOf } from './network';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HEIC_ADVICE } from './photo-advice';
 import { HttpProblem, invalidField } from './problem';

@@ -3,6 +3,8 @@ import type { RequestHandler, Response } from 'express';
 import { RateLimiterRes, type RateLimiterPostgres } from 'rate-limiter-flexible';
 import type { Caller } from './authentication/caller';
 import { openCounters } from './counters';
+import { networkOf } from './network';
+import { hiddenId } from './oauth/hidden-id';
 import { HttpProblem } from './problem';
 
 /** What a contract allows a caller (R4.13). */
@@ -11,6 +13,11 @@ export type AgreedLimits = { readonly requestsPerSecond: number; readonly concur
 export type RequestLimits = {
   /** Comes behind authentication and before the body is read. @throws HttpProblem 429 with `Retry-After` */
   readonly admit: RequestHandler;
+  /**
+   * Stands before the addresses that know nobody yet: the token endpoint, sign-in, documents. @throws HttpProblem 429
+   * with `Retry-After`
+   */
+  readonly admitAnyone: RequestHandler;
   readonly close: () => Promise<void>;
 };
 
@@ -18,11 +25,25 @@ export type RequestLimits = {
 const LEASE_S = 30;
 
 /**
- * Holds callers to the limits of their contract, counted in PostgreSQL, so that they hold over several API processes. A
- * partner is counted as a whole, however many clients it has.
+ * Holds callers to the limits of their contract, and networks to one of ours, counted in PostgreSQL, so that they hold
+ * over several API processes. A partner is counted as a whole, however many clients it has.
+ *
+ * @param deps.anyonePerSecond requests of one network (network.ts) at addresses that know nobody
+ * @param deps.key hides networks in the counters' keys
  */
-export function createRequestLimits(databaseUrl: string): RequestLimits {
-  const { pool, limiter: createLimiter, close } = openCounters(databaseUrl, 4);
+export function createRequestLimits(deps: {
+  databaseUrl: string;
+  anyonePerSecond: number;
+  key: Buffer;
+}): RequestLimits {
+  const { pool, limiter: createLimiter, close } = openCounters(deps.databaseUrl, 4);
+  const anyone = createLimiter({
+    keyPrefix: 'requests-of-network',
+    points: deps.anyonePerSecond,
+    duration: 1,
+    // What is refused anyway costs the database nothing.
+    inMemoryBlockOnConsumed: deps.anyonePerSecond + 1,
+  });
   const rates = new Map<number, RateLimiterPostgres>();
 
   function rateOf(perSecond: number): RateLimiterPostgres {
@@ -55,12 +76,18 @@ export function createRequestLimits(databaseUrl: string): RequestLimits {
       const key = caller.partnerId ?? `client/${caller.clientId}`;
       const { requestsPerSecond, concurrency } = caller.limits;
       const [rate, release] = await Promise.all([consume(rateOf(requestsPerSecond), key), takeSlot(key, concurrency)]);
-      tell(res, requestsPerSecond, rate);
+      tell(res, 'contract', requestsPerSecond, rate);
       if (rate.isOver || release === null) {
         release?.();
         throw tooMany(rate.isOver ? rate.resetMs : 1_000);
       }
       holdWhileAtWork(res, release);
+      next();
+    },
+    admitAnyone: async (req, res, next) => {
+      const rate = await consume(anyone, hiddenId(deps.key, networkOf(req.ip)));
+      tell(res, 'network', deps.anyonePerSecond, rate);
+      if (rate.isOver) throw tooMany(rate.resetMs);
       next();
     },
     close,
@@ -80,9 +107,9 @@ async function consume(limiter: RateLimiterPostgres, key: string): Promise<Rate>
 }
 
 /** The fields of draft-ietf-httpapi-ratelimit-headers-10. */
-function tell(res: Response, perSecond: number, { remaining, resetMs }: Rate): void {
-  res.set('ratelimit-policy', `"contract";q=${perSecond.toString()};w=1`);
-  res.set('ratelimit', `"contract";r=${remaining.toString()};t=${wholeSeconds(resetMs)}`);
+function tell(res: Response, policy: 'contract' | 'network', perSecond: number, { remaining, resetMs }: Rate): void {
+  res.set('ratelimit-policy', `"${policy}";q=${perSecond.toString()};w=1`);
+  res.set('ratelimit', `"${policy}";r=${remaining.toString()};t=${wholeSeconds(resetMs)}`);
 }
 
 /** At least one: `Retry-After: 0` would ask for the next refusal. */

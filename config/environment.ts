@@ -136,6 +136,8 @@ const ApiSettings = SharedSettings.extend({
   /** What each of the company's own backends may ask; partners' limits are in their rows (R4.13). */
   OWN_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).default(500),
   OWN_CONCURRENT_REQUESTS: z.coerce.number().int().min(1).default(128),
+  /** What one network may ask of the addresses that know nobody: the token endpoint, sign-in, public documents. */
+  ANYONE_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).default(100),
   FACE_THRESHOLD: z.coerce.number().min(0).max(1).default(0.6),
   FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
   PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),

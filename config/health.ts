@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 
 export type Health = { readonly close: () => Promise<void> };
@@ -18,7 +18,7 @@ export async function serveHealth(options: {
   const { registry } = options;
   collectDefaultMetrics({ register: registry });
   const server = createServer((request, response) => {
-    answer(request.url ?? '', options.checks, registry)
+    answer(request, options.checks, registry)
       .catch(() => ({ status: 500, type: 'text/plain', body: '' }))
       .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
       .catch(() => response.destroy());
@@ -36,10 +36,11 @@ export async function serveHealth(options: {
 }
 
 async function answer(
-  url: string,
+  { method = '', url }: IncomingMessage,
   checks: Readonly<Record<string, () => Promise<unknown>>>,
   registry: Registry,
 ): Promise<{ status: number; type: string; body: string }> {
+  if (!['GET', 'HEAD'].includes(method)) return { status: 405, type: 'text/plain', body: '' };
   switch (url) {
     case '/health/live':
       return { status: 200, type: 'application/json', body: '{"live":true}' };

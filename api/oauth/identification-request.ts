@@ -7,7 +7,7 @@ import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import type { Database } from '../../prisma/database';
 import { loadAccessFacts } from '../../reads/access-facts';
 import type { Identification, Identified } from '../identification';
-import { networkOf } from '../identification-guard';
+import { networkOf } from '../network';
 import type { Identity } from '../identity-tokens';
 import { partnerSubjectToken } from '../partner-subjects';
 import { withSteadyRefusals } from '../steady-refusals';

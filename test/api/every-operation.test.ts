@@ -12,6 +12,8 @@ const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   renewConsent: { formSha256: '0'.repeat(64) },
   reportDeletion: { eventId: 'e', clientId: nobody, houseId: 'nothing', at },
   openOnDemand: { residentId: nobody },
+  requestErasure: { basis: 'stop-processing' },
+  holdErasure: { reason: 'dispute' },
   startPluginSession: { residentId: nobody, partnerId: 'nobody' },
   registerVehicle: { plate: 'А123ВС77' },
   openDoorByFace: { faceVector: Array.from({ length: FACE_VECTOR_LENGTH }, (_, index) => Math.sin(index)) },
@@ -295,6 +297,22 @@ describe('every operation of the API', () => {
     } finally {
       await h.owner.partner.update({ where, data: { inboundConcurrency: 1_000 } });
     }
+  });
+
+  it.each([
+    ['POST', '/oauth/token'],
+    ['POST', '/oauth/introspect'],
+    ['POST', '/oauth/revoke'],
+    ['GET', '/oauth/jwks'],
+    ['GET', '/.well-known/oauth-authorization-server/oauth'],
+    ['GET', '/.well-known/domovoy-document-keys'],
+    ['GET', '/openapi.json'],
+    ['GET', '/docs'],
+    ['GET', '/problems/unauthorized'],
+    ['GET', '/staff/sign-in'],
+    ['GET', '/nothing'],
+  ])('holds a network to the rate of what anybody may ask: %s %s', async (method, path) => {
+    expect((await callers.nobody({ method, path })).headers['ratelimit-policy']).toBe('"network";q=1000;w=1');
   });
 
   it('does not fail over anything of this', () => {

@@ -102,15 +102,17 @@ describe('what belongs to another partner looks like nothing', () => {
     await alike(404, look(callers.app, byKluch.openingId, 'app'), look(callers.app, nobody, 'app'));
   });
 
-  it('the client id and the house of an enrollment', async () => {
-    const report = (clientId: string, houseId: string) => {
-      const event = { eventId: 'enrollment-of-another', clientId, houseId, state: 'active', at: at() };
-      return post(callers.vizor, '/partner/v1/webhooks/enrollments', event);
-    };
+  it.each([
+    ['enrollment', { state: 'active' }],
+    ['deletion', {}],
+  ])('the client id and the house of an %s', async (kind, more) => {
+    const eventId = `${kind}-of-another`;
+    const report = (clientId: string, houseId: string) =>
+      post(callers.vizor, `/partner/v1/webhooks/${kind}s`, { eventId, clientId, houseId, at: at(), ...more });
     await alike(404, report(names.kluch, vizor.partnerHouseId), report(nobody, vizor.partnerHouseId));
     await alike(404, report(names.vizor, kluch.partnerHouseId), report(names.vizor, 'nothing'));
     await alike(404, report(names.vizor, kluch.houseId), report(names.vizor, 'nothing'));
-    expect(await h.owner.partnerEvent.count({ where: { eventId: 'enrollment-of-another' } })).toBe(0);
+    expect(await h.owner.partnerEvent.count({ where: { eventId } })).toBe(0);
   });
 
   it.each([

@@ -11,6 +11,8 @@ import { createLogger } from '../../config/logger';
 import { openDatabase, type Database } from '../../prisma/database';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
+const KEY = Buffer.alloc(32, 7);
+
 describe('the limits of a contract hold over two API processes', () => {
   let db: TestDatabase;
   let database: Database;
@@ -39,8 +41,13 @@ describe('the limits of a contract hold over two API processes', () => {
 
   /** What the API mounts: the caller comes from a header, everything behind it is the real thing. */
   async function startApi(): Promise<string> {
-    const limits = createRequestLimits(db.urlFor('domovoy_api'));
+    const limits = createRequestLimits({ databaseUrl: db.urlFor('domovoy_api'), anyonePerSecond: 7, key: KEY });
     const app = express();
+    // The network is where the request comes from; here the tests say it.
+    app.set('trust proxy', true);
+    app.get('/documents', limits.admitAnyone, (_req, res) => {
+      res.json({});
+    });
     const operation = defineOperation({
       id: 'work',
       method: 'post',
@@ -105,6 +112,30 @@ describe('the limits of a contract hold over two API processes', () => {
       expect(headers.get('ratelimit-policy')).toBe('"contract";q=5;w=1');
       expect(headers.get('content-type')).toContain('application/problem+json');
     }
+  });
+
+  test('one network is held to its limit at what anybody may ask, and another one is served meanwhile', async () => {
+    const from = (network: string, n: number): Promise<Response> =>
+      fetch(`${urls[n % 2] ?? ''}/documents`, { headers: { 'x-forwarded-for': network } });
+    const startedMs = Date.now();
+    // Two addresses of one network.
+    const asked = Array.from({ length: 60 }, (_, n) => from(n % 3 === 0 ? '192.0.2.7' : '192.0.2.200', n));
+    const answers = await Promise.all(asked);
+    const neighbor = await from('198.51.100.1', 0);
+    const windows = Math.floor((Date.now() - startedMs) / 1_000) + 1;
+    const served = answers.filter(({ status }) => status === 200);
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(served.length).toBeGreaterThanOrEqual(7);
+    expect(served.length).toBeLessThanOrEqual(7 * windows);
+    expect(served.length + refused.length).toBe(60);
+    for (const { headers } of refused) {
+      expect(headers.get('retry-after')).toBe('1');
+      expect(headers.get('ratelimit-policy')).toBe('"network";q=7;w=1');
+    }
+    expect(neighbor.status).toBe(200);
+    expect(neighbor.headers.get('ratelimit')).toBe('"network";r=6;t=1');
+    const rows = await database.$queryRaw<{ key: string }[]>`SELECT key FROM rate_limits`;
+    expect(rows.map(({ key }) => key).join()).not.toContain('192.0.2');
   });
 
   test('at most the agreed number of requests is at work at once', async () => {

@@ -4,7 +4,7 @@ import { Agent, request as send } from 'undici';
 import { documentOf } from '../../api/composition';
 import { hashSecret } from '../../vault/secret-hash';
 import { signRequest } from '../../partners/message-signature';
-import { APP_CLIENT_ID } from '../../stack/town';
+import { APP_CLIENT_ID, REGISTRY_CLIENT_ID } from '../../stack/town';
 import type { Harness } from '../support/harness';
 import { basic, FORM, newSecret } from './support-authorization';
 
@@ -41,6 +41,8 @@ export type Callers = {
   /** @returns the answer of the token endpoint to a client with a secret */
   token(clientId: string, secret: string, form?: Readonly<Record<string, string>>): Promise<Answered>;
   bearing(token: string): Ask;
+  /** The property registry. */
+  readonly registry: Ask;
   /** A client of the app's audience that may do nothing. */
   readonly scopeless: Ask;
   close(): Promise<void>;
@@ -109,6 +111,7 @@ export async function startCallers(h: Harness): Promise<Callers> {
     withoutCertificate: as(shlagbaum),
     unsigned: as(kluchBasic),
     scopeless: as(bearerOf(await token('scopeless', secret))),
+    registry: as(bearerOf(await token(REGISTRY_CLIENT_ID, h.secrets.registryClient.value))),
     kluch: async (asked) => ask(agent, await signedByKluch(asked)),
     signedByKluch,
     token,
@@ -127,9 +130,10 @@ function parsed(text: string): Answered['body'] {
   }
 }
 
+type Audience = 'app' | 'partner' | 'staff' | 'registry';
 export type DescribedOperation = {
   readonly id: string;
-  readonly audience: 'app' | 'partner';
+  readonly audience: Audience;
   readonly method: 'GET' | 'POST';
   /** With `{name}` for parameters. */
   readonly path: string;
@@ -141,31 +145,32 @@ export type DescribedOperation = {
 
 type Described = {
   operationId: string;
-  security: { oauth: string[] }[];
+  security: { oauth?: string[] }[];
   parameters?: { in: string; name: string }[];
   requestBody?: { content: object };
 };
 
-/**
- * Every operation for the app and for partners, as the document has it. Staff have a walk of their own
- * (staff-permissions.test.ts), and the registry its tests beside what a sale does (property-sale.test.ts).
- */
-export const OPERATIONS: readonly DescribedOperation[] = Object.entries(
+/** Every operation, as the document has it. */
+export const ALL_OPERATIONS: readonly DescribedOperation[] = Object.entries(
   (documentOf('https://api.example') as { paths: Record<string, Record<string, Described>> }).paths,
-)
-  .filter(([path]) => /^\/(app|partner)\//.test(path))
-  .flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { operationId, security, parameters = [], requestBody }]) => ({
-      id: operationId,
-      audience: path.startsWith('/app/') ? 'app' : 'partner',
-      method: method === 'get' ? 'GET' : 'POST',
-      path,
-      scope: security[0]?.oauth[0] ?? '',
-      bodyTypes: Object.keys(requestBody?.content ?? {}),
-      query: parameters.filter((each) => each.in === 'query').map(({ name }) => name),
-      wantsKey: parameters.some(({ name }) => name === 'Idempotency-Key'),
-    })),
-  );
+).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, { operationId, security, parameters = [], requestBody }]) => ({
+    id: operationId,
+    audience: (path.split('/')[1] ?? '') as Audience,
+    method: method === 'get' ? 'GET' : 'POST',
+    path,
+    scope: security[0]?.oauth?.[0] ?? '',
+    bodyTypes: Object.keys(requestBody?.content ?? {}),
+    query: parameters.filter((each) => each.in === 'query').map(({ name }) => name),
+    wantsKey: parameters.some(({ name }) => name === 'Idempotency-Key'),
+  })),
+);
+
+/**
+ * Those for the app and for partners. Staff have a walk of their own (staff-permissions.test.ts), and the registry its
+ * tests beside what a sale does (property-sale.test.ts).
+ */
+export const OPERATIONS = ALL_OPERATIONS.filter(({ audience }) => audience === 'app' || audience === 'partner');
 
 /** A new key, as clients that mean well send one. */
 export const newKey = (): Record<string, string> => ({ 'idempotency-key': randomUUID() });

@@ -137,10 +137,14 @@ export async function createHarness(
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
       log,
     });
-    const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
+    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000, ports.identityProvider);
+    const requestLimits = createRequestLimits({
+      databaseUrl: db.urlFor('domovoy_api'),
+      anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
+      key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+    });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
-    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000, ports.identityProvider);
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
     const app = createStack({
       identityProvider,
@@ -316,6 +320,7 @@ function apiSettings(
     MESSAGE_KEY_ID: 'domovoy',
     OWN_REQUESTS_PER_SECOND: 500,
     OWN_CONCURRENT_REQUESTS: 128,
+    ANYONE_REQUESTS_PER_SECOND: 1_000,
     FACE_THRESHOLD: 0.8,
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,

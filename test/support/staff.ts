@@ -5,6 +5,8 @@ import type { Harness } from './harness';
 export type StaffCaller = {
   readonly memberId: string;
   readonly sessionId: string;
+  /** What a browser in that session sends with whatever it asks. */
+  readonly headers: Readonly<Record<string, string>>;
   call(
     method: 'get' | 'post',
     path: string,
@@ -53,6 +55,7 @@ export async function staffMember(
   return {
     memberId,
     sessionId,
+    headers: { cookie: `__Host-domovoy-staff=${token}`, 'x-csrf-token': ownToken },
     call: (method, path, { body, csrfToken = ownToken, key = randomUUID(), origin } = {}) =>
       send(
         method,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { projectFile } from '../../config/project-root';
+import { partnerCall } from '../support/company-calls';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
 import { ended, until } from '../support/until';
@@ -70,6 +71,28 @@ describe('an enrollment', () => {
       { clientId: token, houseId: kluch.partnerHouseId, state: 'active' },
     ]);
     expect(token).not.toBe(anna);
+  });
+
+  it('is taken from the partner once, however often it reports it, and a late report changes nothing', async () => {
+    await breakPartner(h, 'kluch', { endpoint: 'faces', fault: 'delay', delayMs: 700, times: 1 });
+    const { body } = await upload(kluch, await consentTo('kluch'));
+    const enrollmentId = String(body['enrollmentId']);
+    const { token } = await h.owner.partnerSubject.findUniqueOrThrow({
+      where: { residentId_partnerId: { residentId: anna, partnerId: 'kluch' } },
+    });
+    const at = new Date().toISOString();
+    const event = { eventId: randomUUID(), clientId: token, houseId: kluch.partnerHouseId, state: 'active', at };
+    const report = () => partnerCall(h, 'kluch', { path: '/partner/v1/webhooks/enrollments', body: event });
+    expect(await Promise.all([report(), report()])).toMatchObject([{ status: 202 }, { status: 202 }]);
+    // What it says is no proof: the partner is asked, and has not ended yet.
+    expect((await h.app.get(`/app/v1/face-enrollments/${enrollmentId}`)).body['state']).not.toBe('active');
+    expect(await outcome(enrollmentId)).toBe('active');
+    const journal = () => h.owner.journalEntry.count({ where: { objectId: enrollmentId } });
+    const before = await journal();
+    expect((await report()).status).toBe(202);
+    expect(await journal()).toBe(before);
+    expect(await h.owner.partnerEvent.count({ where: { eventId: event.eventId } })).toBe(1);
+    expect(await h.sandbox.effects('kluch', `enroll/${enrollmentId}`)).toBe(1);
   });
 
   it('is one, however often the upload is repeated', async () => {

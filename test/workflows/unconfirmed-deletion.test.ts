@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { DefaultLogger, Runtime, type LogEntry } from '@temporalio/worker';
 import { deletionWorkflowId } from '../../contracts/ids';
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { partnerCall } from '../support/company-calls';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
 import { anna, partnerOf, residentOf } from '../support/resident';
@@ -27,20 +28,8 @@ describe('a deletion that is not confirmed', () => {
   afterAll(() => h.close());
   afterEach(() => mendEverything(h));
 
-  /** As the partner itself calls us, with its own credentials. */
-  async function partnerCall(partnerId: string, body: object, tampering?: string) {
-    const answer = await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/company-calls`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        path: '/partner/v1/webhooks/deletions',
-        body,
-        idempotencyKey: randomUUID(),
-        ...(tampering !== undefined && { tampering }),
-      }),
-    });
-    return (await answer.json()) as { status: number };
-  }
+  const report = (partnerId: string, body: object, tampering?: string) =>
+    partnerCall(h, partnerId, { path: '/partner/v1/webhooks/deletions', body, tampering });
 
   describe('while the partner has taken the order and not confirmed it', () => {
     let consentId = '';
@@ -92,8 +81,8 @@ describe('a deletion that is not confirmed', () => {
 
     it('a report of the deletion that comes too early, or twice, does not end it: the partner is asked and says no', async () => {
       const early = event();
-      expect((await partnerCall('kluch', early)).status).toBe(202);
-      expect((await partnerCall('kluch', early)).status).toBe(202);
+      expect((await report('kluch', early)).status).toBe(202);
+      expect((await report('kluch', early)).status).toBe(202);
       expect(await h.owner.partnerEvent.count({ where: { eventId: early.eventId } })).toBe(1);
       expect((await resident.consent(consentId)).deletion?.state).toBe('deleting');
       expect(await resident.held(kluch)).toHaveLength(1);
@@ -101,11 +90,11 @@ describe('a deletion that is not confirmed', () => {
 
     it('a forged report, one for another resident and one of another partner change nothing', async () => {
       const forged = event();
-      expect((await partnerCall('kluch', forged, 'wrong-signature')).status).toBe(401);
-      expect((await partnerCall('kluch', event({ clientId: randomUUID() }))).status).toBe(404);
-      expect((await partnerCall('shlagbaum', event())).status).toBe(404);
-      expect((await partnerCall('kluch', event({ houseId: 'nowhere' }))).status).toBe(404);
-      expect((await partnerCall('kluch', event({ clientId: 'x' }))).status).toBe(400);
+      expect((await report('kluch', forged, 'wrong-signature')).status).toBe(401);
+      expect((await report('kluch', event({ clientId: randomUUID() }))).status).toBe(404);
+      expect((await report('shlagbaum', event())).status).toBe(404);
+      expect((await report('kluch', event({ houseId: 'nowhere' }))).status).toBe(404);
+      expect((await report('kluch', event({ clientId: 'x' }))).status).toBe(400);
       expect(await h.owner.partnerEvent.count({ where: { eventId: forged.eventId } })).toBe(0);
       expect((await resident.consent(consentId)).deletion?.state).toBe('deleting');
     });
@@ -117,7 +106,7 @@ describe('a deletion that is not confirmed', () => {
       const escalations = await h.owner.escalation.findMany({ where: { objectId: consentId } });
       expect(escalations).toMatchObject([{ level: 1, reason: 'DeletionPending', resolvedAt: expect.any(Date) }]);
       const before = await resident.journal(consentId);
-      expect((await partnerCall('kluch', event())).status).toBe(202);
+      expect((await report('kluch', event())).status).toBe(202);
       expect(await resident.journal(consentId)).toEqual(before);
     });
   });
