@@ -4,11 +4,11 @@ import type { AccessDecision, AccessFacts, BillingStanding, DenialReason } from 
 import { FAILURES } from '../contracts/failures';
 import type { Integration } from '../contracts/ids';
 import type { OpenAccessRequest, OpenAccessResult, OpeningOutcome } from '../contracts/openings';
-import { appendJournal } from '../journal/journal';
+import { journalEntryOfEnded } from '../journal/journal';
 import type { BillingPort } from '../partners/billing';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
-import { sql, type Database, type Transaction } from '../prisma/database';
+import { sql, type Database } from '../prisma/database';
 import { loadAccessFacts, type LoadedFacts } from '../reads/access-facts';
 
 type BillingQuestion = { accountIds: string[]; service: string };
@@ -19,6 +19,14 @@ type Assessment =
   /** Billing was not asked, or gave no answer: it is worth asking again. */
   | { kind: 'ask-billing'; billing: BillingQuestion };
 
+type Asked = { standing: BillingStanding | 'unavailable'; remembered: Promise<unknown> };
+type Assessed = Exclude<Assessment, { kind: 'billing-known' }> | ({ kind: 'billing-known' } & Asked);
+type Authorized = {
+  kind: 'command';
+  device: NonNullable<LoadedFacts['device']>;
+  partnerRevision: number | null;
+};
+
 export type OpenAccessActivities = ReturnType<typeof createOpenAccessActivities>;
 
 /**
@@ -28,7 +36,7 @@ export type OpenAccessActivities = ReturnType<typeof createOpenAccessActivities>
 export function createOpenAccessActivities(deps: {
   integration: Integration;
   database: Database;
-  gatewayOf: (partnerId: string) => Promise<PartnerGateway>;
+  gatewayOf: (partnerId: string, revision?: number) => Promise<PartnerGateway>;
   billing: BillingPort;
   policy: AccessFacts['policy'];
   /** Time of one try at billing, milliseconds. */
@@ -37,35 +45,37 @@ export function createOpenAccessActivities(deps: {
   const { database, policy } = deps;
 
   async function assess(
-    tx: Transaction,
     request: OpenAccessRequest,
     billing: AccessFacts['billing'],
   ): Promise<LoadedFacts & { decision: AccessDecision; decidedAt: Date }> {
     const nowMs = Date.now();
-    const loaded = await loadAccessFacts(tx, request, nowMs);
+    const loaded = await loadAccessFacts(database, request, nowMs);
     const decision = decideAccess({ ...loaded.facts, nowMs, method: request.method, billing, policy });
     return { ...loaded, decision, decidedAt: new Date(nowMs) };
   }
 
-  /** Writes how the opening ended, once, with its evidence. Whoever comes later gets what was written first. */
-  async function end(
-    tx: Transaction,
+  const end = (request: OpenAccessRequest, ending: Ending): Promise<OpenAccessResult> =>
+    endOpening(database, deps.integration, request, ending);
+
+  async function assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessed> {
+    const { decision, billing } = await assess(request, 'not-asked');
+    if (decision.kind === 'ask-billing') {
+      const asked = askWithinMs === undefined ? null : await answerOrNull(billing, askWithinMs);
+      if (asked === null) return { kind: 'ask-billing', billing };
+      return { kind: 'billing-known', ...asked };
+    }
+    const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
+    return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
+  }
+
+  async function openAccessPoint(
     request: OpenAccessRequest,
-    outcome: OpeningOutcome,
-    reason?: DenialReason,
+    billing: BillingStanding | 'unavailable',
   ): Promise<OpenAccessResult> {
-    const endedAt = new Date();
-    const ended = await endRow(tx, deps.integration, request, { outcome, reason: reason ?? null, endedAt });
-    if (!ended) return resultOf(await tx.opening.findUniqueOrThrow({ where: { id: request.openingId } }));
-    await appendJournal(tx, {
-      kind: 'opening',
-      integration: deps.integration,
-      objectId: request.openingId,
-      actor: request.clientId,
-      outcome,
-      reason,
-    });
-    return { outcome, ...(reason && { reason }), at: endedAt.toISOString() };
+    const authorized = await authorize(request, billing);
+    if (authorized.kind === 'ended') return authorized.result;
+    const outcome = await command(request, authorized);
+    return end(request, { outcome, isCertain: true });
   }
 
   return {
@@ -76,21 +86,36 @@ export function createOpenAccessActivities(deps: {
      * @param askWithinMs time of the one try at billing, milliseconds; executions of before it came leave it out
      */
     async assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessment> {
-      const { decision, billing } = await assess(database, request, 'not-asked');
-      if (decision.kind === 'ask-billing') {
-        const standing = askWithinMs === undefined ? null : await answerOrNull(billing, askWithinMs);
-        return standing === null ? { kind: 'ask-billing', billing } : { kind: 'billing-known', standing };
-      }
-      const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
-      const result = await database.$transaction((tx) => end(tx, request, 'denied', reason));
+      const assessed = await assessOpening(request, askWithinMs);
+      if (assessed.kind !== 'billing-known') return assessed;
+      await assessed.remembered;
+      return { kind: 'billing-known', standing: assessed.standing };
+    },
+
+    /**
+     * The whole of an opening in one step: assessed, billing asked once, authorized and commanded. It is tried again
+     * whole: what was done is found in the opening's row. Throws as `openAccessPoint` does.
+     *
+     * @returns what keeps it from ending: billing that gave no answer
+     */
+    async attemptOpening(
+      request: OpenAccessRequest,
+      askWithinMs: number,
+    ): Promise<Exclude<Assessment, { kind: 'billing-known' }>> {
+      const assessed = await assessOpening(request, askWithinMs);
+      if (assessed.kind !== 'billing-known') return assessed;
+      const { standing, remembered } = assessed;
+      const [result] = await Promise.all([openAccessPoint(request, standing), remembered]);
       return { kind: 'ended', result };
     },
 
     /** Asks billing about every account that the right may rest on and remembers each answer. */
     async askBilling(question: BillingQuestion): Promise<BillingStanding | 'unavailable'> {
-      return standingOf(question, deps.billingTimeoutMs).catch((error: unknown) => {
+      const { standing, remembered } = await standingOf(question, deps.billingTimeoutMs).catch((error: unknown) => {
         throw toApplicationFailure(error);
       });
+      await remembered;
+      return standing;
     },
 
     /** What billing said last, for the time while it is out. How old it may be is the decision's matter. */
@@ -108,50 +133,40 @@ export function createOpenAccessActivities(deps: {
      * Authorizes with the facts of this moment and commands the device. Tried again, it asks the facts again: a right
      * that ended between two tries ends the opening. Throws when the device did not surely open or refuse.
      */
-    async openAccessPoint(
-      request: OpenAccessRequest,
-      billing: BillingStanding | 'unavailable',
-    ): Promise<OpenAccessResult> {
-      const authorized = await database.$transaction((tx) => authorize(tx, request, billing));
-      if (authorized.kind === 'ended') return authorized.result;
-      const result = await command(request, authorized.device);
-      return database.$transaction((tx) => end(tx, request, result));
-    },
+    openAccessPoint,
 
     /** The time is over or trying again is of no use: says what can be said of it. */
     async concludeOpening(request: OpenAccessRequest, why: 'time-over' | 'gave-up'): Promise<OpenAccessResult> {
-      return database.$transaction(async (tx) => {
-        const { attempts } = await lockRow(tx, deps.integration, request);
-        const isOver = why === 'time-over' || Date.now() >= Date.parse(request.notAfter);
-        return end(tx, request, attempts > 0 ? 'unknown' : isOver ? 'expired' : 'failed');
-      });
+      const isOver = why === 'time-over' || Date.now() >= Date.parse(request.notAfter);
+      return end(request, { outcome: isOver ? 'expired' : 'failed' });
     },
   };
 
-  async function standingOf(
-    { accountIds, service }: BillingQuestion,
-    timeoutMs: number,
-  ): Promise<BillingStanding | 'unavailable'> {
+  /** @returns at once what billing says; that it is written down is waited for when there is time */
+  async function standingOf({ accountIds, service }: BillingQuestion, timeoutMs: number): Promise<Asked> {
     const signal = cancellationSignal();
     const answers = await Promise.all(
       accountIds.map(async (accountId) => {
         const call = { idempotencyKey: `billing/${accountId}/${service}`, signal, timeoutMs };
         const { standing, asOf } = await deps.billing.standing({ accountId, service }, call);
-        await database.$executeRaw`
-          INSERT INTO billing_answers (account_id, service, standing, as_of)
-          VALUES (${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz)
-          ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`;
-        return { standing, asOfMs: Date.parse(asOf) };
+        return { accountId, standing, asOf, asOfMs: Date.parse(asOf) };
       }),
     );
-    return best(answers);
+    const remembered = Promise.all(
+      answers.map(
+        ({ accountId, standing, asOf }) => database.$executeRaw`
+          INSERT INTO billing_answers (account_id, service, standing, as_of)
+          VALUES (${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz)
+          ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`,
+      ),
+    );
+    // Whoever waits for it learns of its failure; until then it is nobody's.
+    remembered.catch(() => undefined);
+    return { standing: best(answers), remembered };
   }
 
   /** That billing is out is no failure of the assessment: whether to ask again is decided elsewhere. */
-  async function answerOrNull(
-    question: BillingQuestion,
-    withinMs: number,
-  ): Promise<BillingStanding | 'unavailable' | null> {
+  async function answerOrNull(question: BillingQuestion, withinMs: number): Promise<Asked | null> {
     try {
       return await standingOf(question, Math.min(withinMs, deps.billingTimeoutMs));
     } catch (error) {
@@ -160,36 +175,34 @@ export function createOpenAccessActivities(deps: {
     }
   }
 
+  /**
+   * Decides by the facts of this moment and then passes the fence: the row, which whoever ends the opening writes, too.
+   * The facts are older than the command by one statement, in a transaction they would be, too.
+   */
   async function authorize(
-    tx: Transaction,
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
-  ): Promise<
-    { kind: 'ended'; result: OpenAccessResult } | { kind: 'command'; device: NonNullable<LoadedFacts['device']> }
-  > {
-    const row = await lockRow(tx, deps.integration, request);
-    if (row.endedAt !== null) return { kind: 'ended', result: resultOf(row) };
-    const { decision, device, decidedAt } = await assess(tx, request, billing);
+  ): Promise<{ kind: 'ended'; result: OpenAccessResult } | Authorized> {
+    const { decision, device, partnerRevision, decidedAt } = await assess(request, billing);
     if (decision.kind !== 'allow' || device === null) {
       const reason = decision.kind === 'deny' ? decision.reason : 'device-unavailable';
-      // An earlier try may have opened the device: then "denied" would be a false statement about the door.
-      return { kind: 'ended', result: await end(tx, request, row.attempts > 0 ? 'unknown' : 'denied', reason) };
+      return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
     }
     if (Date.now() >= Date.parse(request.notAfter)) {
-      return { kind: 'ended', result: await end(tx, request, row.attempts > 0 ? 'unknown' : 'expired') };
+      return { kind: 'ended', result: await end(request, { outcome: 'expired' }) };
     }
-    await tx.$executeRaw`
-      UPDATE openings SET status = 'commanding', attempts = attempts + 1, decided_at = ${decidedAt}
-      WHERE id = ${request.openingId}::uuid`;
-    return { kind: 'command', device };
+    if (await mayCommand(database, deps.integration, request, decidedAt)) {
+      return { kind: 'command', device, partnerRevision };
+    }
+    return { kind: 'ended', result: await resultOf(database, request.openingId) };
   }
 
   async function command(
     request: OpenAccessRequest,
-    device: NonNullable<LoadedFacts['device']>,
+    { device, partnerRevision }: Authorized,
   ): Promise<'opened' | 'expired'> {
     try {
-      const gateway = await deps.gatewayOf(request.partnerId);
+      const gateway = await deps.gatewayOf(request.partnerId, partnerRevision ?? undefined);
       const leftMs = Date.parse(request.notAfter) - Date.now();
       if (leftMs <= 0) throw new PartnerError('DeadlinePassed', 'The not-after time has passed.');
       const receipt = await gateway.doors.open(
@@ -206,41 +219,61 @@ export function createOpenAccessActivities(deps: {
   }
 }
 
-type LockedRow = { status: string; reason: string | null; attempts: number; endedAt: Date | null };
-
 /**
- * The row exists before anything is said of it, and is ours until the transaction ends. The API may have written it
- * already when it gave up waiting: then writing it again changes nothing and waits for whoever holds it.
- */
-async function lockRow(tx: Transaction, integration: Integration, request: OpenAccessRequest): Promise<LockedRow> {
-  const [row] = await tx.$queryRaw<LockedRow[]>`
-    INSERT INTO openings (${OPENING_COLUMNS}, status)
-    VALUES (${openingValues(integration, request)}, 'pending')
-    ON CONFLICT (id) DO UPDATE SET id = openings.id
-    RETURNING status, reason, attempts, ended_at AS "endedAt"`;
-  if (!row) throw new Error('A row that cannot be written cannot be locked.');
-  return row;
-}
-
-/**
- * Of an opening that was allowed, `decided_at` stays the moment of the facts that allowed it: it says what was true then.
+ * Counts a try at the command, unless the opening has ended: then nothing may be commanded any more.
  *
- * @returns whether it ended now; false: it had ended before, and stays as it was
+ * @returns whether the command may leave
  */
-async function endRow(
-  tx: Transaction,
+async function mayCommand(
+  database: Database,
   integration: Integration,
   request: OpenAccessRequest,
-  { outcome, reason, endedAt }: { outcome: OpeningOutcome; reason: DenialReason | null; endedAt: Date },
+  decidedAt: Date,
 ): Promise<boolean> {
-  const count = await tx.$executeRaw`
-    INSERT INTO openings (${OPENING_COLUMNS}, status, reason, decided_at, ended_at)
-    VALUES (${openingValues(integration, request)}, ${outcome}, ${reason}, ${endedAt}, ${endedAt})
-    ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason,
-      decided_at = CASE WHEN EXCLUDED.status = 'denied' THEN EXCLUDED.decided_at
-        ELSE coalesce(openings.decided_at, EXCLUDED.decided_at) END, ended_at = EXCLUDED.ended_at
-    WHERE openings.ended_at IS NULL`;
+  const count = await database.$executeRaw`
+    INSERT INTO openings (${OPENING_COLUMNS}, status, attempts, decided_at)
+    VALUES (${openingValues(integration, request)}, 'commanding', 1, ${decidedAt})
+    ON CONFLICT (id) DO UPDATE
+      SET status = 'commanding', attempts = openings.attempts + 1, decided_at = EXCLUDED.decided_at
+      WHERE openings.ended_at IS NULL`;
   return count === 1;
+}
+
+type Ending = {
+  readonly outcome: OpeningOutcome;
+  readonly reason?: DenialReason;
+  /** The device itself said so. Else a command that has left may have opened it: then the outcome is `unknown`. */
+  readonly isCertain?: boolean;
+};
+
+/**
+ * Writes how the opening ended, once, with its evidence. Whoever comes later gets what was written first. Of an opening
+ * that was allowed, `decided_at` stays the moment of the facts that allowed it: it says what was true then.
+ */
+async function endOpening(
+  database: Database,
+  integration: Integration,
+  request: OpenAccessRequest,
+  { outcome, reason, isCertain = false }: Ending,
+): Promise<OpenAccessResult> {
+  const endedAt = new Date();
+  const entry = { kind: 'opening', integration, objectId: request.openingId, actor: request.clientId, reason } as const;
+  const [ended] = await database.$queryRaw<{ outcome: OpeningOutcome }[]>`
+    WITH ended AS (
+      INSERT INTO openings (${OPENING_COLUMNS}, status, reason, decided_at, ended_at)
+      VALUES (${openingValues(integration, request)}, ${outcome}, ${reason ?? null}, ${endedAt}, ${endedAt})
+      ON CONFLICT (id) DO UPDATE SET
+        status = CASE WHEN ${isCertain} OR openings.attempts = 0 THEN EXCLUDED.status ELSE 'unknown' END,
+        reason = EXCLUDED.reason,
+        decided_at = CASE WHEN EXCLUDED.status = 'denied' AND openings.attempts = 0 THEN EXCLUDED.decided_at
+          ELSE coalesce(openings.decided_at, EXCLUDED.decided_at) END,
+        ended_at = EXCLUDED.ended_at
+      WHERE openings.ended_at IS NULL
+      RETURNING status AS outcome
+    ), noted AS (${journalEntryOfEnded(entry)})
+    SELECT outcome FROM ended`;
+  if (!ended) return resultOf(database, request.openingId);
+  return { ...ended, ...(reason && { reason }), at: endedAt.toISOString() };
 }
 
 const OPENING_COLUMNS = sql`id, client_id, request_sha256, access_point_id, partner_id, integration, method,
@@ -253,7 +286,9 @@ function openingValues(integration: Integration, request: OpenAccessRequest) {
     ${method}, ${residentId}::uuid, ${times}`;
 }
 
-function resultOf(row: { status: string; reason: string | null; endedAt: Date | null }): OpenAccessResult {
+/** What was written of an opening that has ended. */
+async function resultOf(database: Database, openingId: string): Promise<OpenAccessResult> {
+  const row = await database.opening.findUniqueOrThrow({ where: { id: openingId } });
   return {
     outcome: row.status as OpeningOutcome,
     ...(row.reason !== null && { reason: row.reason as DenialReason }),

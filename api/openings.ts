@@ -6,7 +6,13 @@ import {
 } from '@temporalio/client';
 import type { AccessMethod, DenialReason } from '../contracts/access';
 import { openAccessWorkflowId, type Integration } from '../contracts/ids';
-import { OPENING_OUTCOMES, type OpenAccessRequest, type OpeningOutcome, type OpeningView } from '../contracts/openings';
+import {
+  OPENING_OUTCOMES,
+  type OpenAccessRequest,
+  type OpenAccessEnd,
+  type OpeningOutcome,
+  type OpeningView,
+} from '../contracts/openings';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../contracts/search-attributes';
 import type { Database } from '../prisma/database';
 import type { openAccessWorkflow } from '../workflows/open-access/workflow';
@@ -16,7 +22,22 @@ import { resourceIdFor } from './idempotency';
 import type { Identified } from './identification';
 import { HttpProblem } from './problem';
 
-export type OpeningRow = NonNullable<Awaited<ReturnType<Database['opening']['findUnique']>>>;
+type OpeningRow = NonNullable<Awaited<ReturnType<Database['opening']['findUnique']>>>;
+/** What is answered about an opening. */
+export type Opening = Pick<
+  OpeningRow,
+  'id' | 'status' | 'reason' | 'attempts' | 'requestedAt' | 'notAfter' | 'endedAt'
+>;
+
+/** The opening that one client, access point and Idempotency-Key name, if it was asked for already. */
+export type Named = { readonly openingId: string; readonly earlier: OpeningRow | null };
+export async function namedOpening(
+  database: Database,
+  { clientId, accessPointId, key }: { clientId: string; accessPointId: string; key: string },
+): Promise<Named> {
+  const openingId = resourceIdFor(clientId, `open/${accessPointId}`, key);
+  return { openingId, earlier: await database.opening.findUnique({ where: { id: openingId } }) };
+}
 
 /** Over and above the opening's own time: the way back to the caller. */
 const ANSWER_SLACK_MS = 1_000;
@@ -24,8 +45,8 @@ const ANSWER_SLACK_MS = 1_000;
 export type AccessPointRow = { id: string; partnerId: string; integration: string };
 
 /**
- * Runs one opening and waits for its end, at most until its not-after time is over. One client, access point and
- * Idempotency-Key name one opening: a repeat joins the one at work or gets what was written down of it.
+ * Runs one opening and waits for its end, at most until its not-after time is over. A repeat joins the one at work or
+ * gets what was written down of it.
  *
  * @throws HttpProblem 422 when the key was used for another request
  */
@@ -33,18 +54,17 @@ export async function openAccessPoint(
   deps: { database: Database; temporal: Client; openWithinMs: number },
   request: {
     caller: { clientId: string };
-    key: string;
+    named: Named;
     fingerprint: string;
     accessPoint: AccessPointRow;
     method: AccessMethod;
     /** Who is to be let in. `locked`: nobody was looked for, because there was too much guessing. */
     identify: (openingId: string) => Promise<Identified>;
   },
-): Promise<OpeningRow> {
+): Promise<Opening> {
   const { database } = deps;
   const { caller, accessPoint, fingerprint } = request;
-  const openingId = resourceIdFor(caller.clientId, `open/${accessPoint.id}`, request.key);
-  const earlier = await database.opening.findUnique({ where: { id: openingId } });
+  const { openingId, earlier } = request.named;
   if (earlier) assertSameRequest(earlier.requestSha256, fingerprint);
   if (earlier?.endedAt) return earlier;
 
@@ -63,7 +83,13 @@ export async function openAccessPoint(
     notAfter: notAfter.toISOString(),
   };
   if (identified.kind === 'locked') return deniedAtOnce(database, opening, accessPoint.integration);
-  await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
+  const result = await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
+  if (result) {
+    const { outcome: status, reason = null } = result;
+    // Those of the request that began it, which may be another one.
+    const times = { requestedAt: new Date(result.requestedAt), notAfter: new Date(result.notAfter) };
+    return { id: openingId, status, reason, attempts: 0, ...times, endedAt: new Date(result.at) };
+  }
   return settled(database, opening, accessPoint.integration);
 }
 
@@ -90,8 +116,16 @@ async function deniedAtOnce(database: Database, opening: OpenAccessRequest, inte
   });
 }
 
-/** Update-with-Start: begins the execution or joins it, and waits. Coming back says nothing yet: the row does. */
-async function runToItsEnd(temporal: Client, opening: OpenAccessRequest, integration: Integration): Promise<void> {
+/**
+ * Update-with-Start: begins the execution or joins it, and waits.
+ *
+ * @returns how the opening ended, as its row has it; null when the time was over first
+ */
+async function runToItsEnd(
+  temporal: Client,
+  opening: OpenAccessRequest,
+  integration: Integration,
+): Promise<OpenAccessEnd | null> {
   const workflowId = openAccessWorkflowId(opening.openingId);
   const startWorkflowOperation = new WithStartWorkflowOperation<typeof openAccessWorkflow>('openAccessWorkflow', {
     workflowId,
@@ -108,13 +142,17 @@ async function runToItsEnd(temporal: Client, opening: OpenAccessRequest, integra
   });
   const untilMs = Math.max(Date.now(), Date.parse(opening.notAfter)) + ANSWER_SLACK_MS;
   try {
-    await temporal.withDeadline(untilMs, () =>
+    return await temporal.withDeadline(untilMs, () =>
       temporal.workflow.executeUpdateWithStart(awaitOutcome, { updateId: opening.openingId, startWorkflowOperation }),
     );
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) {
-      await temporal.withDeadline(untilMs, () => temporal.workflow.getHandle(workflowId).result());
-    } else if (!isDeadline(error)) throw error;
+      return temporal.withDeadline(untilMs, () =>
+        temporal.workflow.getHandle<typeof openAccessWorkflow>(workflowId).result(),
+      );
+    }
+    if (!isDeadline(error)) throw error;
+    return null;
   }
 }
 
@@ -153,7 +191,7 @@ const isOutcome = (status: string): status is OpeningOutcome =>
   (OPENING_OUTCOMES as readonly string[]).includes(status);
 
 /** What callers may see of an opening: no reason, nobody's identity. */
-export function viewOfOpening(row: OpeningRow): OpeningView {
+export function viewOfOpening(row: Opening): OpeningView {
   const overdue = row.endedAt === null && row.notAfter.getTime() < Date.now();
   return {
     openingId: row.id,
@@ -173,7 +211,7 @@ const REFUSALS: Readonly<Record<Exclude<OpeningOutcome, 'opened'>, { status: num
 };
 
 /** The view of an opened door, or the problem that says why not as far as this audience may know. */
-export function answerForOpening(row: OpeningRow, publicReason: string | null): OpeningView {
+export function answerForOpening(row: Opening, publicReason: string | null): OpeningView {
   const view = viewOfOpening(row);
   if (view.status === 'opened') return view;
   const outcome = view.status === 'pending' ? 'unknown' : view.status;

@@ -20,12 +20,13 @@ export type OpenAccessRequest = {
   readonly notAfter: string;
 };
 
-/** Result of the open-access workflow and of its update. */
 export type OpenAccessResult = {
   readonly outcome: OpeningOutcome;
   readonly reason?: DenialReason;
   readonly at: string;
 };
+/** Result of the open-access workflow and of its update: with the times of the request that it served. */
+export type OpenAccessEnd = OpenAccessResult & Pick<OpenAccessRequest, 'requestedAt' | 'notAfter'>;
 
 export const OpeningByApp = z
   .strictObject({ residentId: z.uuid().describe('The resident who asked in the app') })

@@ -1,4 +1,4 @@
-import type { Transaction } from '../prisma/database';
+import { sql, type Transaction } from '../prisma/database';
 
 /** One piece of evidence. Opaque ids and listed words only: nothing personal, no secret, no partner's text. */
 export type JournalRecord = {
@@ -50,3 +50,19 @@ export async function appendJournal(tx: Transaction, ...records: readonly Journa
   });
   await tx.journalEntry.createMany({ data });
 }
+
+/**
+ * The same as part of a statement, for where a transaction of several would be most of what it costs: an entry for each
+ * row that its part `ended` gives, with the row's `outcome`.
+ */
+export const journalEntryOfEnded = ({
+  kind,
+  integration,
+  objectId,
+  actor,
+  reason = null,
+}: Pick<JournalRecord, 'kind' | 'integration' | 'objectId' | 'actor'> & {
+  readonly reason?: string | null | undefined;
+}) =>
+  sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason)
+    SELECT ${kind}, ${integration}, ${objectId}, ${actor}, ended.outcome, ${reason} FROM ended`;

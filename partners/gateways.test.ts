@@ -37,7 +37,7 @@ describe('gateways by partner', () => {
       },
     });
     const put = (partnerId: string, revision: number, more: Partial<PartnerRow> = {}): void => {
-      rows.set(partnerId, { active: true, revision, profile: settings, ...more });
+      rows.set(partnerId, { active: true, revision, profile: settings, agreedFields: [], ...more });
     };
     return { gateways, put, built, closed, failNext: () => (failNext = true) };
   }

@@ -7,8 +7,13 @@ import type { PartnerGateway } from './ports';
 import { PartnerProfile } from './profile';
 
 export type Gateways = {
-  /** The gateway of a partner that this process may see. @throws PartnerError when there is none or it is not active */
-  readonly get: (partnerId: string) => Promise<PartnerGateway>;
+  /**
+   * The gateway of a partner that this process may see.
+   *
+   * @param revision of the partner's row, active, when the caller has just read it: then it is not read once more
+   * @throws PartnerError when there is none or it is not active
+   */
+  readonly get: (partnerId: string, revision?: number) => Promise<PartnerGateway>;
   close(): Promise<void>;
 };
 
@@ -28,15 +33,12 @@ export function createGateways({
       if (row) metrics.promised(partnerId, { availability: row.slaAvailability, latencyMs: row.slaLatencyMs });
       return row;
     },
-    build: async (partnerId, profile) => {
+    build: async (partnerId, profile, agreedFields) => {
       const gateway = await createGateway({
         partnerId,
         profile,
         secrets: (name) => secretStore.get(database, partnerId, name),
-        agreed: async () => {
-          const row = await database.partner.findUnique({ where: { id: partnerId }, select: { agreedFields: true } });
-          return row?.agreedFields ?? [];
-        },
+        agreed: () => Promise.resolve(agreedFields),
       });
       return measured(gateway, metrics);
     },
@@ -44,7 +46,12 @@ export function createGateways({
 }
 
 /** What a gateway is built from. `revision` rises with every change of the row. */
-export type PartnerRow = { readonly active: boolean; readonly revision: number; readonly profile: unknown };
+export type PartnerRow = {
+  readonly active: boolean;
+  readonly revision: number;
+  readonly profile: unknown;
+  readonly agreedFields: readonly string[];
+};
 
 type Kept = { readonly revision: number; readonly gateway: Promise<PartnerGateway> };
 
@@ -54,7 +61,7 @@ type Kept = { readonly revision: number; readonly gateway: Promise<PartnerGatewa
  */
 export function keepGateways(deps: {
   load: (partnerId: string) => Promise<PartnerRow | null>;
-  build: (partnerId: string, profile: PartnerProfile) => Promise<PartnerGateway>;
+  build: (partnerId: string, profile: PartnerProfile, agreedFields: readonly string[]) => Promise<PartnerGateway>;
 }): Gateways {
   const kept = new Map<string, Kept>();
 
@@ -64,14 +71,16 @@ export function keepGateways(deps: {
     known?.gateway.then((gateway) => gateway.close()).catch(() => undefined);
   }
 
-  async function build(partnerId: string, settings: unknown): Promise<PartnerGateway> {
-    const profile = PartnerProfile.safeParse(settings);
+  async function build(partnerId: string, row: PartnerRow): Promise<PartnerGateway> {
+    const profile = PartnerProfile.safeParse(row.profile);
     if (!profile.success) throw new PartnerError('PartnerRejected', "The partner's settings cannot be used.");
-    return deps.build(partnerId, profile.data);
+    return deps.build(partnerId, profile.data, row.agreedFields);
   }
 
   return {
-    async get(partnerId) {
+    async get(partnerId, revision) {
+      const current = kept.get(partnerId);
+      if (current && revision !== undefined && current.revision >= revision) return current.gateway;
       const row = await deps.load(partnerId);
       if (!row?.active) {
         forget(partnerId);
@@ -81,7 +90,7 @@ export function keepGateways(deps: {
       // Rows that were read at the same time may arrive in any order: an older one replaces nothing.
       if (known && known.revision >= row.revision) return known.gateway;
       forget(partnerId);
-      const next: Kept = { revision: row.revision, gateway: build(partnerId, row.profile) };
+      const next: Kept = { revision: row.revision, gateway: build(partnerId, row) };
       kept.set(partnerId, next);
       next.gateway.catch(() => {
         if (kept.get(partnerId) === next) kept.delete(partnerId);

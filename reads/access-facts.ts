@@ -10,6 +10,8 @@ export type LoadedFacts = {
   /** What billing would be asked about: the accounts of the properties that the resident's valid rights rest on. */
   readonly billing: { readonly accountIds: string[]; readonly service: string };
   readonly device: { readonly deviceId: string; readonly kind: 'door' | 'barrier' } | null;
+  /** Revision of the partner's row at that moment; null when it is not there or switched off. */
+  readonly partnerRevision: number | null;
 };
 
 /** What the statement below gives: times as epoch milliseconds. */
@@ -24,6 +26,7 @@ type FactsRow = {
   readonly rights: readonly { startsAtMs: number; endsAtMs: number | null; accountId: string }[];
   readonly consent: NonNullable<AccessFacts['consent']> | null;
   readonly lock: { untilMs: number | null } | null;
+  readonly partnerRevision: number | null;
 };
 
 /**
@@ -35,7 +38,7 @@ export async function loadAccessFacts(
   request: Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'partnerId' | 'method'>,
   nowMs: number,
 ): Promise<LoadedFacts> {
-  const { device, resident, rights, consent, lock } = await factsRow(tx, request);
+  const { device, resident, rights, consent, lock, partnerRevision } = await factsRow(tx, request);
   const valid = rights.filter((right) => right.startsAtMs <= nowMs && (right.endsAtMs ?? Infinity) > nowMs);
   return {
     facts: {
@@ -48,6 +51,7 @@ export async function loadAccessFacts(
     },
     billing: { accountIds: [...new Set(valid.map(({ accountId }) => accountId))], service: device?.service ?? '' },
     device: device && { deviceId: device.deviceId, kind: device.kind },
+    partnerRevision,
   };
 }
 
@@ -81,7 +85,8 @@ async function factsRow(
         ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1) AS consent,
       (SELECT json_build_object('untilMs', max(expire)) FROM rate_limits
         WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})
-           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0) AS lock`;
+           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0) AS lock,
+      (SELECT revision FROM partners WHERE id = ${partnerId} AND active) AS "partnerRevision"`;
   if (!row) throw new Error('A statement without FROM gives one row.');
   return row;
 }

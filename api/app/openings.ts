@@ -4,7 +4,7 @@ import { publicReason } from '../../access/public-reason';
 import type { DenialReason } from '../../contracts/access';
 import { OpeningByApp, OpeningView } from '../../contracts/openings';
 import type { Database } from '../../prisma/database';
-import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
+import { answerForOpening, namedOpening, openAccessPoint, viewOfOpening } from '../openings';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
@@ -26,15 +26,17 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
       responses: { 200: { description: 'The device opened', schema: OpeningView } },
       async handle({ params, body, caller, idempotencyKey, fingerprint }) {
         const { residentId } = body;
-        const [accessPoint, resident] = await Promise.all([
+        const { clientId } = caller;
+        const [accessPoint, resident, named] = await Promise.all([
           database.accessPoint.findUnique({ where: { id: params.accessPointId } }),
           database.resident.findUnique({ where: { id: residentId }, select: { id: true } }),
+          namedOpening(database, { clientId, accessPointId: params.accessPointId, key: idempotencyKey }),
         ]);
         if (!accessPoint) throw notFound();
         if (!resident) throw invalidField('residentId', 'is not a resident', 404);
         const row = await openAccessPoint(deps, {
           caller,
-          key: idempotencyKey,
+          named,
           fingerprint,
           accessPoint,
           method: 'app',

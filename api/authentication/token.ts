@@ -31,7 +31,7 @@ const CLOCK_SKEW_S = 5;
 export function requireToken(checks: TokenChecks, audience: Audience, scope: string): RequestHandler {
   return async (req, res, next) => {
     const payload = await verifiedToken(checks, audience, req);
-    const caller = await callerOf(checks, audience, payload);
+    const [caller] = await Promise.all([callerOf(checks, audience, payload), assertRemembered(checks, payload)]);
     if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
     (res.locals as { caller?: Caller }).caller = caller;
     next();
@@ -40,9 +40,9 @@ export function requireToken(checks: TokenChecks, audience: Audience, scope: str
 
 /**
  * Signature with a key of ours and EdDSA only, type, issuer, audience, times, possession of the certificate that it is
- * bound to (RFC 8705), and that its record is still there, which revocation takes away.
+ * bound to (RFC 8705).
  */
-export async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<JWTPayload> {
+async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<JWTPayload> {
   const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(req.get('authorization') ?? '')?.[1];
   if (token === undefined) throw unauthorized(checks.log, 'no-token');
   const verified = await jwtVerify(token, keySetOf(checks.publicKeys()), {
@@ -55,10 +55,9 @@ export async function verifiedToken(checks: TokenChecks, audience: Audience, req
   }).catch(() => null);
   if (!verified) throw unauthorized(checks.log, 'bad-token');
   const { payload } = verified;
-  const { exp = Infinity, iat = 0, jti = '' } = payload;
+  const { exp = Infinity, iat = 0 } = payload;
   if (exp - iat > LONGEST_LIFE_S || iat > Date.now() / 1_000 + CLOCK_SKEW_S) throw unauthorized(checks.log, 'bad-life');
   if (!holdsBoundCertificate(payload, req)) throw unauthorized(checks.log, 'not-the-holder');
-  if (!(await isRemembered(checks, jti))) throw unauthorized(checks.log, 'revoked');
   return payload;
 }
 
@@ -80,10 +79,11 @@ function holdsBoundCertificate(payload: JWTPayload, req: Request): boolean {
   return certificate !== null && createHash('sha256').update(certificate.raw).digest('base64url') === bound;
 }
 
-async function isRemembered({ database, hiddenIdKey }: TokenChecks, jti: string): Promise<boolean> {
+/** That its record is still there, which revocation takes away. */
+async function assertRemembered({ database, hiddenIdKey, log }: TokenChecks, { jti = '' }: JWTPayload): Promise<void> {
   const id = hiddenId(hiddenIdKey, jti);
   const record = await database.oidcPayload.findUnique({ where: { model_id: { model: 'ClientCredentials', id } } });
-  return record !== null;
+  if (record === null) throw unauthorized(log, 'revoked');
 }
 
 /**

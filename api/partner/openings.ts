@@ -9,7 +9,7 @@ import { usableVector } from '../face-identification';
 import type { Answer } from '../idempotency';
 import type { Identification, Identified } from '../identification';
 import { useIdentity } from '../identity-tokens';
-import { answerForOpening, openAccessPoint, viewOfOpening } from '../openings';
+import { answerForOpening, namedOpening, openAccessPoint, viewOfOpening } from '../openings';
 import { noteErasedToken } from '../erasures';
 import { defineOperation, type Operation, type OperationInput } from '../operation';
 import { usablePlate, type PlateIdentifier } from '../plate-identification';
@@ -122,7 +122,8 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
     identify: (openingId: string) => Promise<Identified>,
   ): Promise<Answer> {
     const key = idempotencyKey;
-    const row = await openAccessPoint(deps, { caller, key, fingerprint, accessPoint, method, identify });
+    const named = await namedOpening(database, { clientId: caller.clientId, accessPointId: accessPoint.id, key });
+    const row = await openAccessPoint(deps, { caller, named, fingerprint, accessPoint, method, identify });
     return { status: 200, body: answerForOpening(row, null) };
   }
 

@@ -61,13 +61,24 @@ export function createBasicSignedPartner(deps: {
     return { password, signing: signingKeyOf(keyPem, profile.keyId) };
   }
 
+  /** Read once: taking another secret into use makes a gateway anew (gateways.ts). */
+  let remembered: Promise<Credentials> | undefined;
+  function rememberedCredentials(): Promise<Credentials> {
+    remembered ??= credentials().catch((error: unknown) => {
+      remembered = undefined;
+      throw error;
+    });
+    return remembered;
+  }
+
   /** A refusal of credentials that have been rotated meanwhile is no refusal: sends once more with the newest. */
   async function exchange(message: Message, call: PartnerCall): Promise<HttpAnswer> {
     const left = countdown(call);
-    const known = await credentials();
+    const known = await rememberedCredentials();
     const answer = await send(message, known, left());
     if (answer.status !== 401) return answer;
     const newest = await credentials();
+    remembered = Promise.resolve(newest);
     return same(known, newest) ? answer : send(message, newest, left());
   }
 

@@ -1,5 +1,5 @@
 import { defineUpdate } from '@temporalio/workflow';
-import type { OpenAccessResult } from '../../contracts/openings';
+import type { OpenAccessEnd } from '../../contracts/openings';
 
 /** Answers when the opening has ended; sent together with the start of the execution (Update-with-Start). */
-export const awaitOutcome = defineUpdate<OpenAccessResult>('awaitOutcome');
+export const awaitOutcome = defineUpdate<OpenAccessEnd>('awaitOutcome');

@@ -1,7 +1,7 @@
 import * as wf from '@temporalio/workflow';
 import type { OpenAccessActivities } from '../../activities/open-access';
 import type { BillingStanding } from '../../contracts/access';
-import type { OpenAccessRequest, OpenAccessResult } from '../../contracts/openings';
+import type { OpenAccessEnd, OpenAccessRequest, OpenAccessResult } from '../../contracts/openings';
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { awaitOutcome } from './messages';
 import { billingTryMs, BILLING_TRIES, timeLeftMs } from './state';
@@ -17,10 +17,11 @@ const records = wf.proxyLocalActivities<OpenAccessActivities>({
  * time. Activities are local: an opening is one workflow task on the integration's own worker. If that worker dies the
  * task runs again elsewhere; the opening's id is the partner's idempotency key, so the device still opens once.
  */
-export async function openAccessWorkflow(request: OpenAccessRequest): Promise<OpenAccessResult> {
-  const ended = new wf.Trigger<OpenAccessResult>();
+export async function openAccessWorkflow(request: OpenAccessRequest): Promise<OpenAccessEnd> {
+  const ended = new wf.Trigger<OpenAccessEnd>();
   wf.setHandler(awaitOutcome, async () => await ended);
-  const result = await decideAndOpen(request);
+  const { requestedAt, notAfter } = request;
+  const result = { ...(await decideAndOpen(request)), requestedAt, notAfter };
   wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: result.outcome }]);
   ended.resolve(result);
   await wf.condition(wf.allHandlersFinished);
@@ -30,11 +31,27 @@ export async function openAccessWorkflow(request: OpenAccessRequest): Promise<Op
 async function decideAndOpen(request: OpenAccessRequest): Promise<OpenAccessResult> {
   const atFirstMs = timeLeftMs(request.notAfter, Date.now());
   if (atFirstMs === null) return records.concludeOpening(request, 'time-over');
+  if (wf.patched('one-step')) return decideAndOpenAtOnce(request, atFirstMs);
   const assessment = await records.assessOpening(request, billingTryMs(atFirstMs));
   if (assessment.kind === 'ended') return assessment.result;
-
   const billing =
     assessment.kind === 'billing-known' ? assessment.standing : await billingStanding(request, assessment.billing);
+  return open(request, billing);
+}
+
+/** As a rule one step. Only when billing gives no answer it is asked again, apart, before the command. */
+async function decideAndOpenAtOnce(request: OpenAccessRequest, leftMs: number): Promise<OpenAccessResult> {
+  try {
+    const attempt = await commands(leftMs).attemptOpening(request, billingTryMs(leftMs));
+    if (attempt.kind === 'ended') return attempt.result;
+    return await open(request, await billingStanding(request, attempt.billing));
+  } catch (error) {
+    if (wf.isCancellation(error)) throw error;
+    return records.concludeOpening(request, 'gave-up');
+  }
+}
+
+async function open(request: OpenAccessRequest, billing: BillingStanding | 'unavailable'): Promise<OpenAccessResult> {
   const leftMs = timeLeftMs(request.notAfter, Date.now());
   if (leftMs === null) return records.concludeOpening(request, 'time-over');
   try {
