@@ -12,6 +12,8 @@ export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivit
 const ABANDONED_AFTER_MS = 3_600_000;
 /** Three years: acts by order 179, openings as evidence of the building's security. */
 const RETAINED_MS = 3 * 366 * 24 * 3_600_000;
+/** What billing said last is of no use any more long before: the outage policy believes it for a day or so. */
+const STANDING_KEPT_MS = 30 * 24 * 3_600_000;
 
 /**
  * Effects of the scheduled tidying, run by the `core` worker.
@@ -120,7 +122,7 @@ export function createHousekeepingActivities(deps: {
 
     /**
      * What is kept, and for how long (docs/retention.md): acts of destruction and what proves them go after their time,
-     * as do rights that the register no longer has to know, and openings.
+     * as do rights that the register no longer has to know, openings, and what billing once said of an account.
      *
      * @returns how many rows went
      */
@@ -136,7 +138,10 @@ export function createHousekeepingActivities(deps: {
         await tx.erasureHolder.deleteMany({ where: { erasureId } });
         const erasures = await tx.erasure.deleteMany({ where: { id: erasureId } });
         const openings = await tx.opening.deleteMany({ where: { requestedAt: { lt: before } } });
-        return erasures.count + (await forgetOldRights(tx)) + openings.count;
+        const standings = await tx.billingAnswer.deleteMany({
+          where: { asOf: { lt: new Date(Date.now() - STANDING_KEPT_MS) } },
+        });
+        return erasures.count + (await forgetOldRights(tx)) + openings.count + standings.count;
       });
     },
   };

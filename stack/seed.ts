@@ -228,7 +228,7 @@ async function seedOwnClients(tx: Transaction, secrets: StackSecrets): Promise<v
     const authMethod = 'client_secret_basic';
     const row = { id, audience, authMethod, scopes: [...SCOPES[audience]], messageKeys: [...messageKeys] };
     const create = { ...row, secretHashes: [hashSecret(secret)] };
-    await tx.oAuthClient.upsert({ where: { id }, create, update: {} });
+    await tx.oAuthClient.upsert({ where: { id }, create, update: { messageKeys: row.messageKeys } });
   }
 }
 

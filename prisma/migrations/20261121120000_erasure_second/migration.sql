@@ -12,8 +12,8 @@ GRANT UPDATE ("acknowledged_at", "acknowledged_by") ON "escalations" TO domovoy_
 GRANT DELETE ON "property_sale_deletions", "property_sale_rights" TO domovoy_core;
 GRANT UPDATE ("seller_ids", "buyer_ids") ON "property_sales" TO domovoy_core;
 
--- Their term is three years (docs/retention.md).
-GRANT DELETE ON "openings" TO domovoy_core;
+-- Both have their term (docs/retention.md).
+GRANT DELETE ON "openings", "billing_answers" TO domovoy_core;
 
 -- CreateIndex
 CREATE INDEX "openings_requested_at_idx" ON "openings" USING BRIN ("requested_at");
