@@ -41,12 +41,12 @@ export function createDeletionActivities(deps: {
   return {
     /**
      * Every house at which an enrollment ever began counts: what failed may have left something as well. For an erasure
-     * also every other house of theirs: a plugin sends faces to its partner without us (R0.1).
+     * or a sale also every other house of theirs: a plugin sends faces to its partner without us (R0.1).
      */
     async surveyHolders(request: DeletionRequest): Promise<HolderSurvey> {
       const partner = await database.partner.findUnique({ where: { id: request.partnerId } });
       const enrollments = await database.enrollment.findMany({ where: scope(request), orderBy: { createdAt: 'asc' } });
-      const further = request.reason === 'erasure' ? await housesServed(request) : [];
+      const further = request.reason === 'erasure' || request.reason === 'sale' ? await housesServed(request) : [];
       const houseIds = [...new Set([...enrollments.map(({ houseId }) => houseId), ...further])];
       return {
         houseIds: partner?.custody === 'company' ? [] : houseIds,
@@ -155,9 +155,14 @@ export function createDeletionActivities(deps: {
     },
   };
 
-  async function housesServed({ residentId, partnerId }: DeletionRequest): Promise<string[]> {
+  /** Where they have or had a right, within the deletion. */
+  async function housesServed({ residentId, partnerId, houseIds }: DeletionRequest): Promise<string[]> {
     const houses = await database.housePartner.findMany({
-      where: { partnerId, house: { properties: { some: { rights: { some: { residentId } } } } } },
+      where: {
+        partnerId,
+        ...(houseIds !== 'all' && { houseId: { in: [...houseIds] } }),
+        house: { properties: { some: { rights: { some: { residentId } } } } },
+      },
       orderBy: { houseId: 'asc' },
     });
     return houses.map(({ houseId }) => houseId);

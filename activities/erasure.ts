@@ -16,6 +16,7 @@ import { CERTIFICATE_TYPE } from '../contracts/erasure-certificate';
 import { warnAt } from '../erasure/clocks';
 import { locked, stateOf } from '../erasure/hold';
 import type { ErasureLedger } from '../erasure/ledger';
+import { forgetOldRights } from '../erasure/register';
 import { Identifiers, searchStores } from '../erasure/search';
 import type { Database, Transaction } from '../prisma/database';
 import type { Erasure } from '../prisma/generated/client';
@@ -41,8 +42,6 @@ const PROCESS = 'erasure';
 const IN_FLIGHT = ['requested', 'processing'];
 /** An opening that has not ended this long after its time has nobody who would end it. */
 const OPENING_IS_DEAD_MS = 60_000;
-/** Claims about property may be raised for three years (Civil Code, article 196); until then the register keeps them. */
-const RIGHTS_KEPT_MS = 3 * 366 * 24 * 3_600_000;
 const IDS_AT_ONCE = 50;
 
 /** Effects of an erasure that belong to no integration, run by `core`. Each may be repeated. */
@@ -368,15 +367,14 @@ async function deleteRows(tx: Transaction, residentId: string, identifiers: Iden
   await tx.faceTemplate.deleteMany(where);
   await tx.enrollment.deleteMany(where);
   const consents = await tx.consent.deleteMany(where);
+  await tx.propertySaleDeletion.deleteMany({ where: { deletion: { residentId } } });
   await tx.biometricDeletion.deleteMany(where);
   await tx.vehiclePartner.deleteMany({ where: { vehicle: { residentId } } });
   const vehicles = await tx.vehicle.deleteMany(where);
   const tokens = await tx.partnerSubject.deleteMany(where);
   const profiles = await tx.$executeRaw`DELETE FROM resident_profiles WHERE resident_id = ${residentId}::uuid`;
   const keys = await tx.subjectKey.deleteMany(where);
-  await tx.propertyRight.deleteMany({
-    where: { residentId, endsAt: { lt: new Date(Date.now() - RIGHTS_KEPT_MS) } },
-  });
+  await forgetOldRights(tx, residentId);
   const patterns = [identifiers.residentId, ...identifiers.tokens].map((identifier) => `%${identifier}%`);
   await tx.$executeRaw`DELETE FROM idempotency_records WHERE lower(body) LIKE ANY (${patterns}::text[])`;
   await tx.$executeRaw`DELETE FROM oidc_payloads WHERE lower(payload::text) LIKE ANY (${patterns}::text[])`;

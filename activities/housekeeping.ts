@@ -1,6 +1,7 @@
 import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
+import { forgetOldRights } from '../erasure/register';
 import { appendJournal } from '../journal/journal';
 import type { Database } from '../prisma/database';
 import { deletionRequestOf } from '../vault/biometrics';
@@ -9,8 +10,10 @@ export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivit
 
 /** An enrollment that is still `requested` after this long has no process that would end it. */
 const ABANDONED_AFTER_MS = 3_600_000;
-/** Three years: acts by order 179, rights by the time in which claims may be raised. */
+/** Three years: acts by order 179, openings as evidence of the building's security. */
 const RETAINED_MS = 3 * 366 * 24 * 3_600_000;
+/** What billing said last is of no use any more long before: the outage policy believes it for a day or so. */
+const STANDING_KEPT_MS = 30 * 24 * 3_600_000;
 
 /**
  * Effects of the scheduled tidying, run by the `core` worker.
@@ -118,10 +121,10 @@ export function createHousekeepingActivities(deps: {
     },
 
     /**
-     * What the law wants kept of an erasure, and for how long (docs/retention.md): acts and what proves them go after
-     * their time, as do rights that the register no longer has to know.
+     * What is kept, and for how long (docs/retention.md): acts of destruction and what proves them go after their time,
+     * as do rights that the register no longer has to know, openings, and what billing once said of an account.
      *
-     * @returns how many erasures and rights went
+     * @returns how many rows went
      */
     async endRetention(): Promise<number> {
       const before = new Date(Date.now() - RETAINED_MS);
@@ -134,10 +137,11 @@ export function createHousekeepingActivities(deps: {
         await tx.erasureCertificate.deleteMany({ where: { erasureId } });
         await tx.erasureHolder.deleteMany({ where: { erasureId } });
         const erasures = await tx.erasure.deleteMany({ where: { id: erasureId } });
-        const rights = await tx.propertyRight.deleteMany({
-          where: { endsAt: { lt: before }, resident: { status: 'erased' } },
+        const openings = await tx.opening.deleteMany({ where: { requestedAt: { lt: before } } });
+        const standings = await tx.billingAnswer.deleteMany({
+          where: { asOf: { lt: new Date(Date.now() - STANDING_KEPT_MS) } },
         });
-        return erasures.count + rights.count;
+        return erasures.count + (await forgetOldRights(tx)) + openings.count + standings.count;
       });
     },
   };

@@ -21,6 +21,7 @@ import { vehicleOperations } from './app/vehicles';
 import { pluginSessionOperations } from './app/plugin-sessions';
 import { reminderOperations } from './app/reminders';
 import { requirePartner } from './authentication/partner';
+import { requireRegistry } from './authentication/registry';
 import { requireStaff } from './authentication/staff';
 import { requireToken } from './authentication/token';
 import { documentKeyRoutes } from './document-keys';
@@ -40,6 +41,9 @@ import { partnerWebhookOperations } from './partner/webhooks';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessPointOperations } from './staff/access-points';
+import { staffErasureOperations } from './staff/erasures';
+import { escalationOperations } from './staff/escalations';
+import { staffPropertySaleOperations } from './staff/property-sales';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
 import { staffOpeningOperations } from './staff/openings';
@@ -80,6 +84,7 @@ type OperationDependencies = Omit<
 export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption, subjects, plateIndex, identification, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
+  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) };
   return [
     {
       base: '/app/v1',
@@ -102,7 +107,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...pluginSessionOperations({ database }),
         ...appOpeningOperations({ database, temporal, openWithinMs }),
         ...vehicleOperations({ database, temporal, plateIndex, subjects }),
-        ...erasureOperations({ database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) }),
+        ...erasureOperations(erasures),
       ],
     },
     {
@@ -130,6 +135,9 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...dataSetAgreementOperations({ database }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
+        ...staffPropertySaleOperations({ database, temporal, log: deps.log }),
+        ...staffErasureOperations(erasures),
+        ...escalationOperations({ database }),
       ],
     },
     {
@@ -183,9 +191,9 @@ export function createStack(deps: ApiDependencies): Express {
     (base: string) =>
     (operation: Operation): RequestHandler[] => {
       if (operation.permission !== undefined) return [requireStaff(checks, operation)];
-      const { scope } = operation;
-      if (base === '/partner/v1') return requirePartner(checks, scope);
-      return [requireToken(checks, base === '/registry/v1' ? 'registry' : 'app', scope)];
+      if (base === '/partner/v1') return requirePartner(checks, operation.scope);
+      if (base === '/registry/v1') return requireRegistry(checks, operation);
+      return [requireToken(checks, 'app', operation.scope)];
     };
   const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
   const routers: Record<string, Router> = {};

@@ -2,14 +2,20 @@ import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../config/logger';
 import type { ErasureBasis, HoldReason } from '../contracts/erasure';
+import { ErasureCertificate } from '../contracts/erasure-certificate';
 import type { ErasureView } from '../contracts/erasures';
 import { acceptErasure, journalErasure } from '../erasure/acceptance';
-import type { ErasureClocks } from '../erasure/clocks';
+import { warnAt, type ErasureClocks } from '../erasure/clocks';
 import { holdErasure, prolongErasure, releaseErasure, viewOfErasure, type Refused } from '../erasure/hold';
+import { renderCertificate } from '../erasure/paper';
 import type { Database, Transaction } from '../prisma/database';
+import { verifyDocument } from '../vault/document-signature';
 import type { SubjectVault } from '../vault/subject-keys';
 import { startErasure } from '../workflows/erasure/start';
 import { HttpProblem, notFound } from './problem';
+
+/** No cache keeps a certificate. */
+export const PRIVATE = { 'cache-control': 'private, no-store' };
 
 export type ErasureDependencies = {
   readonly database: Database;
@@ -45,14 +51,32 @@ export function erasureDesk(deps: ErasureDependencies) {
       changed(erasureId, (tx) => releaseErasure(tx, erasureId, actor)),
     prolong: (erasureId: string, actor: string): Promise<ErasureView> =>
       changed(erasureId, (tx) => prolongErasure(tx, erasureId, { actor, clocks })),
-    /** The newest certificate. @throws HttpProblem 404, or 409 while there is none */
-    async certificate(erasureId: string): Promise<unknown> {
-      const row = await database.erasureCertificate.findFirst({ where: { erasureId }, orderBy: { version: 'desc' } });
-      if (row) return row.document;
-      await view(erasureId);
-      throw conflict('Nothing is certified before every holder has confirmed and the search was clean');
+    certificate,
+    /** The certificate on paper. @throws HttpProblem as {@link certificate} does */
+    paper: async (erasureId: string): Promise<Buffer> => renderCertificate(certificateIn(await certificate(erasureId))),
+    /** What is not certified, by when it is due: whatever is overdue comes first. */
+    async queue(limit: number) {
+      const rows = await database.erasure.findMany({
+        where: { state: { notIn: ['erased', 'closed'] } },
+        orderBy: [{ dueAt: 'asc' }, { id: 'asc' }],
+        take: limit,
+      });
+      const now = new Date();
+      return rows.map((row) => ({
+        ...viewOfErasure(row),
+        overdue: row.dueAt <= now,
+        dueSoon: row.dueAt > now && warnAt(row.requestedAt, row.dueAt) <= now,
+      }));
     },
   };
+
+  /** The newest certificate. @throws HttpProblem 404, or 409 while there is none */
+  async function certificate(erasureId: string): Promise<unknown> {
+    const row = await database.erasureCertificate.findFirst({ where: { erasureId }, orderBy: { version: 'desc' } });
+    if (row) return row.document;
+    await view(erasureId);
+    throw conflict('Nothing is certified before every holder has confirmed and the search was clean');
+  }
 
   async function view(erasureId: string): Promise<ErasureView> {
     const row = await database.erasure.findUnique({ where: { id: erasureId } });
@@ -107,6 +131,13 @@ export async function noteErasedToken(
   });
   // What is not told now is found by the scheduled tidying.
   if (isNew) await startErasure(temporal, erasureId).catch(() => undefined);
+}
+
+/** @throws when what is stored is not what was signed */
+function certificateIn(document: unknown): ErasureCertificate {
+  const check = verifyDocument(document);
+  if (!check.ok) throw new Error(`The stored certificate is not valid: ${check.why}.`);
+  return ErasureCertificate.parse(check.content);
 }
 
 const conflict = (title: string): HttpProblem =>

@@ -129,7 +129,7 @@ function requestContent(body: NonNullable<Operation['body']>) {
   if (body.kind === 'json') return { 'application/json': { schema: body.schema } };
   if (body.kind === 'lines') {
     const text = { schema: { type: 'string' as const, maxLength: body.maxBytes } };
-    return Object.fromEntries(LINES_MEDIA_TYPES.map((type) => [type, text]));
+    return Object.fromEntries((body.mediaTypes ?? LINES_MEDIA_TYPES).map((type) => [type, text]));
   }
   const binary = { schema: { type: 'string' as const, format: 'binary', maxLength: body.maxBytes } };
   return Object.fromEntries(PHOTO_MEDIA_TYPES.map((type) => [type, binary]));

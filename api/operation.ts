@@ -56,8 +56,13 @@ type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema
 /** An image as the request body. Its content is looked at by the handler, never trusted by its media type. */
 type PhotoBody = { readonly kind: 'photo'; readonly maxBytes: number };
 
-/** JSON Lines: one report in each line, looked at by the handler one by one. */
-type LinesBody = { readonly kind: 'lines'; readonly maxBytes: number; readonly maxLines: number };
+/** One report in each line, looked at by the handler one by one: JSON Lines unless another media type is named. */
+type LinesBody = {
+  readonly kind: 'lines';
+  readonly maxBytes: number;
+  readonly maxLines: number;
+  readonly mediaTypes?: readonly string[];
+};
 
 export type OperationInput<Params, Query, Body> = {
   readonly params: Params;
@@ -132,19 +137,19 @@ const journaled =
   };
 
 /** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
-export const jsonBody = (): RequestHandler =>
-  json({
-    limit: JSON_LIMIT_BYTES,
-    verify: (req, _res, buffer) => {
-      (req as { rawBody?: Buffer }).rawBody = buffer;
-    },
-  });
+export const jsonBody = (): RequestHandler => json({ limit: JSON_LIMIT_BYTES, verify: keepRaw });
 
-function bodyParsers({ body }: Operation): RequestHandler[] {
+const keepRaw = (req: object, _res: object, buffer: Buffer): void => {
+  (req as { rawBody?: Buffer }).rawBody = buffer;
+};
+
+/** Reads the body that the operation takes; a second time does nothing. */
+export function bodyParsers({ body }: Pick<Operation, 'body'>): RequestHandler[] {
   if (!body) return [];
   if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
   if (body.kind === 'lines') {
-    return [wantMediaType(LINES_MEDIA_TYPES), raw({ type: () => true, limit: body.maxBytes })];
+    const { mediaTypes = LINES_MEDIA_TYPES, maxBytes: limit } = body;
+    return [wantMediaType(mediaTypes), raw({ type: () => true, limit, verify: keepRaw })];
   }
   return [wantMediaType(PHOTO_MEDIA_TYPES, PHOTO_TYPES_REFUSED), raw({ type: () => true, limit: body.maxBytes })];
 }

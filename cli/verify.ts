@@ -80,8 +80,9 @@ const REFUSALS: Readonly<Record<Extract<DocumentCheck, { ok: false }>['why'], st
 function readDocument(file: string): unknown {
   const text = readText(file);
   const value = parseJson(text);
-  // Nothing in it has inner spaces: whatever was added, doubled or escaped shows. Only layout between members may differ.
-  if (JSON.stringify(value) !== text.replaceAll(/\s/g, '')) {
+  // As the API writes it, or laid out by two spaces; whatever was added, doubled, escaped or moved shows.
+  const written = [JSON.stringify(value), JSON.stringify(value, null, 2)];
+  if (!written.includes(text.replace(/\n$/, ''))) {
     throw new CommandRefusal('NOT VALID: the file holds more than the document.');
   }
   return value;

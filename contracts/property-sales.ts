@@ -74,6 +74,7 @@ export const PropertySaleView = z
 export type PropertySaleView = z.infer<typeof PropertySaleView>;
 
 export const IMPORT_LINES_MAX = 500;
+export const IMPORT_MAX_BYTES = 1_000_000;
 
 export const PropertySaleImport = z
   .object({
@@ -88,3 +89,4 @@ export const PropertySaleImport = z
     ),
   })
   .meta({ id: 'PropertySaleImport', description: 'Each line answered by itself' });
+export type PropertySaleImport = z.infer<typeof PropertySaleImport>;

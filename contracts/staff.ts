@@ -29,6 +29,13 @@ export const PERMISSIONS = {
   'data-sets:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'data-sets:propose': ['information-security', 'integration-manager'],
   'data-sets:approve': ['information-security'],
+  'property-sales:read': ['operations', 'compliance', 'auditor'],
+  'property-sales:import': ['operations', 'compliance'],
+  'erasures:read': ['compliance', 'information-security', 'auditor'],
+  'erasures:demand': ['compliance'],
+  'erasures:decide': ['compliance'],
+  'escalations:read': ['operations', 'compliance', 'information-security', 'auditor'],
+  'escalations:acknowledge': ['operations', 'compliance', 'information-security'],
 } as const satisfies Record<string, readonly StaffRole[]>;
 export type StaffPermission = keyof typeof PERMISSIONS;
 
@@ -104,6 +111,21 @@ export const SecurityAlertView = z
     acknowledgedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: 'SecurityAlert' });
+
+export const EscalationView = z
+  .object({
+    escalationId: z.uuid(),
+    integration: z.string().describe('`core` for what belongs to no integration'),
+    process: z.string(),
+    objectId: z.string().describe('What it is about: ids of the deletion, the erasure, or the sale and its partner'),
+    reason: z.string(),
+    level: z.int().describe('Which call about this it is, from 1'),
+    raisedAt: z.iso.datetime(),
+    acknowledgedAt: z.iso.datetime().nullable(),
+    acknowledgedBy: z.string().nullable().describe('Who has it in hand'),
+    resolvedAt: z.iso.datetime().nullable().describe('When what was waited for came'),
+  })
+  .meta({ id: 'Escalation', description: 'A call to a person by a process that cannot end alone' });
 
 export const StaffPartnerView = z
   .object({

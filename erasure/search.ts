@@ -17,6 +17,9 @@ export type Identifiers = z.infer<typeof Identifiers>;
 export const RETAINED: Readonly<Record<string, string>> = {
   'residents.id': 'the register of owners: an opaque id, status erased',
   'property_rights.resident_id': 'the register of owners',
+  'property_sale_rights.resident_id': 'the register of owners: by which sale a right ended',
+  'property_sales.seller_ids': 'the register of owners: who sold',
+  'property_sales.buyer_ids': 'the register of owners: who bought',
   'erasures.resident_id': 'proof of the erasure, 3 years',
   'erasures.identifiers': 'what is searched for, until the search is clean',
   'erasure_holders.token': 'to ask holders once more, until they have answered',

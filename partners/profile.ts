@@ -9,6 +9,9 @@ const Certificates = z
 /** Ed25519 and nothing else: what a key is decides what a signature with it means. */
 const PublicKey = z.string().refine(isEd25519PublicKey, 'must be an Ed25519 public key, PEM');
 
+/** Keys that sign messages to us, by the ids that the messages name. */
+export const MessageKeys = z.array(z.object({ keyId: z.string().min(1), publicKeyPem: PublicKey }));
+
 /** An address without query and fragment; no slash at the end, because paths are appended. */
 const BaseUrl = z
   .url({ protocol: /^https$/ })
@@ -42,7 +45,7 @@ const BasicSigned = z.object({
   /** Key id of our signing key at the partner. */
   keyId: z.string().min(1),
   /** The partner's keys: for its answers, and for its requests to us. */
-  partnerKeys: z.array(z.object({ keyId: z.string().min(1), publicKeyPem: PublicKey })).min(1),
+  partnerKeys: MessageKeys.min(1),
 });
 
 const OauthClient = z

@@ -5,7 +5,7 @@ import { appendJournal, type JournalRecord } from '../journal/journal';
 import type { Transaction } from '../prisma/database';
 import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
 
-/** A sale as it was reported, checked. */
+/** A sale as it was reported, checked. The client is whose numbers name sales. */
 export type SaleReport = {
   readonly id: string;
   readonly clientId: string;
@@ -18,7 +18,11 @@ export type SaleReport = {
 };
 
 type SaleRow = NonNullable<Awaited<ReturnType<Transaction['propertySale']['findUnique']>>>;
-type HousePartner = { readonly partnerId: string; readonly integration: string };
+type HousePartner = {
+  readonly partnerId: string;
+  readonly integration: string;
+  readonly partner: { readonly custody: string };
+};
 
 /**
  * One sale at a time: a resident who sells two flats of a house in two sales of the same instant has no right left, and
@@ -31,13 +35,14 @@ async function lockSales(tx: Transaction): Promise<void> {
 /**
  * Writes a sale down, and takes what it takes when its date has come. A repeat finds it there and changes nothing.
  *
+ * @param actor who brought it, for the evidence
  * @returns `superseded`: a sale of a later date is in force, and this one names nobody: whose rights it means is unknown
  */
-export async function acceptSale(tx: Transaction, report: SaleReport): Promise<SaleRow | 'superseded'> {
+export async function acceptSale(tx: Transaction, report: SaleReport, actor: string): Promise<SaleRow | 'superseded'> {
   await lockSales(tx);
   const known = await tx.propertySale.findUnique({ where: { id: report.id } });
   if (known) return known;
-  const { propertyId, effectiveAt, sellerIds, clientId: actor } = report;
+  const { propertyId, effectiveAt, sellerIds } = report;
   const later = await tx.propertySale.findFirst({
     where: { propertyId, state: 'in-force', effectiveAt: { gt: effectiveAt } },
     select: { id: true },
@@ -68,7 +73,11 @@ export async function takeEffect(tx: Transaction, saleId: string, actor: string)
     saleEntry(saleId, actor, 'in-force'),
     ...ended.map(({ rightId }) => rightEntry(rightId, actor, 'ended')),
   );
-  const partners = await tx.housePartner.findMany({ where: { houseId }, orderBy: { partnerId: 'asc' } });
+  const partners = await tx.housePartner.findMany({
+    where: { houseId },
+    include: { partner: true },
+    orderBy: { partnerId: 'asc' },
+  });
   await tx.propertySalePartner.createMany({ data: partners.map(({ partnerId }) => ({ saleId, partnerId })) });
   for (const residentId of [...new Set(ended.map((right) => right.residentId))].toSorted()) {
     if (await hasRight(tx, residentId, { houseId })) continue;
@@ -115,7 +124,9 @@ async function loseAccess(tx: Transaction, loss: Loss): Promise<void> {
   const held = { ...subject, ...(isServedElsewhere && { houseId }) };
   const enrollments = await tx.enrollment.count({ where: { ...held, state: { not: 'deleted' } } });
   const templates = await tx.faceTemplate.count({ where: held });
-  if (consents.length + enrollments + templates === 0) return;
+  // A plugin sends faces to its partner without us (R0.1): whoever the partner knows by name may have one there.
+  const isKnownThere = partner.partner.custody === 'partner' && (await tx.partnerSubject.count({ where: subject })) > 0;
+  if (consents.length + enrollments + templates === 0 && !isKnownThere) return;
 
   const deletionId = randomUUID();
   await stopBiometrics(tx, {

@@ -44,6 +44,7 @@ export function stackSecrets(folder: StateFolder) {
       totpSecret: person.totp ? file(`staff-${person.username}-totp`, totpSecret) : null,
     })),
     registryClient: file('registry-client-secret', password),
+    registrySigningKey: file('registry-signing-key', ed25519),
     /** What we present to each partner. */
     toKluchPassword: file('to-kluch-password', password),
     toKluchSigningKey: file('to-kluch-signing-key', ed25519),

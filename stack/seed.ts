@@ -22,6 +22,7 @@ import {
   PARTNERS,
   partnerById,
   REGISTRY_CLIENT_ID,
+  REGISTRY_KEY_ID,
   RESIDENTS,
   SERVICE,
   type TownPartner,
@@ -215,13 +216,19 @@ async function seedPartnerClient(tx: Transaction, partner: TownPartner, secrets:
 /** The company's own backends. */
 async function seedOwnClients(tx: Transaction, secrets: StackSecrets): Promise<void> {
   const clients = [
-    { id: APP_CLIENT_ID, audience: 'app', secret: secrets.appClient.value },
-    { id: REGISTRY_CLIENT_ID, audience: 'registry', secret: secrets.registryClient.value },
+    { id: APP_CLIENT_ID, audience: 'app', secret: secrets.appClient.value, messageKeys: [] },
+    {
+      id: REGISTRY_CLIENT_ID,
+      audience: 'registry',
+      secret: secrets.registryClient.value,
+      messageKeys: [{ keyId: REGISTRY_KEY_ID, publicKeyPem: publicPem(secrets.registrySigningKey.value) }],
+    },
   ] as const;
-  for (const { id, audience, secret } of clients) {
-    const row = { id, audience, authMethod: 'client_secret_basic', scopes: [...SCOPES[audience]] };
+  for (const { id, audience, secret, messageKeys } of clients) {
+    const authMethod = 'client_secret_basic';
+    const row = { id, audience, authMethod, scopes: [...SCOPES[audience]], messageKeys: [...messageKeys] };
     const create = { ...row, secretHashes: [hashSecret(secret)] };
-    await tx.oAuthClient.upsert({ where: { id }, create, update: {} });
+    await tx.oAuthClient.upsert({ where: { id }, create, update: { messageKeys: row.messageKeys } });
   }
 }
 

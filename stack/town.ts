@@ -150,3 +150,5 @@ export const STAFF: readonly StaffPerson[] = [
 export const STAFF_CLIENT_ID = 'domovoy-staff';
 /** Name of the property registry there. */
 export const REGISTRY_CLIENT_ID = 'property-registry';
+/** Of the key that the registry signs its reports with. */
+export const REGISTRY_KEY_ID = 'registry-1';

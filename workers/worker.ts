@@ -13,6 +13,7 @@ import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
+import { heartbeats } from './heartbeats';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
   Parameters<typeof createConsentActivities>[0] &
@@ -68,6 +69,7 @@ export function createWorker(options: {
     ...rest,
     ...workflows,
     ...(identity !== undefined && { identity }),
+    interceptors: { activity: [heartbeats] },
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
     maxConcurrentWorkflowTaskExecutions: 200,

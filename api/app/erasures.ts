@@ -1,15 +1,11 @@
 import { z } from 'zod';
 import { SignedDocumentView } from '../../contracts/consent-receipt';
-import { ErasureDemand, ErasureHold, ErasureView } from '../../contracts/erasures';
-import { ErasureCertificate } from '../../contracts/erasure-certificate';
-import { renderCertificate } from '../../erasure/paper';
-import { verifyDocument } from '../../vault/document-signature';
-import { erasureDesk, type ErasureDependencies } from '../erasures';
+import { ErasureDemand, ErasureView } from '../../contracts/erasures';
+import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
 
 const OneErasure = z.object({ erasureId: z.uuid() });
-const PRIVATE = { 'cache-control': 'private, no-store' };
 
 /** The right to erasure in the app (R1.4, P6; 152-FZ, articles 14 and 21). */
 export function erasureOperations(deps: ErasureDependencies): Operation[] {
@@ -42,49 +38,6 @@ export function erasureOperations(deps: ErasureDependencies): Operation[] {
       handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
     }),
     defineOperation({
-      id: 'holdErasure',
-      method: 'post',
-      path: '/erasures/{erasureId}/hold',
-      summary: 'Pause an erasure, for a legal hold or a dispute: nothing more is destroyed; access stays stopped',
-      scope: 'app',
-      params: OneErasure,
-      body: { kind: 'json', schema: ErasureHold },
-      idempotency: 'own',
-      responses: { 200: { description: 'It is paused', schema: ErasureView } },
-      handle: async ({ params, body: { reason }, caller }) => ({
-        status: 200,
-        body: await desk.hold(params.erasureId, { reason, actor: caller.clientId }),
-      }),
-    }),
-    defineOperation({
-      id: 'releaseErasure',
-      method: 'post',
-      path: '/erasures/{erasureId}/release',
-      summary: 'End the pause of an erasure',
-      scope: 'app',
-      params: OneErasure,
-      idempotency: 'own',
-      responses: { 200: { description: 'It goes on', schema: ErasureView } },
-      handle: async ({ params, caller }) => ({
-        status: 200,
-        body: await desk.release(params.erasureId, caller.clientId),
-      }),
-    }),
-    defineOperation({
-      id: 'prolongErasure',
-      method: 'post',
-      path: '/erasures/{erasureId}/prolongation',
-      summary: 'Give an erasure five working days more, once; the resident gets a notice that says why',
-      scope: 'app',
-      params: OneErasure,
-      idempotency: 'own',
-      responses: { 200: { description: 'It may take longer', schema: ErasureView } },
-      handle: async ({ params, caller }) => ({
-        status: 200,
-        body: await desk.prolong(params.erasureId, caller.clientId),
-      }),
-    }),
-    defineOperation({
       id: 'getErasureCertificate',
       method: 'get',
       path: '/erasures/{erasureId}/certificate',
@@ -110,16 +63,9 @@ export function erasureOperations(deps: ErasureDependencies): Operation[] {
       responses: { 200: { description: 'The act', mediaType: 'application/pdf' } },
       handle: async ({ params }) => ({
         status: 200,
-        body: await renderCertificate(certificateIn(await desk.certificate(params.erasureId))),
+        body: await desk.paper(params.erasureId),
         headers: PRIVATE,
       }),
     }),
   ];
-}
-
-/** @throws when what is stored is not what was signed */
-function certificateIn(document: unknown): ErasureCertificate {
-  const check = verifyDocument(document);
-  if (!check.ok) throw new Error(`The stored certificate is not valid: ${check.why}.`);
-  return ErasureCertificate.parse(check.content);
 }

@@ -9,7 +9,7 @@ import {
   type SignedRequest,
   type SigningKey,
 } from '../../partners/message-signature';
-import { PartnerProfile } from '../../partners/profile';
+import { MessageKeys, PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
 import { createSecretSightings } from '../secret-sightings';
 import { findClientRow } from '../oauth/client-row';
@@ -44,13 +44,9 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     const partner = await checks.database.partner.findUnique({ where: { id: client.partnerId } });
     const keys = keysOf(partner?.active === true ? partner.profile : null);
     const message = messageOf(req, checks.publicUrl);
-    // A body that was cut off whole leaves its digest behind.
-    const digest = message.headers['content-digest'];
-    if (digest !== undefined && !digestMatches(digest, message.body)) throw refuse('signature-digest');
-    const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
-    if (!check.ok) throw refuse(`signature-${check.refusal}`);
+    const refusal = await refusalOf(checks.database, message, { signer: client.partnerId, keys });
+    if (refusal !== null) throw refuse(refusal);
     if (!partner) throw refuse('credential');
-    if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');
     await sightings.seen(client.id, credentials.password);
 
     signAnswers(res, message, checks.signingKey);
@@ -67,6 +63,36 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
   };
 }
 
+/**
+ * Wants a signature besides the token that was shown before: for the company's own clients whose word alone takes rights
+ * away, so that a token that leaked is not enough. The client's keys are in its row.
+ */
+export function requireSignature(checks: Omit<SignedMessageChecks, 'signingKey'>): RequestHandler {
+  return async (req, res, next) => {
+    const { clientId } = (res.locals as { caller: Caller }).caller;
+    const client = await findClientRow(checks.database, clientId);
+    const keys = importedKeys(client?.messageKeys);
+    const signer = `client/${clientId}`;
+    const refusal = await refusalOf(checks.database, messageOf(req, checks.publicUrl), { signer, keys });
+    if (refusal !== null) throw unauthorized(checks.log, refusal, 'Signature');
+    next();
+  };
+}
+
+/** @returns why the message is not believed; `null`: it is the signer's, whole, and here for the first time */
+async function refusalOf(
+  database: Database,
+  message: SignedRequest,
+  { signer, keys }: { readonly signer: string; readonly keys: ReadonlyMap<string, KeyObject> },
+): Promise<string | null> {
+  // A body that was cut off whole leaves its digest behind.
+  const digest = message.headers['content-digest'];
+  if (digest !== undefined && !digestMatches(digest, message.body)) return 'signature-digest';
+  const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
+  if (!check.ok) return `signature-${check.refusal}`;
+  return (await useNonce(database, signer, check.nonce, check.expiresAt)) ? null : 'replayed';
+}
+
 function basicCredentials(header: string | undefined): { username: string; password: string } | null {
   const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return null;
@@ -78,7 +104,13 @@ function basicCredentials(header: string | undefined): { username: string; passw
 function keysOf(settings: unknown): Map<string, KeyObject> {
   const profile = PartnerProfile.safeParse(settings);
   if (!profile.success || profile.data.profile !== 'basic-signed') return new Map();
-  return new Map(profile.data.partnerKeys.map(({ keyId, publicKeyPem }) => [keyId, createPublicKey(publicKeyPem)]));
+  return importedKeys(profile.data.partnerKeys);
+}
+
+/** Nobody's signature is good where what should be keys is not. */
+function importedKeys(settings: unknown): Map<string, KeyObject> {
+  const keys = MessageKeys.safeParse(settings);
+  return new Map((keys.data ?? []).map(({ keyId, publicKeyPem }) => [keyId, createPublicKey(publicKeyPem)]));
 }
 
 /** The address is ours by configuration; a Host header proves nothing. */
@@ -90,9 +122,9 @@ function messageOf(req: Request, publicUrl: string): SignedRequest {
   return { method: req.method, url: publicUrl + req.originalUrl, headers, body };
 }
 
-async function useNonce(database: Database, partnerId: string, nonce: string, expiresAt: Date): Promise<boolean> {
+async function useNonce(database: Database, signer: string, nonce: string, expiresAt: Date): Promise<boolean> {
   try {
-    await database.signatureNonce.create({ data: { partnerId, nonce, expiresAt } });
+    await database.signatureNonce.create({ data: { partnerId: signer, nonce, expiresAt } });
     return true;
   } catch (error) {
     if (isUniqueViolation(error)) return false;

@@ -101,7 +101,16 @@ export function createEffects(deps: {
   }
 
   function deleted(face: HeldFace): HeldFace {
-    return { ...face, state: 'deleted', reason: null, photoSha256: null, vector: null, dueAt: null, since: at() };
+    return {
+      ...face,
+      state: 'deleted',
+      reason: null,
+      photoSha256: null,
+      vector: null,
+      dueAt: null,
+      since: at(),
+      keptSecretly: false,
+    };
   }
 
   function deletionEvent({ clientId, houseId }: Pick<HeldFace, 'clientId' | 'houseId'>): CustodyRecord {

@@ -1,4 +1,6 @@
-import { randomUUID } from 'node:crypto';
+import { createPrivateKey, randomUUID } from 'node:crypto';
+import { signRequest, type SigningKey } from '../../partners/message-signature';
+import { REGISTRY_CLIENT_ID, REGISTRY_KEY_ID } from '../town';
 import { createClient, type Answer } from './http';
 
 /**
@@ -12,6 +14,8 @@ export function createAppBackend(options: {
   clientSecret: string;
   /** What to ask a token for. */
   scope?: string;
+  /** Signs what is posted, for a backend whose client has a key. */
+  signing?: SigningKey;
 }) {
   const http = createClient(options.caPem);
   let token: { value: string; untilMs: number } | undefined;
@@ -39,17 +43,36 @@ export function createAppBackend(options: {
     /** @param body JSON, a photo as bytes, or JSON Lines as text */
     async post(path: string, body: object | string, key: string = randomUUID()): Promise<Answer> {
       const photo = Buffer.isBuffer(body);
-      return http.send(options.apiUrl + path, {
-        method: 'POST',
-        headers: {
+      const bytes = photo ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+      const url = options.apiUrl + path;
+      return http.send(url, async () => {
+        const headers = {
           authorization: `Bearer ${await bearer()}`,
           'content-type': photo ? 'image/jpeg' : typeof body === 'string' ? 'application/x-ndjson' : 'application/json',
           'idempotency-key': key,
-        },
-        body: photo || typeof body === 'string' ? body : JSON.stringify(body),
+        };
+        const message = { method: 'POST', url, headers, body: bytes };
+        const signature = options.signing && (await signRequest(message, options.signing, Date.now()));
+        return { method: 'POST', headers: { ...headers, ...signature }, body: bytes };
       });
     },
     close: http.close,
   };
 }
 export type AppBackend = ReturnType<typeof createAppBackend>;
+
+/** Plays the property registry: a token, and a signature over each report. */
+export const createRegistryBackend = (options: {
+  apiUrl: string;
+  caPem: string;
+  clientSecret: string;
+  signingKeyPem: string;
+}): AppBackend =>
+  createAppBackend({
+    apiUrl: options.apiUrl,
+    caPem: options.caPem,
+    clientId: REGISTRY_CLIENT_ID,
+    clientSecret: options.clientSecret,
+    scope: 'property-sales:report',
+    signing: { keyId: REGISTRY_KEY_ID, key: createPrivateKey(options.signingKeyPem) },
+  });

@@ -21,10 +21,11 @@ export function createClient(caPem: string | null) {
       if (!response.ok) throw new Error(`${new URL(url).host} answered ${response.status.toString()}`);
       return Buffer.from(await response.arrayBuffer());
     },
-    async send(url: string, init: RequestInit): Promise<Answer> {
+    /** @param makeInit makes each attempt anew: a signature is good once */
+    async send(url: string, makeInit: RequestInit | (() => Promise<RequestInit>)): Promise<Answer> {
       const untilMs = Date.now() + KEEP_TRYING_MS;
       for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 2_000)) {
-        const answer = await attempt(url, init);
+        const answer = await attempt(url, typeof makeInit === 'function' ? await makeInit() : makeInit);
         if (answer !== null && !isPassing(answer)) return answer;
         if (Date.now() + waitMs > untilMs) throw new Error(`no usable answer from ${new URL(url).host}`);
         await pause(waitMs);

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { projectFile } from '../../config/project-root';
 import type { Stack } from '../stack';
-import { APP_CLIENT_ID, PARTNERS, REGISTRY_CLIENT_ID } from '../town';
-import { createAppBackend } from './app-backend';
+import { APP_CLIENT_ID, PARTNERS } from '../town';
+import { createAppBackend, createRegistryBackend } from './app-backend';
 import { tellEquipment } from './equipment-chapter';
 import { tellErasure } from './erasure-chapter';
 import { tellJournal } from './journal-chapter';
@@ -37,12 +37,11 @@ export async function tellStory(
     clientId: APP_CLIENT_ID,
     clientSecret: stack.secrets.appClient.value,
   });
-  const registry = createAppBackend({
+  const registry = createRegistryBackend({
     apiUrl: stack.apiUrl,
     caPem: stack.companyCaPem,
-    clientId: REGISTRY_CLIENT_ID,
     clientSecret: stack.secrets.registryClient.value,
-    scope: 'property-sales:report',
+    signingKeyPem: stack.secrets.registrySigningKey.value,
   });
   const sandbox = createSandbox({ controlUrl: `http://127.0.0.1:${stack.ports.sandboxControl.toString()}` });
   const openBrowser = () =>

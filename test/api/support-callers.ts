@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { Agent, request as send } from 'undici';
 import { documentOf } from '../../api/composition';
 import { hashSecret } from '../../vault/secret-hash';
-import { signRequest } from '../../partners/message-signature';
-import { APP_CLIENT_ID, REGISTRY_CLIENT_ID } from '../../stack/town';
+import { signRequest, type SigningKey } from '../../partners/message-signature';
+import { APP_CLIENT_ID, REGISTRY_CLIENT_ID, REGISTRY_KEY_ID } from '../../stack/town';
 import type { Harness } from '../support/harness';
 import { basic, FORM, newSecret } from './support-authorization';
 
@@ -72,12 +72,13 @@ export async function startCallers(h: Harness): Promise<Callers> {
     (asked) =>
       ask(dispatcher, { ...asked, headers: { authorization, ...asked.headers } });
 
-  async function signedByKluch(asked: Asked): Promise<Asked> {
+  async function signedWith(key: SigningKey, authorization: string, asked: Asked): Promise<Asked> {
     const { method, path, body = '' } = asked;
-    const headers = { authorization: kluchBasic, ...asked.headers };
+    const headers = { authorization, ...asked.headers };
     const message = { method, url: h.apiUrl + path, headers, body: Buffer.from(body) };
-    return { ...asked, headers: { ...headers, ...(await signRequest(message, signing, Date.now())) } };
+    return { ...asked, headers: { ...headers, ...(await signRequest(message, key, Date.now())) } };
   }
+  const signedByKluch = (asked: Asked): Promise<Asked> => signedWith(signing, kluchBasic, asked);
 
   const token = (clientId: string, secret: string, form: Readonly<Record<string, string>> = {}) =>
     as(basic(clientId, secret))({
@@ -99,6 +100,8 @@ export async function startCallers(h: Harness): Promise<Callers> {
       body: 'grant_type=client_credentials&client_id=shlagbaum',
     }),
   );
+  const registryToken = bearerOf(await token(REGISTRY_CLIENT_ID, h.secrets.registryClient.value));
+  const registryKey = { keyId: REGISTRY_KEY_ID, key: createPrivateKey(h.secrets.registrySigningKey.value) };
   const secret = newSecret();
   const scopeless = { id: 'scopeless', audience: 'app', authMethod: 'client_secret_basic', scopes: [] };
   await h.owner.oAuthClient.create({ data: { ...scopeless, secretHashes: [hashSecret(secret)] } });
@@ -111,7 +114,7 @@ export async function startCallers(h: Harness): Promise<Callers> {
     withoutCertificate: as(shlagbaum),
     unsigned: as(kluchBasic),
     scopeless: as(bearerOf(await token('scopeless', secret))),
-    registry: as(bearerOf(await token(REGISTRY_CLIENT_ID, h.secrets.registryClient.value))),
+    registry: async (asked) => ask(agent, await signedWith(registryKey, registryToken, asked)),
     kluch: async (asked) => ask(agent, await signedByKluch(asked)),
     signedByKluch,
     token,

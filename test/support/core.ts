@@ -17,7 +17,10 @@ export const erasuresFolder = (h: Harness): string => join(h.stateFolder, 'erasu
 export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs');
 
 /** The worker `core`, with the rights of its role and no others, started as its process starts it. */
-export async function startCore(h: Harness, options: { followUpMs?: number } = {}): Promise<CoreWorker> {
+export async function startCore(
+  h: Harness,
+  options: { followUpMs?: number; wrap?: <T extends object>(activities: T) => T } = {},
+): Promise<CoreWorker> {
   const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
   mkdirSync(searchedFolder(h), { recursive: true });
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
@@ -41,7 +44,7 @@ export async function startCore(h: Harness, options: { followUpMs?: number } = {
     connection: h.temporal.nativeConnection,
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
-    activities,
+    activities: options.wrap?.(activities) ?? activities,
     workflows: { workflowBundle: workflowBundle() },
     dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
   });

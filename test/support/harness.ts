@@ -34,12 +34,12 @@ import { writeSandboxConfiguration } from '../../stack/sandbox-configuration';
 import { stackSecrets, type StackSecrets } from '../../stack/secrets';
 import { seedTown } from '../../stack/seed';
 import { openStateFolder } from '../../stack/state-folder';
-import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
+import { createAppBackend, createRegistryBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { findTemporalCli } from '../../stack/temporal-cli';
 import { QUICK_SETTINGS } from '../../stack/temporal-server';
 import { findTestServer } from '../../stack/test-server/find';
-import { APP_CLIENT_ID, REGISTRY_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
+import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { processesOf } from '../../workers/core';
 import { composeIntegration } from '../../workers/integration';
@@ -86,9 +86,15 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
  * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
  * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
  * @param options.openWithinMs time of an opening, milliseconds
+ * @param options.wrap what stands between the integrations' workers and their activities
  */
 export async function createHarness(
-  options: { openWithinMs?: number; server?: 'real' | 'skipping'; core?: boolean } = {},
+  options: {
+    openWithinMs?: number;
+    server?: 'real' | 'skipping';
+    core?: boolean;
+    wrap?: <T extends object>(activities: T) => T;
+  } = {},
 ): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
   const state = openStateFolder({ DOMOVOY_STATE_DIR: mkdtempSync(join(tmpdir(), 'domovoy-harness-')) });
@@ -181,7 +187,12 @@ export async function createHarness(
   const caPem = readFileSync(certificates.companyCa, 'utf8');
   const clientSecret = secrets.appClient.value;
   const app = createAppBackend({ apiUrl, caPem, clientId: APP_CLIENT_ID, clientSecret });
-  const registry = createRegistry({ apiUrl, caPem, secrets });
+  const registry = createRegistryBackend({
+    apiUrl,
+    caPem,
+    clientSecret: secrets.registryClient.value,
+    signingKeyPem: secrets.registrySigningKey.value,
+  });
   const sandboxControlUrl = `http://127.0.0.1:${ports.sandboxControl.toString()}`;
   const sandbox = createSandbox({ controlUrl: sandboxControlUrl });
   closers.push(
@@ -242,7 +253,7 @@ export async function createHarness(
             connection: temporal.nativeConnection,
             namespace: temporal.namespace ?? 'default',
             taskQueue: integration,
-            activities: integrated.activities,
+            activities: options.wrap?.(integrated.activities) ?? integrated.activities,
             workflows: { workflowBundle: workflowBundle() },
             dataConverter,
             identity: `${integration}-${randomUUID()}`,
@@ -281,16 +292,6 @@ export async function createHarness(
     };
   }
 }
-
-/** The property registry's own backend. */
-export const createRegistry = (at: { apiUrl: string; caPem: string; secrets: StackSecrets }): AppBackend =>
-  createAppBackend({
-    apiUrl: at.apiUrl,
-    caPem: at.caPem,
-    clientId: REGISTRY_CLIENT_ID,
-    clientSecret: at.secrets.registryClient.value,
-    scope: 'property-sales:report',
-  });
 
 const coreWithoutJournal = (
   deps: Parameters<typeof createHousekeepingActivities>[0] & Parameters<typeof createPropertySaleActivities>[0],

@@ -10,7 +10,14 @@ export type StaffCaller = {
   call(
     method: 'get' | 'post',
     path: string,
-    request?: { body?: object | undefined; csrfToken?: string; key?: string; origin?: string },
+    request?: {
+      body?: object | undefined;
+      /** CSV, instead of a body of JSON. */
+      file?: string;
+      csrfToken?: string;
+      key?: string;
+      origin?: string;
+    },
   ): Promise<{ status: number; body: Record<string, unknown> }>;
 };
 
@@ -36,16 +43,22 @@ export async function staffMember(
     },
   });
   const dispatcher = new Agent({ connect: { ca: h.caPem } });
-  const send = async (method: 'get' | 'post', path: string, headers: Record<string, string>, body?: object) => {
+  const send = async (
+    method: 'get' | 'post',
+    path: string,
+    headers: Record<string, string>,
+    body?: object | string,
+  ) => {
+    const type = typeof body === 'string' ? 'text/csv' : 'application/json';
     const answer = await fetch(h.apiUrl + path, {
       method: method.toUpperCase(),
       headers: {
         cookie: `__Host-domovoy-staff=${token}`,
         connection: 'close',
         ...headers,
-        ...(body && { 'content-type': 'application/json' }),
+        ...(body !== undefined && { 'content-type': type }),
       },
-      ...(body && { body: JSON.stringify(body) }),
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       dispatcher,
     });
     return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
@@ -56,12 +69,12 @@ export async function staffMember(
     memberId,
     sessionId,
     headers: { cookie: `__Host-domovoy-staff=${token}`, 'x-csrf-token': ownToken },
-    call: (method, path, { body, csrfToken = ownToken, key = randomUUID(), origin } = {}) =>
+    call: (method, path, { body, file, csrfToken = ownToken, key = randomUUID(), origin } = {}) =>
       send(
         method,
         path,
         method === 'get' ? {} : { 'x-csrf-token': csrfToken, 'idempotency-key': key, ...(origin && { origin }) },
-        body,
+        file ?? body,
       ),
   };
 }

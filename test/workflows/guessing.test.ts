@@ -52,7 +52,7 @@ describe('guesses at one device from many clients', () => {
   async function clientToken(id: string): Promise<string> {
     const like = await h.owner.oAuthClient.findUniqueOrThrow({ where: { id: 'vizor' } });
     const secret = randomBytes(32).toString('base64url');
-    await h.owner.oAuthClient.create({ data: { ...like, id, secretHashes: [hashSecret(secret)] } });
+    await h.owner.oAuthClient.create({ data: { ...like, messageKeys: [], id, secretHashes: [hashSecret(secret)] } });
     const answer = await send(`${h.apiUrl}/oauth/token`, {
       method: 'POST',
       dispatcher,

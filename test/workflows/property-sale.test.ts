@@ -1,10 +1,20 @@
-import { randomUUID } from 'node:crypto';
-import { APP_CLIENT_ID, FLAT_FOR_SALE, RESIDENTS, type TownPartner } from '../../stack/town';
-import { createAppBackend } from '../../stack/story/app-backend';
+import { createPrivateKey, randomUUID } from 'node:crypto';
+import { createRegistryBackend, createAppBackend } from '../../stack/story/app-backend';
+import { createClient } from '../../stack/story/http';
+import {
+  APP_CLIENT_ID,
+  FLAT_FOR_SALE,
+  REGISTRY_CLIENT_ID,
+  REGISTRY_KEY_ID,
+  RESIDENTS,
+  type TownPartner,
+} from '../../stack/town';
+import { signRequest } from '../../partners/message-signature';
 import { getSaleProgress } from '../../workflows/property-sale/messages';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
 import { anna, partnerOf, residentOf } from '../support/resident';
+import { staffMember } from '../support/staff';
 import { ended, until } from '../support/until';
 
 const kluch = partnerOf('kluch');
@@ -343,6 +353,101 @@ describe('the property registry', () => {
       expect((await h.registry.get(`/app/v1/residents/${anna}/vehicles`)).status).toBe(401);
     });
 
+    it('is believed only with a signature of the registry’s own key: a token alone takes nothing', async () => {
+      const owner = await newResident();
+      const { propertyId, rightIds } = await flatIn(vizor, [{ residentId: owner }]);
+      const reported = String((await sell((await flatIn(vizor, [])).propertyId)).body['saleId']);
+      const clientSecret = h.secrets.registryClient.value;
+      const scope = 'property-sales:report';
+      const unsigned = createAppBackend({ ...h, clientId: REGISTRY_CLIENT_ID, clientSecret, scope });
+      const signingKeyPem = h.secrets.fromKluchSigningKey.value;
+      const stranger = createRegistryBackend({ ...h, clientSecret, signingKeyPem });
+      const report = { registryReference: newReference(), propertyId };
+      for (const by of [unsigned, stranger]) {
+        const statuses = [
+          (await by.post('/registry/v1/property-sales', report)).status,
+          (await by.post('/registry/v1/property-sales/imports', JSON.stringify(report))).status,
+          (await by.post(`/registry/v1/property-sales/${reported}/reversal`, {})).status,
+        ];
+        expect(statuses).toEqual([401, 401, 401]);
+        expect((await by.get(`/registry/v1/property-sales/${reported}`)).body['state']).toBe('in-force');
+        await by.close();
+      }
+      expect(await endOf(rightIds[0] ?? '')).toBeNull();
+      expect((await open(vizor, owner)).status).toBe(200);
+    });
+
+    it('that was signed is believed once, as it was signed', async () => {
+      const { propertyId } = await flatIn(vizor, []);
+      const http = createClient(h.caPem);
+      const basic = Buffer.from(`${REGISTRY_CLIENT_ID}:${h.secrets.registryClient.value}`).toString('base64');
+      const { body: granted } = await http.send(`${h.apiUrl}/oauth/token`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
+        body: 'grant_type=client_credentials&scope=property-sales%3Areport',
+      });
+      const url = `${h.apiUrl}/registry/v1/property-sales`;
+      const signing = { keyId: REGISTRY_KEY_ID, key: createPrivateKey(h.secrets.registrySigningKey.value) };
+      const body = Buffer.from(JSON.stringify({ registryReference: newReference(), propertyId }));
+      const headers = {
+        authorization: `Bearer ${String(granted['access_token'])}`,
+        'content-type': 'application/json',
+        'idempotency-key': randomUUID(),
+      };
+      const message = { method: 'POST', url, headers, body };
+      const signed = { ...headers, ...(await signRequest(message, signing, Date.now())) };
+      const changed = Buffer.from(JSON.stringify({ registryReference: newReference(), propertyId }));
+      expect((await http.send(url, { ...message, headers: signed, body: changed })).status).toBe(401);
+      expect((await http.send(url, { ...message, headers: signed })).status).toBe(201);
+      expect((await http.send(url, { ...message, headers: signed })).status).toBe(401);
+      expect(await h.owner.propertySale.count({ where: { propertyId } })).toBe(1);
+      await http.close();
+    });
+
+    it('of a registry without an API comes as a CSV file from staff: line by line, and the file may come again', async () => {
+      const [seller, other] = [await newResident(), await newResident()];
+      const [first, second] = [
+        await flatIn(vizor, [{ residentId: seller }, { residentId: other }]),
+        await flatIn(vizor, []),
+      ];
+      const [operations, compliance] = [await staffMember(h, ['operations']), await staffMember(h, ['compliance'])];
+      const imports = '/staff/v1/property-sales/imports';
+      const file = [
+        'registryReference;propertyId;sellers',
+        `${newReference()};${first.propertyId};${seller}`,
+        '',
+        `"broken;${second.propertyId};`,
+        `${newReference()};${randomUUID()};`,
+        `${newReference()};no-id;`,
+        `${newReference()};${second.propertyId};`,
+      ].join('\r\n');
+      const answer = await operations.call('post', imports, { file });
+      const lines = answer.body['lines'] as { line: number; status: number; saleId: string | null }[];
+      expect(lines.map(({ line, status }) => [line, status])).toEqual([
+        [2, 201],
+        [4, 400],
+        [5, 404],
+        [6, 400],
+        [7, 201],
+      ]);
+      expect([(await open(vizor, seller)).status, (await open(vizor, other)).status]).toEqual([403, 200]);
+      expect((await compliance.call('post', imports, { file })).body).toEqual(answer.body);
+      expect(await h.owner.propertySale.count({ where: { propertyId: first.propertyId } })).toBe(1);
+      const saleId = String(lines[0]?.saleId);
+      const entry = await h.owner.journalEntry.findFirst({ where: { objectId: saleId, outcome: 'reported' } });
+      expect(entry?.actor).toBe(`staff/${operations.memberId}`);
+
+      const refused = await operations.call('post', imports, { file: file.replace('sellers', 'price') });
+      expect(refused.status).toBe(400);
+      const back = await compliance.call('post', `/staff/v1/property-sales/${saleId}/reversal`);
+      expect(back).toMatchObject({ status: 200, body: { state: 'reversed', rightsRestored: 1 } });
+      expect((await open(vizor, seller)).status).toBe(200);
+      // What the registry said itself is the registry's to take back.
+      const reported = String((await sell((await flatIn(vizor, [])).propertyId)).body['saleId']);
+      expect((await compliance.call('post', `/staff/v1/property-sales/${reported}/reversal`)).status).toBe(404);
+      expect((await compliance.call('get', `/staff/v1/property-sales/${reported}`)).body['state']).toBe('in-force');
+    });
+
     it('in a file is answered line by line, and a file may come again', async () => {
       const [first, second] = [await flatIn(vizor, []), await flatIn(vizor, [])];
       const line = (propertyId: string) => JSON.stringify({ registryReference: newReference(), propertyId });
@@ -380,6 +485,15 @@ describe('the property registry', () => {
       expect(await platesAt(shlagbaum)).not.toContain('Т358УХ78');
     });
 
+    it('takes faces as well that only the partner knows of, because its plugin brought them', async () => {
+      const { propertyId } = await settledIn(shlagbaum, 'Т360УХ78');
+      await h.owner.enrollment.deleteMany({ where: { residentId: vera, partnerId: 'shlagbaum' } });
+      await h.owner.consent.updateMany({ where: { residentId: vera }, data: { status: 'expired' } });
+      expect(await resident.held(shlagbaum)).not.toEqual([]);
+      await confirmed(String((await sell(propertyId)).body['saleId']));
+      expect(await resident.held(shlagbaum)).toEqual([]);
+    });
+
     it('is put before a person with what it waits for, and ends when the partner is back', async () => {
       const { propertyId } = await settledIn(shlagbaum, 'Т359УХ78');
       await breakPartner(h, 'shlagbaum', { endpoint: 'plates', fault: 'error' });
@@ -396,11 +510,28 @@ describe('the property registry', () => {
       expect(await h.owner.escalation.findMany({ where: call })).toMatchObject([
         { reason: 'PlatesNotSettled', level: 1, integration: 'communal', resolvedAt: null },
       ]);
+      const [first, second] = [await staffMember(h, ['operations']), await staffMember(h, ['compliance'])];
+      const about = async () => {
+        const { body } = await second.call('get', '/staff/v1/escalations?open=true');
+        const calls = body['escalations'] as Record<string, unknown>[];
+        return calls.filter(({ objectId }) => objectId === call.objectId);
+      };
+      const [open] = await about();
+      const escalationId = String(open?.['escalationId']);
+      const path = `/staff/v1/escalations/${escalationId}/acknowledgement`;
+      expect(open).toMatchObject({ reason: 'PlatesNotSettled', acknowledgedAt: null });
+      for (const member of [first, second]) {
+        expect((await member.call('post', path)).body['acknowledgedBy']).toBe(`staff/${first.memberId}`);
+      }
+      expect((await about())[0]?.['acknowledgedAt']).not.toBeNull();
+      expect(await resident.journal(escalationId)).toEqual(['escalation acknowledged']);
+      expect((await first.call('post', path.replace(escalationId, randomUUID()))).status).toBe(404);
       await mendEverything(h);
       await until('it is done', async () => {
         await h.temporal.sleep('10 minutes');
         return (await saleOf(saleId))['done'] === true;
       });
+      expect(await about()).toEqual([]);
       expect((await partOf(saleId, 'shlagbaum'))?.told).toBeGreaterThan(1);
       expect(await h.owner.escalation.count({ where: { ...call, resolvedAt: null } })).toBe(0);
     }, 150_000);

@@ -27,7 +27,7 @@ describe('the calls to a person about an erasure', () => {
   });
 
   test.prop([fc.nat({ max: 10_000 })])('are never slept through: a pause grows, up to an hour', (looks) => {
-    expect(pauseMs({ looks })).toBeGreaterThanOrEqual(1_000);
+    expect(pauseMs({ looks })).toBeGreaterThanOrEqual(300);
     expect(pauseMs({ looks })).toBeLessThanOrEqual(3_600_000);
   });
 });

@@ -1,6 +1,6 @@
 import type { ErasureStanding } from '../../contracts/erasure';
 
-const FIRST_PAUSE_MS = 1_000;
+const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 3_600_000;
 const DAY_MS = 24 * 3_600_000;
 

@@ -6,14 +6,18 @@ import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { erasureChanged } from './messages';
 import { begun, callsDue, looked, msUntilCall, pauseMs, type Progress } from './state';
 
+/** A worker that died is missed after this long, and not only when its step should have ended. */
+const heartbeatTimeout = '10 seconds';
 /** Our own rows: tried until it works. */
 const own = wf.proxyActivities<ErasureActivities>({
   startToCloseTimeout: '2 minutes',
+  heartbeatTimeout,
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
 /** Looks through everything there is. */
 const search = wf.proxyActivities<ErasureActivities>({
   startToCloseTimeout: '30 minutes',
+  heartbeatTimeout,
   retry: { initialInterval: '5 seconds', maximumInterval: '5 minutes' },
 });
 

@@ -9,6 +9,8 @@ import { called, isOverdue, looked, obstacles, pauseMs, watched, type SaleWatch 
 const { takeSaleEffect, tellSalePartners, surveySale, raiseSaleEscalation } =
   wf.proxyActivities<PropertySaleActivities>({
     startToCloseTimeout: '1 minute',
+    // A worker that died is missed after this long, and not only when its step should have ended.
+    heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
   });
 

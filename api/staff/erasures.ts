@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { SignedDocumentView } from '../../contracts/consent-receipt';
+import { ErasureDemand, ErasureHold, ErasureView } from '../../contracts/erasures';
+import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
+import { resourceIdFor } from '../idempotency';
+import { defineOperation, type Operation } from '../operation';
+
+const OneErasure = z.object({ erasureId: z.uuid() });
+const PAGE = 200;
+const ErasureQueue = z
+  .object({ erasures: z.array(ErasureView.extend({ overdue: z.boolean(), dueSoon: z.boolean() })) })
+  .meta({ id: 'ErasureQueue' });
+
+/** Erasures in the hands of compliance (R1.4; 152-FZ, articles 14 and 21): who is due, who waits, and for what. */
+export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
+  const desk = erasureDesk(deps);
+  return [
+    defineOperation({
+      id: 'listErasures',
+      method: 'get',
+      path: '/erasures',
+      summary: `The ${PAGE.toString()} erasures that are not certified and are due first, overdue ones before all`,
+      permission: 'erasures:read',
+      params: z.object({}),
+      responses: { 200: { description: 'What is due', schema: ErasureQueue } },
+      handle: async () => ({ status: 200, body: { erasures: await desk.queue(PAGE) } }),
+    }),
+    defineOperation({
+      id: 'getStaffErasure',
+      method: 'get',
+      path: '/erasures/{erasureId}',
+      summary: 'How far an erasure is',
+      permission: 'erasures:read',
+      params: OneErasure,
+      responses: { 200: { description: 'The erasure', schema: ErasureView } },
+      handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
+    }),
+    defineOperation({
+      id: 'demandErasure',
+      method: 'post',
+      path: '/residents/{residentId}/erasure',
+      summary: 'Erase a resident who demanded it on paper, or whom somebody with the right to it demands to be erased',
+      description: 'A resident is erased once: whoever asks again, with any key, gets the erasure that is there.',
+      permission: 'erasures:demand',
+      stepUp: true,
+      params: z.object({ residentId: z.uuid() }),
+      body: { kind: 'json', schema: ErasureDemand },
+      idempotency: 'own',
+      responses: { 202: { description: 'Access is stopped; the erasure goes on', schema: ErasureView } },
+      async handle({ params: { residentId }, body: { basis }, caller, idempotencyKey }) {
+        const erasureId = resourceIdFor(caller.clientId, `erasure/${residentId}`, idempotencyKey);
+        return { status: 202, body: await desk.request({ erasureId, residentId, basis, actor: caller.clientId }) };
+      },
+    }),
+    defineOperation({
+      id: 'holdErasure',
+      method: 'post',
+      path: '/erasures/{erasureId}/hold',
+      summary: 'Pause an erasure, for a legal hold or a dispute: nothing more is destroyed; access stays stopped',
+      permission: 'erasures:decide',
+      params: OneErasure,
+      body: { kind: 'json', schema: ErasureHold },
+      idempotency: 'own',
+      responses: { 200: { description: 'It is paused', schema: ErasureView } },
+      handle: async ({ params, body: { reason }, caller }) => ({
+        status: 200,
+        body: await desk.hold(params.erasureId, { reason, actor: caller.clientId }),
+      }),
+    }),
+    defineOperation({
+      id: 'releaseErasure',
+      method: 'post',
+      path: '/erasures/{erasureId}/release',
+      summary: 'End the pause of an erasure',
+      permission: 'erasures:decide',
+      stepUp: true,
+      params: OneErasure,
+      idempotency: 'own',
+      responses: { 200: { description: 'It goes on', schema: ErasureView } },
+      handle: async ({ params, caller }) => ({
+        status: 200,
+        body: await desk.release(params.erasureId, caller.clientId),
+      }),
+    }),
+    defineOperation({
+      id: 'prolongErasure',
+      method: 'post',
+      path: '/erasures/{erasureId}/prolongation',
+      summary: 'Give an erasure five working days more, once; the resident gets a notice that says why',
+      permission: 'erasures:decide',
+      params: OneErasure,
+      idempotency: 'own',
+      responses: { 200: { description: 'It may take longer', schema: ErasureView } },
+      handle: async ({ params, caller }) => ({
+        status: 200,
+        body: await desk.prolong(params.erasureId, caller.clientId),
+      }),
+    }),
+    defineOperation({
+      id: 'getStaffErasureCertificate',
+      method: 'get',
+      path: '/erasures/{erasureId}/certificate',
+      summary: 'The signed act of destruction, with the extract of the journal',
+      permission: 'erasures:read',
+      params: OneErasure,
+      responses: { 200: { description: 'The newest certificate', schema: SignedDocumentView } },
+      handle: async ({ params }) => ({
+        status: 200,
+        body: await desk.certificate(params.erasureId),
+        headers: PRIVATE,
+      }),
+    }),
+    defineOperation({
+      id: 'getStaffErasureCertificatePaper',
+      method: 'get',
+      path: '/erasures/{erasureId}/certificate.pdf',
+      summary: 'The act of destruction on paper, in Russian, to be filed',
+      permission: 'erasures:read',
+      params: OneErasure,
+      responses: { 200: { description: 'The act', mediaType: 'application/pdf' } },
+      handle: async ({ params }) => ({ status: 200, body: await desk.paper(params.erasureId), headers: PRIVATE }),
+    }),
+  ];
+}
