@@ -7,6 +7,7 @@ const TABLES = [
   'biometric_deletions',
   'consents',
   'enrollments',
+  'erasure_holders',
   'escalations',
   'face_index_versions',
   'face_templates',
@@ -28,7 +29,7 @@ const TABLES = [
 ];
 
 /** What no worker reads at all. */
-const NOT_FOR_WORKERS = ['identity_tokens', 'journal_entries', 'plugin_sessions', 'security_alerts'];
+const NOT_FOR_WORKERS = ['identity_tokens', 'journal_entries', 'plugin_sessions'];
 
 const ID = '00000000-0000-4000-8000-000000000001';
 
@@ -194,6 +195,9 @@ const SMART_HOME_ROWS = `
   INSERT INTO security_alerts (id, integration, kind, scope, object_id, until)
     VALUES ('${ID}', 'smart-home', 'k', 's', 'o', now());
   INSERT INTO secret_sightings (client_id, sha256, integration) VALUES ('p', 's', 'smart-home');
-    INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
+  INSERT INTO erasures (id, resident_id, basis, actor, due_at) VALUES ('${ID}', '${ID}', 'demand', 'a', now());
+  INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
+  INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
   INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');
 `;

@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { parseKeyRing } from '../../config/environment';
 import type { CredentialRef } from '../../contracts/credentials';
-import { credentialRotationWorkflowId } from '../../contracts/ids';
+import { credentialRotationWorkflowId, INTEGRATIONS } from '../../contracts/ids';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
 import { createGateway } from '../../partners/gateway';
-import type { PartnerGateway } from '../../partners/ports';
+import type { PartnerGateway, ReplaceableSecret } from '../../partners/ports';
 import { PartnerProfile, type PartnerSecrets } from '../../partners/profile';
 import { stackPorts } from '../../stack/ports';
 import { secretsFor } from '../../stack/seed';
 import { PARTNERS, type TownPartner } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
+import { revokeCredential } from '../../workflows/credential-rotation/messages';
 import type { Harness } from './harness';
+import { ended } from './until';
 
 const named = (id: TownPartner['id']): TownPartner => {
   const found = PARTNERS.find((partner) => partner.id === id);
@@ -41,6 +43,14 @@ export const rotationOf = ({ partnerId, direction, name }: CredentialRef): strin
   credentialRotationWorkflowId(partnerId, direction, name);
 export const objectIdOf = ({ partnerId, direction, name }: CredentialRef): string =>
   `${partnerId}/${direction}/${name}`;
+
+/** What the sandbox calls them. */
+const TYPES_AT_PARTNERS: Readonly<Record<ReplaceableSecret, string>> = {
+  'basic-password': 'password',
+  'signing-key': 'key',
+  'client-secret': 'secret',
+  password: 'password',
+};
 
 /** The vault as the tables' owner reads it, and gateways that show what a test wants. */
 export function credentialsOf(h: Harness) {
@@ -77,6 +87,7 @@ export function credentialsOf(h: Harness) {
 
   return {
     versions: (credential: CredentialRef) => store.versions(h.owner, where(credential)),
+    valueOf: (credential: CredentialRef, version: number) => store.read(h.owner, where(credential), version),
     /** Opens with what the vault says now. */
     openWithCurrent: async (partnerId: string) =>
       opening(await gateway(partnerId, current(partnerId)), named(partnerId as TownPartner['id'])),
@@ -114,16 +125,30 @@ export function credentialsOf(h: Harness) {
         await h.owner.secret.updateMany({ where: { ...where(credential), state: 'active' }, data: { createdAt } });
       } else await h.owner.oAuthClient.update({ where: { id: credential.name }, data: { createdAt } });
     },
-    /** Begins what the schedule begins. */
+    /** Begins what the schedule begins. Waits without skipping time. */
     async round(): Promise<void> {
-      for (const integration of ['smart-home', 'communal'] as const) {
-        await h.temporal.client.workflow.execute('credentialRoundWorkflow', {
-          workflowId: `credential-round/${integration}`,
-          taskQueue: integration,
-          args: [{ integration }],
-        });
+      for (const integration of INTEGRATIONS) {
+        const workflowId = `credential-round/${integration}`;
+        const args = [{ integration }];
+        await h.temporal.client.workflow.start('credentialRoundWorkflow', { workflowId, taskQueue: integration, args });
+        await ended(h, workflowId);
       }
     },
+    /** Ids of what the partner accepts of us as this credential. */
+    async accepted({ partnerId, name }: CredentialRef): Promise<string[]> {
+      const answer = await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/credentials`);
+      const { accepted } = (await answer.json()) as { accepted: { id: string; type: string }[] };
+      return accepted.filter(({ type }) => type === TYPES_AT_PARTNERS[name as ReplaceableSecret]).map(({ id }) => id);
+    },
+    /** It may be in wrong hands: begins its execution if it has none, and has it replaced now. */
+    revoke: (credential: CredentialRef) =>
+      h.temporal.client.workflow.signalWithStart('credentialRotationWorkflow', {
+        workflowId: rotationOf(credential),
+        taskQueue: credential.integration,
+        args: [credential],
+        signal: revokeCredential,
+        signalArgs: [],
+      }),
     start: (credential: CredentialRef) =>
       h.temporal.client.workflow.start('credentialRotationWorkflow', {
         workflowId: rotationOf(credential),
