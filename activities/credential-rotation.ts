@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto';
-import { cancellationSignal, log } from '@temporalio/activity';
+import { cancellationSignal } from '@temporalio/activity';
 import type { AlarmDay, CredentialRef, CredentialStanding } from '../contracts/credentials';
 import type { Integration } from '../contracts/ids';
-import { appendJournal } from '../journal/journal';
 import { newCredentialValue } from '../partners/credential-values';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import { REPLACEABLE_SECRETS, type PartnerCall, type PartnerGateway, type ReplaceableSecret } from '../partners/ports';
-import { sql, type Database, type Transaction } from '../prisma/database';
+import { sql, type Database } from '../prisma/database';
 import { hashSecret } from '../vault/secret-hash';
 import type { SecretStore, SecretVersion } from '../vault/secrets';
+import { credentialId, noteCredential, raiseExpiryAlarm } from './credential-evidence';
 
 export type CredentialRotationActivities = ReturnType<typeof createCredentialRotationActivities>;
 
@@ -35,16 +34,6 @@ export function createCredentialRotationActivities(deps: {
     owner: partnerId,
     name: direction === 'presented' ? name : `client/${name}`,
   });
-
-  const note = (tx: Transaction, credential: CredentialRef, outcome: string, reason?: string): Promise<void> =>
-    appendJournal(tx, {
-      kind: 'credential',
-      integration,
-      objectId: credentialId(credential),
-      actor: 'credential-rotation',
-      outcome,
-      reason,
-    });
 
   /** Versions that are used no longer and have not been seen to be refused. */
   const leftOver = (versions: readonly SecretVersion[]): SecretVersion[] =>
@@ -132,7 +121,7 @@ export function createCredentialRotationActivities(deps: {
         const pending = versions.find(({ state }) => state === 'pending');
         if (pending) return pending.version;
         const next = (versions[0]?.version ?? 0) + 1;
-        const value = newCredentialValue(
+        const value = await newCredentialValue(
           credential.direction === 'issued' ? 'client-secret' : replaceable(credential),
           partnerSideId(credential, next),
         );
@@ -140,7 +129,7 @@ export function createCredentialRotationActivities(deps: {
         if (credential.direction === 'issued') {
           await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${hashSecret(value)})`);
         }
-        await note(tx, credential, 'issued', `version-${version.toString()}`);
+        await noteCredential(tx, credential, 'issued', `version-${version.toString()}`);
         return version;
       });
     },
@@ -152,7 +141,9 @@ export function createCredentialRotationActivities(deps: {
         const { credentials } = await deps.gatewayOf(credential.partnerId);
         const call = callOf(credential, version, 'deliver');
         if (credential.direction === 'issued') return credentials.handOver(value, call);
-        return credentials.add({ name: replaceable(credential), id: partnerSideId(credential, version), value }, call);
+        const id = partnerSideId(credential, version);
+        const complete = await credentials.add({ name: replaceable(credential), id, value }, call);
+        if (complete !== value) await secrets.complete(database, stored(credential), version, complete);
       });
     },
 
@@ -175,7 +166,7 @@ export function createCredentialRotationActivities(deps: {
     async useCredential(credential: CredentialRef, version: number): Promise<void> {
       await database.$transaction(async (tx) => {
         const changed = await secrets.activate(tx, stored(credential), version);
-        if (changed) await note(tx, credential, 'in-use', `version-${version.toString()}`);
+        if (changed) await noteCredential(tx, credential, 'in-use', `version-${version.toString()}`);
       });
     },
 
@@ -201,35 +192,16 @@ export function createCredentialRotationActivities(deps: {
           }
           await database.$transaction(async (tx) => {
             await secrets.destroy(tx, where, version);
-            await note(tx, credential, 'refused', `version-${version.toString()}`);
+            await noteCredential(tx, credential, 'refused', `version-${version.toString()}`);
           });
         }
       });
     },
 
-    /** Tells somebody that a credential ends and has no successor in use: once for each day, however often it is asked. */
-    async raiseExpiryAlarm(credential: CredentialRef, day: AlarmDay, at: { now: string; end: string }): Promise<void> {
-      const objectId = credentialId(credential);
-      const scope = `${day.toString()}-days`;
-      const raised = await database.$transaction(async (tx) => {
-        const alert = { integration, kind: 'credential-expiry', scope, objectId, until: new Date(at.end) };
-        const id = alarmId(`${objectId}/${at.end}/${scope}`);
-        const { count } = await tx.securityAlert.createMany({
-          data: [{ id, ...alert, raisedAt: new Date(at.now) }],
-          skipDuplicates: true,
-        });
-        if (count > 0) await note(tx, credential, 'expiry-alarm', scope);
-        return count > 0;
-      });
-      if (raised) {
-        const { partnerId } = credential;
-        log.error('a credential ends and has no successor', { event: 'credential-expiry', partnerId, code: scope });
-      }
-    },
+    raiseExpiryAlarm: (credential: CredentialRef, day: AlarmDay, at: { now: string; end: string }): Promise<void> =>
+      raiseExpiryAlarm(database, credential, day, at),
   };
 }
-
-const credentialId = ({ partnerId, direction, name }: CredentialRef): string => `${partnerId}/${direction}/${name}`;
 
 /** What the partner knows a version by. */
 const partnerSideId = ({ name }: CredentialRef, version: number): string => `domovoy-${name}-${version.toString()}`;
@@ -264,12 +236,4 @@ async function clientSince(database: Database, { direction, name }: CredentialRe
     sql`SELECT * FROM clients_with_secrets() WHERE client_id = ${name}`,
   );
   return rows[0]?.created_at ?? null;
-}
-
-/** The same cause, the same id (RFC 9562, version 8). */
-function alarmId(cause: string): string {
-  const bytes = createHash('sha256').update(`credential-expiry/${cause}`).digest().subarray(0, 16);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

@@ -40,6 +40,7 @@ import { partnerWebhookOperations } from './partner/webhooks';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessPointOperations } from './staff/access-points';
+import { credentialRevocationOperations } from './staff/credential-revocations';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
 import { staffOpeningOperations } from './staff/openings';
@@ -47,6 +48,7 @@ import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
 import { signInRoutes } from './staff/sign-in';
+import type { TokenKeys } from './token-keys';
 
 export const API_VERSION = '1.0.0';
 
@@ -61,13 +63,14 @@ export type ApiDependencies = {
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
+  readonly tokenKeys: TokenKeys;
   readonly log: Logger;
 };
 
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider'
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider' | 'tokenKeys'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -130,6 +133,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...dataSetAgreementOperations({ database }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
+        ...credentialRevocationOperations({ database, temporal }),
       ],
     },
     {
@@ -163,11 +167,12 @@ export function createStack(deps: ApiDependencies): Express {
   const server = createAuthorizationServer({
     publicUrl,
     database,
-    signingKeys: secrets.TOKEN_SIGNING_KEYS,
+    signingKeys: deps.tokenKeys.current(),
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     identify: createIdentifyAtTokenEndpoint({ database, identification }),
     log,
   });
+  deps.tokenKeys.onChange((keys) => server.useKeys(keys));
   const checks = {
     publicUrl,
     publicKeys: server.publicKeys,

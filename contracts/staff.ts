@@ -29,6 +29,7 @@ export const PERMISSIONS = {
   'data-sets:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'data-sets:propose': ['information-security', 'integration-manager'],
   'data-sets:approve': ['information-security'],
+  'credentials:revoke': ['information-security'],
 } as const satisfies Record<string, readonly StaffRole[]>;
 export type StaffPermission = keyof typeof PERMISSIONS;
 

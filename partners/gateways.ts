@@ -25,8 +25,11 @@ export function createGateways({
   return keepGateways({
     async load(partnerId) {
       const row = await database.partner.findUnique({ where: { id: partnerId } });
-      if (row) metrics.promised(partnerId, { availability: row.slaAvailability, latencyMs: row.slaLatencyMs });
-      return row;
+      if (!row) return null;
+      metrics.promised(partnerId, { availability: row.slaAvailability, latencyMs: row.slaLatencyMs });
+      const of = { owner: partnerId, name: 'tls-key', state: 'active' };
+      const identity = await database.secret.findFirst({ where: of, select: { version: true } });
+      return { ...row, revision: row.revision * VERSIONS_AT_MOST + (identity?.version ?? 0) };
     },
     build: async (partnerId, profile) => {
       const gateway = await createGateway({
@@ -43,7 +46,10 @@ export function createGateways({
   });
 }
 
-/** What a gateway is built from. `revision` rises with every change of the row. */
+/** Both only rise: one number tells whether the row or our client certificate has changed. */
+const VERSIONS_AT_MOST = 100_000;
+
+/** What a gateway is built from. `revision` rises with every change of the row, and of our client certificate. */
 export type PartnerRow = { readonly active: boolean; readonly revision: number; readonly profile: unknown };
 
 type Kept = { readonly revision: number; readonly gateway: Promise<PartnerGateway> };

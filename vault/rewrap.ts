@@ -3,9 +3,10 @@ import type { KeyEncryption, WrappedKey } from './key-encryption';
 import { joinSecret, secretPlace, splitSecret } from './secrets';
 import { stagedPhotoPlace } from './staged-photos';
 import { subjectKeyPlace } from './subject-keys';
+import { tokenKeyPlace } from './token-keys';
 
 /** Tables that hold wrapped data keys. */
-export const WRAPPED_TABLES = ['secrets', 'subject_keys', 'staged_photos'] as const;
+export const WRAPPED_TABLES = ['secrets', 'token_signing_keys', 'subject_keys', 'staged_photos'] as const;
 export type WrappedTable = (typeof WRAPPED_TABLES)[number];
 
 /** A wrapped key where it lies; `replace` changes the row only if it is still as it was read. */
@@ -40,6 +41,7 @@ export async function leftToRewrap(database: Database, keyEncryption: KeyEncrypt
   const older = { keyId: { not: await keyEncryption.currentKeyId() } };
   const counts = await Promise.all([
     database.secret.count({ where: { ...older, wrapped: { not: null } } }),
+    database.tokenSigningKey.count({ where: { ...older, wrapped: { not: null } } }),
     database.subjectKey.count({ where: older }),
     database.stagedPhoto.count({ where: older }),
   ]);
@@ -65,6 +67,28 @@ const FIND: Readonly<Record<WrappedTable, Find>> = {
           replace: (next) =>
             database.secret.updateMany({
               where: { owner, name, version, keyId, wrapped: column },
+              data: { wrapped: joinSecret(next.wrapped, sealed), keyId: next.keyId },
+            }),
+        },
+      ];
+    });
+  },
+  async token_signing_keys(database, currentId, take) {
+    const rows = await database.tokenSigningKey.findMany({
+      where: { keyId: { not: currentId }, wrapped: { not: null } },
+      orderBy: { version: 'asc' },
+      take,
+    });
+    return rows.flatMap(({ version, kid, wrapped: column, keyId }): Found[] => {
+      if (column === null) return [];
+      const { wrappedKey, sealed } = splitSecret(column);
+      return [
+        {
+          place: tokenKeyPlace(kid),
+          wrapped: { wrapped: wrappedKey, keyId },
+          replace: (next) =>
+            database.tokenSigningKey.updateMany({
+              where: { version, keyId, wrapped: column },
               data: { wrapped: joinSecret(next.wrapped, sealed), keyId: next.keyId },
             }),
         },

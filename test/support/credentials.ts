@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { parseKeyRing } from '../../config/environment';
 import type { CredentialRef } from '../../contracts/credentials';
-import { credentialRotationWorkflowId, INTEGRATIONS } from '../../contracts/ids';
+import { credentialRotationWorkflowId, TASK_QUEUES, type Integration } from '../../contracts/ids';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
 import { createGateway } from '../../partners/gateway';
 import type { PartnerGateway, ReplaceableSecret } from '../../partners/ports';
@@ -10,8 +10,8 @@ import { stackPorts } from '../../stack/ports';
 import { secretsFor } from '../../stack/seed';
 import { PARTNERS, type TownPartner } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
-import { createSecretStore } from '../../vault/secrets';
-import { revokeCredential } from '../../workflows/credential-rotation/messages';
+import { createSecretStore, type SecretVersion } from '../../vault/secrets';
+import { revokeNow } from '../../workflows/credential-rotation/start';
 import type { Harness } from './harness';
 import { ended } from './until';
 
@@ -21,13 +21,15 @@ const named = (id: TownPartner['id']): TownPartner => {
   return found;
 };
 
-const presented = (id: TownPartner['id'], name: string): CredentialRef => ({
+type PartnerCredential = CredentialRef & { readonly integration: Integration };
+
+const presented = (id: TownPartner['id'], name: string): PartnerCredential => ({
   integration: named(id).integration,
   partnerId: id,
   direction: 'presented',
   name,
 });
-const issued = (id: TownPartner['id']): CredentialRef => ({ ...presented(id, id), direction: 'issued' });
+const issued = (id: TownPartner['id']): PartnerCredential => ({ ...presented(id, id), direction: 'issued' });
 
 /** What the town's partners and we show each other and can replace without a person. */
 export const PRESENTED = [
@@ -35,6 +37,7 @@ export const PRESENTED = [
   presented('kluch', 'signing-key'),
   presented('vizor', 'client-secret'),
   presented('shlagbaum', 'password'),
+  presented('shlagbaum', 'tls-key'),
 ];
 export const ISSUED = [issued('kluch'), issued('vizor')];
 export const CREDENTIALS = [...PRESENTED, ...ISSUED];
@@ -50,6 +53,7 @@ const TYPES_AT_PARTNERS: Readonly<Record<ReplaceableSecret, string>> = {
   'signing-key': 'key',
   'client-secret': 'secret',
   password: 'password',
+  'tls-key': 'certificate',
 };
 
 /** The vault as the tables' owner reads it, and gateways that show what a test wants. */
@@ -85,8 +89,18 @@ export function credentialsOf(h: Harness) {
     }
   }
 
+  /** Keys of our tokens in the words for secrets. */
+  async function tokenKeys(): Promise<SecretVersion[]> {
+    const rows = await h.owner.tokenSigningKey.findMany({ orderBy: { version: 'desc' } });
+    const states = { published: 'pending', signing: 'active', retiring: 'retired', retired: 'retired' } as const;
+    return rows.map(({ version, state, createdAt: issuedAt, wrapped }) => {
+      return { version, state: states[state as keyof typeof states], issuedAt, destroyed: wrapped === null };
+    });
+  }
+
   return {
-    versions: (credential: CredentialRef) => store.versions(h.owner, where(credential)),
+    versions: async (credential: CredentialRef): Promise<SecretVersion[]> =>
+      credential.direction === 'own' ? tokenKeys() : store.versions(h.owner, where(credential)),
     valueOf: (credential: CredentialRef, version: number) => store.read(h.owner, where(credential), version),
     /** Opens with what the vault says now. */
     openWithCurrent: async (partnerId: string) =>
@@ -125,12 +139,12 @@ export function credentialsOf(h: Harness) {
         await h.owner.secret.updateMany({ where: { ...where(credential), state: 'active' }, data: { createdAt } });
       } else await h.owner.oAuthClient.update({ where: { id: credential.name }, data: { createdAt } });
     },
-    /** Begins what the schedule begins. Waits without skipping time. */
+    /** Begins what the schedules begin. Waits without skipping time. */
     async round(): Promise<void> {
-      for (const integration of INTEGRATIONS) {
-        const workflowId = `credential-round/${integration}`;
-        const args = [{ integration }];
-        await h.temporal.client.workflow.start('credentialRoundWorkflow', { workflowId, taskQueue: integration, args });
+      for (const taskQueue of TASK_QUEUES) {
+        const workflowId = `credential-round/${taskQueue}`;
+        const args = [{ integration: taskQueue === 'core' ? null : taskQueue }];
+        await h.temporal.client.workflow.start('credentialRoundWorkflow', { workflowId, taskQueue, args });
         await ended(h, workflowId);
       }
     },
@@ -141,18 +155,11 @@ export function credentialsOf(h: Harness) {
       return accepted.filter(({ type }) => type === TYPES_AT_PARTNERS[name as ReplaceableSecret]).map(({ id }) => id);
     },
     /** It may be in wrong hands: begins its execution if it has none, and has it replaced now. */
-    revoke: (credential: CredentialRef) =>
-      h.temporal.client.workflow.signalWithStart('credentialRotationWorkflow', {
-        workflowId: rotationOf(credential),
-        taskQueue: credential.integration,
-        args: [credential],
-        signal: revokeCredential,
-        signalArgs: [],
-      }),
+    revoke: (credential: CredentialRef) => revokeNow(h.temporal.client, credential),
     start: (credential: CredentialRef) =>
       h.temporal.client.workflow.start('credentialRotationWorkflow', {
         workflowId: rotationOf(credential),
-        taskQueue: credential.integration,
+        taskQueue: credential.integration ?? 'core',
         args: [credential],
       }),
     outcomes: async (credential: CredentialRef) =>

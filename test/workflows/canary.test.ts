@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseKeyRing } from '../../config/environment';
+import { projectRoot } from '../../config/project-root';
 import { PARTNERS, RESIDENTS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
@@ -53,6 +55,15 @@ afterAll(async () => {
   await h.close();
 });
 
+const NOT_OURS = ['node_modules', 'dist', '.git', 'generated'];
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : filesOf(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+
 async function collectSecrets(): Promise<void> {
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
   const store = createSecretStore(localKeyEncryption(ring.keys, ring.currentId));
@@ -61,7 +72,14 @@ async function collectSecrets(): Promise<void> {
     canaries.add(value);
     // The private part of a key, however it is written.
     if (value.startsWith('{')) canaries.add((JSON.parse(value) as { d: string }).d);
+    addPrivateLines(value);
   }
+}
+
+/** Of a private key in PEM each line that says anything of it: line ends are written in many ways. */
+function addPrivateLines(pem: string): void {
+  const body = /-----BEGIN PRIVATE KEY-----([^-]+)-----END/.exec(pem)?.[1] ?? '';
+  for (const line of body.split('\n')) if (line.length >= 40) canaries.add(line);
 }
 
 /** As yes or no, and never the secret: a failing match would print it. */
@@ -105,6 +123,14 @@ describe('of no secret that was in use before, during or after a rotation is any
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM partners t`,
     ]);
     expect(holdsACanary(JSON.stringify(rows))).toBe(false);
+  });
+
+  it('in the repository, which holds no private key of anybody either', () => {
+    const texts = filesOf(projectRoot()).map((file) => readFileSync(file, 'latin1'));
+    expect(texts.length).toBeGreaterThan(300);
+    expect(texts.filter(holdsACanary)).toHaveLength(0);
+    expect(texts.filter((text) => /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[\w+/]{40}/.test(text))).toHaveLength(0);
+    expect(texts.filter((text) => /"kty": ?"OKP"[^}]*"d": ?"[\w-]{43}"/.test(text))).toHaveLength(0);
   });
 
   it('in the arguments of a process', () => {

@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
-import type { CredentialRef } from '../../contracts/credentials';
-import { PARTNERS, RESIDENTS } from '../../stack/town';
+import { TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
+import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
+import { createClient } from '../../stack/story/http';
+import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from '../../stack/town';
 import { hashSecret } from '../../vault/secret-hash';
 import {
-  CREDENTIALS,
+  CREDENTIALS as PARTNERS_CREDENTIALS,
   credentialsOf,
   ISSUED,
   objectIdOf,
@@ -13,6 +16,7 @@ import {
 } from '../support/credentials';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
+import { staffMember } from '../support/staff';
 import { until } from '../support/until';
 
 const HOUR_MS = 3_600_000;
@@ -26,14 +30,20 @@ Runtime.install({ logger: new DefaultLogger('ERROR') });
 
 let h: Harness;
 let credentials: CredentialsOf;
+let http: ReturnType<typeof createClient>;
 beforeAll(async () => {
-  h = await createHarness();
+  h = await createHarness({ core: true });
   credentials = credentialsOf(h);
+  http = createClient(h.caPem);
 }, 120_000);
 afterEach(() => mendEverything(h));
-afterAll(() => h.close());
+afterAll(async () => {
+  await http.close();
+  await h.close();
+});
 
 const [PASSWORD, KEY, CLIENT_SECRET] = PRESENTED as [CredentialRef, CredentialRef, CredentialRef];
+const CREDENTIALS: readonly CredentialRef[] = [...PARTNERS_CREDENTIALS, TOKEN_SIGNING_KEY];
 const doorOf = (partnerId: string): string => PARTNERS.find(({ id }) => id === partnerId)?.doorId ?? '';
 const runOf = async (credential: CredentialRef) =>
   (await h.temporal.client.workflow.getHandle(rotationOf(credential)).describe()).runId;
@@ -70,6 +80,32 @@ describe('a revocation', () => {
     },
   );
 
+  it('by staff names only what there is between us and that partner, and is written down', async () => {
+    const security = await staffMember(h, ['information-security']);
+    const ask = (partnerId: string, body: object) =>
+      security.call('post', `/staff/v1/partners/${partnerId}/credential-revocations`, { body });
+    const before = await Promise.all(CREDENTIALS.map(runOf));
+    for (const [partnerId, direction, name, status] of [
+      ['vizor', 'presented', 'signing-key', 404],
+      ['vizor', 'issued', 'kluch', 404],
+      ['shlagbaum', 'issued', 'shlagbaum', 404],
+      ['nobody', 'presented', 'client-secret', 404],
+      ['kluch', 'presented', 'billing-secret', 400],
+      ['kluch', 'own', 'token-signing-key', 400],
+    ] as const) {
+      expect((await ask(partnerId, { direction, name })).status).toBe(status);
+    }
+    expect(await Promise.all(CREDENTIALS.map(runOf))).toEqual(before);
+
+    const { version = 0 } = (await inUse(PASSWORD)) ?? {};
+    expect(await ask('kluch', { direction: 'presented', name: 'basic-password' })).toMatchObject({ status: 202 });
+    await until('it is replaced', () => isReplaced(PASSWORD, version));
+    const { actor } = await h.owner.journalEntry.findFirstOrThrow({
+      where: { kind: 'credential', objectId: objectIdOf(PASSWORD), outcome: 'revoked' },
+    });
+    expect(actor).toBe(`staff/${security.memberId}`);
+  });
+
   it.each(ISSUED)('of what $partnerId shows us ends it at once, also while the partner is out', async (credential) => {
     const { partnerId } = credential;
     expect(await credentials.call(partnerId)).toBe(202);
@@ -86,6 +122,34 @@ describe('a revocation', () => {
       return (await inUse(credential)) !== undefined;
     });
     expect(await credentials.call(partnerId)).toBe(202);
+  });
+});
+
+describe('a revocation of the key of our tokens', () => {
+  it('ends what it signed at once, and no other token', async () => {
+    const before = newApp();
+    expect(await statusOf(before)).toBe(200);
+    const [first = ''] = await publishedKeys();
+    const security = await staffMember(h, ['information-security']);
+    expect((await security.call('post', '/staff/v1/token-signing-key/revocations')).status).toBe(202);
+    await until('the old one is gone', () => isReplaced(TOKEN_SIGNING_KEY, 1));
+    expect(await statusOf(before)).toBe(401);
+    const after = newApp();
+    expect(await statusOf(after)).toBe(200);
+    expect(await publishedKeys()).not.toContain(first);
+    expect(await publishedKeys()).toHaveLength(1);
+    await Promise.all([before.close(), after.close()]);
+  });
+
+  it('signs nothing with the new one until every API process goes by it', async () => {
+    const { version = 0 } = (await inUse(TOKEN_SIGNING_KEY)) ?? {};
+    const behind = randomUUID();
+    await h.owner.tokenKeyReader.create({ data: { processId: behind, kids: [] } });
+    await credentials.revoke(TOKEN_SIGNING_KEY);
+    await until('the API publishes both', async () => (await publishedKeys()).length === 2);
+    expect(await inUse(TOKEN_SIGNING_KEY)).toMatchObject({ version });
+    await h.owner.tokenKeyReader.delete({ where: { processId: behind } });
+    await until('the new one is alone', () => isReplaced(TOKEN_SIGNING_KEY, version));
   });
 });
 
@@ -130,7 +194,7 @@ describe('ninety days, with failures at each step', () => {
   beforeAll(async () => {
     firstRuns = await Promise.all(CREDENTIALS.map(runOf));
     beganMs = await h.temporal.currentTimeMs();
-    await refuseEveryThirdWriteOfASecret();
+    await refuseEveryThirdWrite();
     for (const { id } of PARTNERS) {
       // Fewer than half: the circuit breaker goes by the real clock, in which a day passes in an instant here.
       await breakPartner(h, id, { endpoint: 'credentials', fault: 'error', every: 4 });
@@ -142,7 +206,7 @@ describe('ninety days, with failures at each step', () => {
       await Promise.all(CREDENTIALS.map(async (each) => seen.get(each)?.push(await sample(each, atMs))));
       if (index % 6 === 0) broken.push(...(await whoFails()));
     }
-    await h.owner.$executeRaw`DROP TRIGGER refuse_now_and_then ON secrets`;
+    for (const table of TABLES_OF_CREDENTIALS) await h.owner.$executeRawUnsafe(`DROP TRIGGER now_and_then ON ${table}`);
   }, 240_000);
 
   it('has failed at every step of a replacement', async () => {
@@ -198,6 +262,11 @@ describe('ninety days, with failures at each step', () => {
       const isInUseValid = ids.includes(`domovoy-${credential.name}-${version.toString()}`);
       return { atMs, ageMs, valid: ids.length, isInUseValid };
     }
+    if (credential.direction === 'own') {
+      const kids = await publishedKeys();
+      const { kid } = await h.owner.tokenSigningKey.findUniqueOrThrow({ where: { version } });
+      return { atMs, ageMs, valid: kids.length, isInUseValid: kids.includes(kid) };
+    }
     const hashes = await acceptedFrom(credential.partnerId);
     const isInUseValid = hashes.includes(hashSecret(await credentials.valueOf(credential, version)));
     return { atMs, ageMs, valid: hashes.length, isInUseValid };
@@ -206,13 +275,21 @@ describe('ninety days, with failures at each step', () => {
   async function whoFails(): Promise<string[]> {
     const openings = PARTNERS.map(({ id }) => credentials.openWithCurrent(id));
     const calls = ISSUED.map(async ({ partnerId }) => `${partnerId}: ${String(await credentials.call(partnerId))}`);
-    const results = await Promise.all([...openings, ...calls]);
-    return results.filter((result) => result !== 'opened' && !result.endsWith(': 202'));
+    const app = newApp();
+    const results = await Promise.all([
+      ...openings,
+      ...calls,
+      statusOf(app).then((status) => `app: ${String(status)}`),
+    ]);
+    await app.close();
+    return results.filter((result) => result !== 'opened' && !/: 20[02]$/.test(result));
   }
 });
 
-/** Our own tables fail too: every third change of a secret's row is refused, and counted although it is rolled back. */
-async function refuseEveryThirdWriteOfASecret(): Promise<void> {
+const TABLES_OF_CREDENTIALS = ['secrets', 'token_signing_keys'];
+
+/** Our own tables fail too: every third change of a credential is refused, and counted although it is rolled back. */
+async function refuseEveryThirdWrite(): Promise<void> {
   await h.owner.$executeRaw`CREATE SEQUENCE writes_of_secrets`;
   await h.owner.$executeRaw`
     CREATE FUNCTION refuse_now_and_then() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -220,12 +297,31 @@ async function refuseEveryThirdWriteOfASecret(): Promise<void> {
       IF nextval('writes_of_secrets') % 3 = 0 THEN RAISE EXCEPTION 'not now'; END IF;
       RETURN NEW;
     END $$`;
-  await h.owner.$executeRaw`
-    CREATE TRIGGER refuse_now_and_then BEFORE INSERT OR UPDATE ON secrets FOR EACH ROW EXECUTE FUNCTION refuse_now_and_then()`;
+  for (const table of TABLES_OF_CREDENTIALS) {
+    await h.owner.$executeRawUnsafe(
+      `CREATE TRIGGER now_and_then BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION refuse_now_and_then()`,
+    );
+  }
 }
 
 const acceptedFrom = async (partnerId: string): Promise<string[]> =>
   (await h.owner.oAuthClient.findUniqueOrThrow({ where: { id: partnerId } })).secretHashes;
+
+/** The app's backend with a token of its own. */
+const newApp = (): AppBackend =>
+  createAppBackend({
+    apiUrl: h.apiUrl,
+    caPem: h.caPem,
+    clientId: APP_CLIENT_ID,
+    clientSecret: h.secrets.appClient.value,
+  });
+const statusOf = async (app: AppBackend): Promise<number> =>
+  (await app.get(`/app/v1/residents/${RESIDENTS.anna.id}/reminders`)).status;
+/** Key ids of `/oauth/jwks`. */
+async function publishedKeys(): Promise<string[]> {
+  const { body } = await http.send(`${h.apiUrl}/oauth/jwks`, {});
+  return (body['keys'] as { kid: string }[]).map(({ kid }) => kid);
+}
 
 /** Types of activities of which a try failed, from this run to the newest. */
 async function failedActivities(credential: CredentialRef, firstRunId: string): Promise<string[]> {
