@@ -8,6 +8,7 @@ import { sql, type Database } from '../prisma/database';
 import { hashSecret } from '../vault/secret-hash';
 import type { SecretStore, SecretVersion } from '../vault/secrets';
 import { credentialId, noteCredential, raiseExpiryAlarm } from './credential-evidence';
+import { handToPerson, offerAgainIfLost } from './credential-handover';
 
 export type CredentialRotationActivities = ReturnType<typeof createCredentialRotationActivities>;
 
@@ -56,6 +57,27 @@ export function createCredentialRotationActivities(deps: {
     const call = callOf(credential, keep, 'check');
     if ((await credentials.check({ name, value: current }, call)) !== 'accepted') throw notAccepted();
     return (await credentials.check({ name, value }, call)) === 'refused';
+  }
+
+  /** Whether this version has been accepted: by the partner of us, or by us of the partner. */
+  async function isAccepted(credential: CredentialRef, version: number): Promise<boolean> {
+    const value = await secrets.read(database, stored(credential), version);
+    if (credential.direction === 'issued') {
+      const where = { clientId: credential.name, sha256: hashSecret(value) };
+      return (await database.secretSighting.count({ where })) > 0;
+    }
+    const { credentials } = await deps.gatewayOf(credential.partnerId);
+    const shown = { name: replaceable(credential), value };
+    return (await credentials.check(shown, callOf(credential, version, 'check'))) === 'accepted';
+  }
+
+  /** Whether the partner has no interface for credentials, so that a person carries them. */
+  async function isCarried({ partnerId }: CredentialRef): Promise<boolean> {
+    const { profile } = await database.partner.findUniqueOrThrow({
+      where: { id: partnerId },
+      select: { profile: true },
+    });
+    return (profile as { credentialDelivery?: unknown }).credentialDelivery === 'person';
   }
 
   /** Of what a partner shows us, leaves this version valid and nothing else. */
@@ -137,7 +159,9 @@ export function createCredentialRotationActivities(deps: {
     /** Has the partner accept the successor, or take it to show it to us. */
     async deliverCredential(credential: CredentialRef, version: number): Promise<void> {
       await atPartner(async () => {
-        const value = await secrets.read(database, stored(credential), version);
+        const where = stored(credential);
+        if (await isCarried(credential)) return handToPerson(database, credential, { ...where, version });
+        const value = await secrets.read(database, where, version);
         const { credentials } = await deps.gatewayOf(credential.partnerId);
         const call = callOf(credential, version, 'deliver');
         if (credential.direction === 'issued') return credentials.handOver(value, call);
@@ -150,15 +174,10 @@ export function createCredentialRotationActivities(deps: {
     /** Ends when the successor has been accepted once: by the partner of us, or by us of the partner. */
     async proveCredential(credential: CredentialRef, version: number): Promise<void> {
       await atPartner(async () => {
-        const value = await secrets.read(database, stored(credential), version);
-        if (credential.direction === 'issued') {
-          const where = { clientId: credential.name, sha256: hashSecret(value) };
-          if ((await database.secretSighting.count({ where })) === 0) throw notAccepted();
-          return;
-        }
-        const { credentials } = await deps.gatewayOf(credential.partnerId);
-        const shown = { name: replaceable(credential), value };
-        if ((await credentials.check(shown, callOf(credential, version, 'check'))) !== 'accepted') throw notAccepted();
+        if (await isAccepted(credential, version)) return;
+        const of = { ...stored(credential), version };
+        if (await isCarried(credential)) await offerAgainIfLost(database, credential, of);
+        throw notAccepted();
       });
     },
 
@@ -175,6 +194,8 @@ export function createCredentialRotationActivities(deps: {
     /** Ends the validity of every other version. */
     async retireOlder(credential: CredentialRef, keep: number): Promise<void> {
       if (credential.direction === 'issued') return acceptOnly(credential, keep);
+      // The partner's own people do it; that it was done is proven next.
+      if (await isCarried(credential)) return;
       await atPartner(async () => {
         const { credentials } = await deps.gatewayOf(credential.partnerId);
         const kept = { name: replaceable(credential), keep: partnerSideId(credential, keep) };

@@ -40,6 +40,7 @@ import { partnerWebhookOperations } from './partner/webhooks';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessPointOperations } from './staff/access-points';
+import { credentialHandoverOperations } from './staff/credential-handovers';
 import { credentialRevocationOperations } from './staff/credential-revocations';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
@@ -134,6 +135,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
         ...credentialRevocationOperations({ database, temporal }),
+        ...credentialHandoverOperations({ database, keyEncryption }),
       ],
     },
     {

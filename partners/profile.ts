@@ -29,6 +29,8 @@ const Connection = {
   maxConnections: z.number().int().min(1).max(256).default(32),
   /** Calls under way at once, those that wait for a socket included; twice the sockets unless given. */
   concurrency: z.number().int().min(1).max(1_024).optional(),
+  /** `person`: the partner has no interface for credentials; somebody carries them there. `api` unless given. */
+  credentialDelivery: z.enum(['api', 'person']).optional(),
   /** Agreed rate of our calls (R4.13). */
   requestsPerSecond: z.number().positive().max(10_000).default(200),
 };

@@ -6,6 +6,7 @@ const TABLES = [
   'access_points',
   'biometric_deletions',
   'consents',
+  'credential_handovers',
   'enrollments',
   'erasure_holders',
   'escalations',
@@ -198,6 +199,8 @@ const SMART_HOME_ROWS = `
   INSERT INTO erasures (id, resident_id, basis, actor, due_at) VALUES ('${ID}', '${ID}', 'demand', 'a', now());
   INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
+  INSERT INTO credential_handovers (id, integration, partner_id, direction, name, owner, secret_name, version, expires_at)
+    VALUES ('${ID}', 'smart-home', 'p', 'presented', 'n', 'p', 'n', 1, now());
   INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
   INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');
 `;

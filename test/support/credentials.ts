@@ -113,17 +113,21 @@ export function credentialsOf(h: Harness) {
         wanted === name ? Promise.resolve(first[wanted] ?? '') : current(partnerId)(wanted);
       return opening(await gateway(partnerId, secrets), partner);
     },
+    /** Enters at the partner what it is to show us from now on. */
+    async adopt(partnerId: string, own: object): Promise<void> {
+      await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/own-credentials`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(own),
+      });
+    },
     /** Lets the partner call us with the first secret that we gave it, and then with its own again. @returns our status */
     async callWithFirst(partnerId: string): Promise<number | null> {
       const first =
         partnerId === 'kluch'
           ? { password: h.secrets.fromKluchPassword.value }
           : { clientSecret: h.secrets.fromVizorSecret.value };
-      await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/own-credentials`, {
-        method: 'PUT',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(first),
-      });
+      await this.adopt(partnerId, first);
       return this.call(partnerId);
     },
     /** A call of the partner to us: a key has opened. */
