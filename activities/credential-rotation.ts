@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
-import { cancellationSignal, log } from '@temporalio/activity';
+import { cancellationSignal } from '@temporalio/activity';
 import type { AlarmDay, CredentialRef, CredentialStanding } from '../contracts/credentials';
 import type { Integration } from '../contracts/ids';
-import { appendJournal } from '../journal/journal';
 import { newCredentialValue } from '../partners/credential-values';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import { REPLACEABLE_SECRETS, type PartnerCall, type PartnerGateway, type ReplaceableSecret } from '../partners/ports';
-import { sql, type Database, type Transaction } from '../prisma/database';
+import { sql, type Database } from '../prisma/database';
 import { hashSecret } from '../vault/secret-hash';
 import type { SecretStore, SecretVersion } from '../vault/secrets';
+import { credentialId, noteCredential, raiseExpiryAlarm } from './credential-evidence';
+import { handToPerson, offerAgainIfLost } from './credential-handover';
 
 export type CredentialRotationActivities = ReturnType<typeof createCredentialRotationActivities>;
 
@@ -36,16 +36,6 @@ export function createCredentialRotationActivities(deps: {
     name: direction === 'presented' ? name : `client/${name}`,
   });
 
-  const note = (tx: Transaction, credential: CredentialRef, outcome: string, reason?: string): Promise<void> =>
-    appendJournal(tx, {
-      kind: 'credential',
-      integration,
-      objectId: credentialId(credential),
-      actor: 'credential-rotation',
-      outcome,
-      reason,
-    });
-
   /** Versions that are used no longer and have not been seen to be refused. */
   const leftOver = (versions: readonly SecretVersion[]): SecretVersion[] =>
     versions.filter(({ state, destroyed }) => state === 'retired' && !destroyed);
@@ -67,6 +57,27 @@ export function createCredentialRotationActivities(deps: {
     const call = callOf(credential, keep, 'check');
     if ((await credentials.check({ name, value: current }, call)) !== 'accepted') throw notAccepted();
     return (await credentials.check({ name, value }, call)) === 'refused';
+  }
+
+  /** Whether this version has been accepted: by the partner of us, or by us of the partner. */
+  async function isAccepted(credential: CredentialRef, version: number): Promise<boolean> {
+    const value = await secrets.read(database, stored(credential), version);
+    if (credential.direction === 'issued') {
+      const where = { clientId: credential.name, sha256: hashSecret(value) };
+      return (await database.secretSighting.count({ where })) > 0;
+    }
+    const { credentials } = await deps.gatewayOf(credential.partnerId);
+    const shown = { name: replaceable(credential), value };
+    return (await credentials.check(shown, callOf(credential, version, 'check'))) === 'accepted';
+  }
+
+  /** Whether the partner has no interface for credentials, so that a person carries them. */
+  async function isCarried({ partnerId }: CredentialRef): Promise<boolean> {
+    const { profile } = await database.partner.findUniqueOrThrow({
+      where: { id: partnerId },
+      select: { profile: true },
+    });
+    return (profile as { credentialDelivery?: unknown }).credentialDelivery === 'person';
   }
 
   /** Of what a partner shows us, leaves this version valid and nothing else. */
@@ -132,7 +143,7 @@ export function createCredentialRotationActivities(deps: {
         const pending = versions.find(({ state }) => state === 'pending');
         if (pending) return pending.version;
         const next = (versions[0]?.version ?? 0) + 1;
-        const value = newCredentialValue(
+        const value = await newCredentialValue(
           credential.direction === 'issued' ? 'client-secret' : replaceable(credential),
           partnerSideId(credential, next),
         );
@@ -140,7 +151,7 @@ export function createCredentialRotationActivities(deps: {
         if (credential.direction === 'issued') {
           await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${hashSecret(value)})`);
         }
-        await note(tx, credential, 'issued', `version-${version.toString()}`);
+        await noteCredential(tx, credential, 'issued', `version-${version.toString()}`);
         return version;
       });
     },
@@ -148,26 +159,25 @@ export function createCredentialRotationActivities(deps: {
     /** Has the partner accept the successor, or take it to show it to us. */
     async deliverCredential(credential: CredentialRef, version: number): Promise<void> {
       await atPartner(async () => {
-        const value = await secrets.read(database, stored(credential), version);
+        const where = stored(credential);
+        if (await isCarried(credential)) return handToPerson(database, credential, { ...where, version });
+        const value = await secrets.read(database, where, version);
         const { credentials } = await deps.gatewayOf(credential.partnerId);
         const call = callOf(credential, version, 'deliver');
         if (credential.direction === 'issued') return credentials.handOver(value, call);
-        return credentials.add({ name: replaceable(credential), id: partnerSideId(credential, version), value }, call);
+        const id = partnerSideId(credential, version);
+        const complete = await credentials.add({ name: replaceable(credential), id, value }, call);
+        if (complete !== value) await secrets.complete(database, stored(credential), version, complete);
       });
     },
 
     /** Ends when the successor has been accepted once: by the partner of us, or by us of the partner. */
     async proveCredential(credential: CredentialRef, version: number): Promise<void> {
       await atPartner(async () => {
-        const value = await secrets.read(database, stored(credential), version);
-        if (credential.direction === 'issued') {
-          const where = { clientId: credential.name, sha256: hashSecret(value) };
-          if ((await database.secretSighting.count({ where })) === 0) throw notAccepted();
-          return;
-        }
-        const { credentials } = await deps.gatewayOf(credential.partnerId);
-        const shown = { name: replaceable(credential), value };
-        if ((await credentials.check(shown, callOf(credential, version, 'check'))) !== 'accepted') throw notAccepted();
+        if (await isAccepted(credential, version)) return;
+        const of = { ...stored(credential), version };
+        if (await isCarried(credential)) await offerAgainIfLost(database, credential, of);
+        throw notAccepted();
       });
     },
 
@@ -175,7 +185,7 @@ export function createCredentialRotationActivities(deps: {
     async useCredential(credential: CredentialRef, version: number): Promise<void> {
       await database.$transaction(async (tx) => {
         const changed = await secrets.activate(tx, stored(credential), version);
-        if (changed) await note(tx, credential, 'in-use', `version-${version.toString()}`);
+        if (changed) await noteCredential(tx, credential, 'in-use', `version-${version.toString()}`);
       });
     },
 
@@ -184,6 +194,8 @@ export function createCredentialRotationActivities(deps: {
     /** Ends the validity of every other version. */
     async retireOlder(credential: CredentialRef, keep: number): Promise<void> {
       if (credential.direction === 'issued') return acceptOnly(credential, keep);
+      // The partner's own people do it; that it was done is proven next.
+      if (await isCarried(credential)) return;
       await atPartner(async () => {
         const { credentials } = await deps.gatewayOf(credential.partnerId);
         const kept = { name: replaceable(credential), keep: partnerSideId(credential, keep) };
@@ -201,35 +213,16 @@ export function createCredentialRotationActivities(deps: {
           }
           await database.$transaction(async (tx) => {
             await secrets.destroy(tx, where, version);
-            await note(tx, credential, 'refused', `version-${version.toString()}`);
+            await noteCredential(tx, credential, 'refused', `version-${version.toString()}`);
           });
         }
       });
     },
 
-    /** Tells somebody that a credential ends and has no successor in use: once for each day, however often it is asked. */
-    async raiseExpiryAlarm(credential: CredentialRef, day: AlarmDay, at: { now: string; end: string }): Promise<void> {
-      const objectId = credentialId(credential);
-      const scope = `${day.toString()}-days`;
-      const raised = await database.$transaction(async (tx) => {
-        const alert = { integration, kind: 'credential-expiry', scope, objectId, until: new Date(at.end) };
-        const id = alarmId(`${objectId}/${at.end}/${scope}`);
-        const { count } = await tx.securityAlert.createMany({
-          data: [{ id, ...alert, raisedAt: new Date(at.now) }],
-          skipDuplicates: true,
-        });
-        if (count > 0) await note(tx, credential, 'expiry-alarm', scope);
-        return count > 0;
-      });
-      if (raised) {
-        const { partnerId } = credential;
-        log.error('a credential ends and has no successor', { event: 'credential-expiry', partnerId, code: scope });
-      }
-    },
+    raiseExpiryAlarm: (credential: CredentialRef, day: AlarmDay, at: { now: string; end: string }): Promise<void> =>
+      raiseExpiryAlarm(database, credential, day, at),
   };
 }
-
-const credentialId = ({ partnerId, direction, name }: CredentialRef): string => `${partnerId}/${direction}/${name}`;
 
 /** What the partner knows a version by. */
 const partnerSideId = ({ name }: CredentialRef, version: number): string => `domovoy-${name}-${version.toString()}`;
@@ -264,12 +257,4 @@ async function clientSince(database: Database, { direction, name }: CredentialRe
     sql`SELECT * FROM clients_with_secrets() WHERE client_id = ${name}`,
   );
   return rows[0]?.created_at ?? null;
-}
-
-/** The same cause, the same id (RFC 9562, version 8). */
-function alarmId(cause: string): string {
-  const bytes = createHash('sha256').update(`credential-expiry/${cause}`).digest().subarray(0, 16);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

@@ -17,7 +17,7 @@ export function createKeyRewrapActivities({
   keyEncryption: KeyEncryption;
 }) {
   return {
-    /** @returns how many rows of the table were wrapped anew; 0: none is left */
+    /** @returns how many rows of the table were under an older key; 0: none is left */
     rewrapSome: (table: WrappedTable): Promise<number> => rewrapBatch(database, keyEncryption, table, BATCH),
 
     /** Writes down how it ended, if there was anything to do. @returns how many rows still want an older key */

@@ -44,6 +44,8 @@ import { accessPointOperations } from './staff/access-points';
 import { staffErasureOperations } from './staff/erasures';
 import { escalationOperations } from './staff/escalations';
 import { staffPropertySaleOperations } from './staff/property-sales';
+import { credentialHandoverOperations } from './staff/credential-handovers';
+import { credentialRevocationOperations } from './staff/credential-revocations';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
 import { staffOpeningOperations } from './staff/openings';
@@ -51,6 +53,7 @@ import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
 import { signInRoutes } from './staff/sign-in';
+import type { TokenKeys } from './token-keys';
 
 export const API_VERSION = '1.0.0';
 
@@ -65,13 +68,14 @@ export type ApiDependencies = {
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
+  readonly tokenKeys: TokenKeys;
   readonly log: Logger;
 };
 
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider'
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider' | 'tokenKeys'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -138,6 +142,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...staffPropertySaleOperations({ database, temporal, log: deps.log }),
         ...staffErasureOperations(erasures),
         ...escalationOperations({ database }),
+        ...credentialRevocationOperations({ database, temporal }),
+        ...credentialHandoverOperations({ database, keyEncryption }),
       ],
     },
     {
@@ -171,11 +177,12 @@ export function createStack(deps: ApiDependencies): Express {
   const server = createAuthorizationServer({
     publicUrl,
     database,
-    signingKeys: secrets.TOKEN_SIGNING_KEYS,
+    signingKeys: deps.tokenKeys.current(),
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     identify: createIdentifyAtTokenEndpoint({ database, identification }),
     log,
   });
+  deps.tokenKeys.onChange((keys) => server.useKeys(keys));
   const checks = {
     publicUrl,
     publicKeys: server.publicKeys,

@@ -14,6 +14,7 @@ import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
 import { createIdentityProvider } from './staff/identity-provider';
+import { openTokenKeys } from './token-keys';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -38,8 +39,10 @@ async function main(): Promise<void> {
     log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
   });
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
+  const tokenKeys = await openTokenKeys({ database, keyEncryption, configured: secrets.TOKEN_SIGNING_KEYS, log });
   const app = createStack({
     identityProvider,
+    tokenKeys,
     pluginTokenGuesses,
     settings,
     secrets,
@@ -65,6 +68,7 @@ async function main(): Promise<void> {
     registry: new Registry(),
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
+      tokenKeys: tokenKeys.assertFresh,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),
     },
   });
@@ -81,6 +85,7 @@ async function main(): Promise<void> {
         pluginTokenGuesses.close,
         exchanges.close,
         identityProvider.close,
+        tokenKeys.close,
       ]).catch(() => undefined);
     });
     server.closeIdleConnections();

@@ -16,6 +16,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'step-up': 'This wants a proof of who you are from the last minutes. Go to /staff/login?stepUp=true, then repeat.',
   'own-proposal': 'What takes two people was asked for by you. Somebody else has to approve it.',
   'approval-conflict': 'It was approved already, or replaced by another since it was proposed.',
+  'credential-handed-over':
+    'A credential is given once and for a short time. Where it did not arrive, it is offered anew within a day.',
   'access-point-conflict': 'The partner does not list this access point any more.',
   'idempotency-key':
     'Writes need an Idempotency-Key header: 8 to 128 visible ASCII characters, new for each intent, the same for each repeat.',

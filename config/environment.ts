@@ -150,7 +150,10 @@ const ApiSecrets = SharedSecrets.extend({
   API_TLS_KEY: z.string().min(1),
   /** What we present to the staff identity provider. */
   STAFF_CLIENT_SECRET: z.string().min(16),
-  /** JSON array of private Ed25519 JWKs; the first one signs, all are published. */
+  /**
+   * JSON array of private Ed25519 JWKs, taken in at the first start, when the vault has none: the first one signs, all
+   * are published. Their successors are made by rotation (vault/token-keys.ts).
+   */
   TOKEN_SIGNING_KEYS: z.string().transform((text, context) => {
     try {
       return z

@@ -2,14 +2,23 @@ import type { Integration } from './ids';
 
 /**
  * A secret between us and one partner, whose versions take each other's place (R0.6). `presented`: what we show the
- * partner. `issued`: what the partner shows us. No value is ever part of it.
+ * partner. `issued`: what the partner shows us. `own`: what proves us to ourselves. No value is ever part of it.
  */
 export type CredentialRef = {
-  readonly integration: Integration;
+  /** `null`: belongs to no integration. */
+  readonly integration: Integration | null;
   readonly partnerId: string;
-  readonly direction: 'presented' | 'issued';
+  readonly direction: 'presented' | 'issued' | 'own';
   /** Of a presented one, its name in the vault; of an issued one, the client id at our authorization server. */
   readonly name: string;
+};
+
+/** The keys that our authorization server signs access tokens with. */
+export const TOKEN_SIGNING_KEY: CredentialRef = {
+  integration: null,
+  partnerId: 'domovoy',
+  direction: 'own',
+  name: 'token-signing-key',
 };
 
 /** Where a credential stands in our own tables. */

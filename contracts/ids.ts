@@ -22,5 +22,5 @@ export const HOUSEKEEPING_SCHEDULE_ID = 'housekeeping';
 export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';
 export const credentialRotationWorkflowId = (partnerId: string, direction: string, name: string): string =>
   `credential-rotation/${partnerId}/${direction}/${name}`;
-export const credentialScheduleId = (integration: Integration): string => `credentials/${integration}`;
+export const credentialScheduleId = (taskQueue: TaskQueue): string => `credentials/${taskQueue}`;
 export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';

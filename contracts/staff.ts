@@ -36,6 +36,8 @@ export const PERMISSIONS = {
   'erasures:decide': ['compliance'],
   'escalations:read': ['operations', 'compliance', 'information-security', 'auditor'],
   'escalations:acknowledge': ['operations', 'compliance', 'information-security'],
+  'credentials:revoke': ['information-security'],
+  'credentials:hand-over': ['information-security', 'integration-manager'],
 } as const satisfies Record<string, readonly StaffRole[]>;
 export type StaffPermission = keyof typeof PERMISSIONS;
 
@@ -178,6 +180,19 @@ export const StaffOpeningView = z
     endedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: 'StaffOpening', description: 'An opening with its full reason; whose it was stays out' });
+
+export const CredentialHandoverView = z
+  .object({
+    handoverId: z.uuid(),
+    partnerId: z.string(),
+    direction: z.string(),
+    name: z.string(),
+    version: z.int(),
+    offeredAt: z.iso.datetime(),
+    expiresAt: z.iso.datetime(),
+    takenAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'CredentialHandover', description: 'A credential that a person carries to a partner; never its value' });
 
 export const DataSetAgreementView = z
   .object({

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { newCertificateRequest } from './client-certificate';
 import { PartnerError } from './failure';
 import type { SigningKey } from './message-signature';
 import type { ReplaceableSecret } from './ports';
@@ -7,7 +8,8 @@ import type { ReplaceableSecret } from './ports';
 const SECRET_BYTES = 32;
 
 /** A new value, of at least 256 random bits. A signing key carries its id, so that the two change together. */
-export function newCredentialValue(name: ReplaceableSecret, id: string): string {
+export async function newCredentialValue(name: ReplaceableSecret, id: string): Promise<string> {
+  if (name === 'tls-key') return newCertificateRequest(id);
   if (name !== 'signing-key') return randomBytes(SECRET_BYTES).toString('base64url');
   return JSON.stringify({ ...generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }), kid: id });
 }

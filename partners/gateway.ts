@@ -1,5 +1,5 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createBasicSignedPartner } from './basic-signed';
+import { tlsIdentityOf, type TlsIdentity } from './client-certificate';
 import type { AgreedFields } from './data-set';
 import { PartnerError } from './failure';
 import { createPartnerHttp } from './http';
@@ -7,7 +7,7 @@ import { isolated } from './isolation';
 import { createMtlsOidcPartner } from './mtls-oidc';
 import { createOauthClientPartner } from './oauth-client';
 import type { PartnerGateway } from './ports';
-import type { PartnerProfile, PartnerSecrets, ProfileOf } from './profile';
+import type { PartnerProfile, PartnerSecrets } from './profile';
 
 /**
  * Builds the gateway to one partner from its row; the profile decides which adapter.
@@ -23,19 +23,23 @@ export async function createGateway(options: {
   const { partnerId, profile } = options;
   const secrets: PartnerSecrets = (name) => orUnreachable(() => options.secrets(name));
   const agreed: AgreedFields = () => orUnreachable(options.agreed);
-  const clientCertificate = profile.profile === 'mtls-oidc' ? await ownCertificate(profile, secrets) : undefined;
   const { caPem, timeoutMs, maxConnections, requestsPerSecond } = profile;
-  const http = isolated(
-    createPartnerHttp({ caPem, timeoutMs, maxConnections, ...(clientCertificate && { clientCertificate }) }),
-    { requestsPerSecond, concurrency: profile.concurrency ?? 2 * maxConnections },
-  );
+  const httpAs = (clientCertificate?: TlsIdentity) =>
+    isolated(createPartnerHttp({ caPem, timeoutMs, maxConnections, ...(clientCertificate && { clientCertificate }) }), {
+      requestsPerSecond,
+      concurrency: profile.concurrency ?? 2 * maxConnections,
+    });
+  if (profile.profile === 'mtls-oidc') {
+    // Read once: tokens are bound to the certificate, so that another one takes another gateway (gateways.ts).
+    const http = httpAs(tlsIdentityOf(await secrets('tls-key'), profile.certificatePem));
+    return createMtlsOidcPartner({ partnerId, profile, http, httpAs, secrets, agreed });
+  }
+  const http = httpAs();
   switch (profile.profile) {
     case 'basic-signed':
       return createBasicSignedPartner({ partnerId, profile, http, secrets, agreed });
     case 'oauth-client':
       return createOauthClientPartner({ partnerId, profile, http, secrets, agreed });
-    case 'mtls-oidc':
-      return createMtlsOidcPartner({ partnerId, profile, http, secrets, agreed });
   }
 }
 
@@ -45,25 +49,5 @@ async function orUnreachable<T>(read: () => Promise<T>): Promise<T> {
     return await read();
   } catch {
     throw new PartnerError('PartnerUnreachable', 'Our own settings for the partner could not be read.');
-  }
-}
-
-/** Certificate and key change in two places; a pair that does not fit must not be kept until the next change. */
-async function ownCertificate(
-  { certificatePem }: ProfileOf<'mtls-oidc'>,
-  secrets: PartnerSecrets,
-): Promise<{ cert: string; key: string }> {
-  const key = await secrets('tls-key');
-  if (!belongsTo(certificatePem, key)) {
-    throw new PartnerError('PartnerUnauthorized', 'Our client certificate and its key do not belong together.');
-  }
-  return { cert: certificatePem, key };
-}
-
-function belongsTo(certificatePem: string, keyPem: string): boolean {
-  try {
-    return new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(keyPem));
-  } catch {
-    return false;
   }
 }

@@ -45,7 +45,7 @@ export function createGateways({
   });
 }
 
-/** What a gateway is built from. `revision` rises with every change of the row. */
+/** What a gateway is built from. `revision` rises with every change of the row, and of what we show the partner. */
 export type PartnerRow = {
   readonly active: boolean;
   readonly revision: number;

@@ -76,7 +76,7 @@ export interface EquipmentDirectory {
 }
 
 /** Our secrets that can be replaced without a person: what only proves who we are. */
-export const REPLACEABLE_SECRETS = ['basic-password', 'signing-key', 'client-secret', 'password'] as const;
+export const REPLACEABLE_SECRETS = ['basic-password', 'signing-key', 'client-secret', 'password', 'tls-key'] as const;
 export type ReplaceableSecret = (typeof REPLACEABLE_SECRETS)[number];
 
 /**
@@ -84,11 +84,15 @@ export type ReplaceableSecret = (typeof REPLACEABLE_SECRETS)[number];
  * one is retired, so that no call fails in between.
  */
 export interface CredentialPartner {
-  /** Has the partner accept one more, under this id. */
+  /**
+   * Has the partner accept one more, under this id.
+   *
+   * @returns the value as it is shown from then on: of a certificate, with what the partner's authority made of it
+   */
   add(
     credential: { readonly name: ReplaceableSecret; readonly id: string; readonly value: string },
     call: PartnerCall,
-  ): Promise<void>;
+  ): Promise<string>;
   /** One harmless call with this value in place of the one in use. */
   check(
     credential: { readonly name: ReplaceableSecret; readonly value: string },

@@ -1,5 +1,6 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
+import type { ReplaceableSecret } from './ports';
 
 const Certificates = z
   .string()
@@ -31,6 +32,8 @@ const Connection = {
   maxConnections: z.number().int().min(1).max(256).default(32),
   /** Calls under way at once, those that wait for a socket included; twice the sockets unless given. */
   concurrency: z.number().int().min(1).max(1_024).optional(),
+  /** `person`: the partner has no interface for credentials; somebody carries them there. `api` unless given. */
+  credentialDelivery: z.enum(['api', 'person']).optional(),
   /** Agreed rate of our calls (R4.13). */
   requestsPerSecond: z.number().positive().max(10_000).default(200),
 };
@@ -73,7 +76,7 @@ const MtlsOidc = z
     grant: z.enum(['password', 'client-certificate']),
     /** The technical account; with the grant `password` only. */
     username: z.string().min(1).optional(),
-    /** Our client certificate at the partner; its key is a secret. */
+    /** Our first client certificate at the partner; later ones are in the vault, with their keys. */
     certificatePem: Certificates,
   })
   .refine(({ grant, username }) => (grant === 'password') === (username !== undefined), 'username goes with password');
@@ -91,6 +94,13 @@ export const HOLDS_PLATES: Readonly<Record<PartnerProfile['profile'], boolean>> 
   'basic-signed': true,
   'oauth-client': false,
   'mtls-oidc': true,
+};
+
+/** Which of our secrets at a partner of each profile are replaced by rotation (R0.6). */
+export const REPLACEABLE_BY_PROFILE: Readonly<Record<PartnerProfile['profile'], readonly ReplaceableSecret[]>> = {
+  'basic-signed': ['basic-password', 'signing-key'],
+  'oauth-client': ['client-secret'],
+  'mtls-oidc': ['password', 'tls-key'],
 };
 
 export const SECRET_NAMES = ['basic-password', 'signing-key', 'client-secret', 'tls-key', 'password'] as const;

@@ -17,6 +17,8 @@ export type Certificates = {
   readonly clientCa: string;
   /** Signs the partners' servers and the client certificates that they accept. */
   readonly partnerCa: string;
+  /** The sandbox issues our next client certificates with it. */
+  readonly partnerCaKey: string;
   readonly api: CertificatePaths;
   readonly billing: CertificatePaths;
   readonly identityProvider: CertificatePaths;
@@ -61,6 +63,7 @@ export async function ensureCertificates(folder: string): Promise<Certificates> 
     companyCa: join(folder, 'company-ca.pem'),
     clientCa: join(folder, 'client-ca.pem'),
     partnerCa: join(folder, 'partner-ca.pem'),
+    partnerCaKey: join(folder, 'partner-ca-key.pem'),
     api: await server('api', company),
     billing: await server('billing', company),
     identityProvider: await server('identity-provider', company),

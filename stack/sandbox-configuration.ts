@@ -79,7 +79,9 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
           clientId: 'domovoy',
           sanDns: 'domovoy.company.example',
           accounts: [{ username: 'domovoy', passwordFile: secrets.toShlagbaumPassword.path }],
+          certificateFile: certificates.ourClient.certificate,
         },
+        authority: { certFile: certificates.partnerCa, keyFile: certificates.partnerCaKey },
         atCompany: {
           clientId: 'shlagbaum',
           certFile: certificates.shlagbaumClient.certificate,

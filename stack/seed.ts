@@ -196,9 +196,9 @@ async function seedPartnerSecrets(tx: Transaction, partner: TownPartner, seeding
   const { id: owner, integration } = partner;
   for (const [name, value] of Object.entries(secretsFor(partner, seeding))) {
     const known = await store.get(tx, owner, name).catch(() => null);
-    // What the files say was replaced since, by rotation; the key of a certificate goes with the certificate's file.
-    if (known === null || (name === 'tls-key' && known !== value))
-      await store.put(tx, { owner, name, integration, value });
+    // What the files say was replaced since, by rotation; until then the key of a certificate goes with its file.
+    const goesWithFile = name === 'tls-key' && known !== value && known?.includes('BEGIN CERTIFICATE') !== true;
+    if (known === null || goesWithFile) await store.put(tx, { owner, name, integration, value });
   }
 }
 

@@ -3,9 +3,10 @@ import type { KeyEncryption, WrappedKey } from './key-encryption';
 import { joinSecret, secretPlace, splitSecret } from './secrets';
 import { stagedPhotoPlace } from './staged-photos';
 import { subjectKeyPlace } from './subject-keys';
+import { tokenKeyPlace } from './token-keys';
 
 /** Tables that hold wrapped data keys. */
-export const WRAPPED_TABLES = ['secrets', 'subject_keys', 'staged_photos'] as const;
+export const WRAPPED_TABLES = ['secrets', 'token_signing_keys', 'subject_keys', 'staged_photos'] as const;
 export type WrappedTable = (typeof WRAPPED_TABLES)[number];
 
 /** A wrapped key where it lies; `replace` changes the row only if it is still as it was read. */
@@ -20,7 +21,7 @@ type Found = {
  * that is sealed under them, stay as they are. Readers notice nothing: each row is right before and after, under the key
  * that it names. A row that somebody else changes meanwhile is left to the next batch.
  *
- * @returns how many were wrapped anew; 0: none is left of this table, or none can be read
+ * @returns how many it found; 0: none is left of this table
  */
 export async function rewrapBatch(
   database: Database,
@@ -30,12 +31,9 @@ export async function rewrapBatch(
 ): Promise<number> {
   const currentId = await keyEncryption.currentKeyId();
   const found = await FIND[table](database, currentId, limit);
-  let rewrapped = 0;
-  for (const { place, wrapped, replace } of found) {
-    const { count } = await replace(await keyEncryption.rewrap(wrapped, place));
-    rewrapped += count;
-  }
-  return rewrapped;
+  for (const { place, wrapped, replace } of found) await replace(await keyEncryption.rewrap(wrapped, place));
+  // Not how many it changed: where somebody else was quicker with a whole batch, others may be left.
+  return found.length;
 }
 
 /** How many rows still want the older keys; at 0 they may be taken away. */
@@ -43,6 +41,7 @@ export async function leftToRewrap(database: Database, keyEncryption: KeyEncrypt
   const older = { keyId: { not: await keyEncryption.currentKeyId() } };
   const counts = await Promise.all([
     database.secret.count({ where: { ...older, wrapped: { not: null } } }),
+    database.tokenSigningKey.count({ where: { ...older, wrapped: { not: null } } }),
     database.subjectKey.count({ where: older }),
     database.stagedPhoto.count({ where: older }),
   ]);
@@ -68,6 +67,28 @@ const FIND: Readonly<Record<WrappedTable, Find>> = {
           replace: (next) =>
             database.secret.updateMany({
               where: { owner, name, version, keyId, wrapped: column },
+              data: { wrapped: joinSecret(next.wrapped, sealed), keyId: next.keyId },
+            }),
+        },
+      ];
+    });
+  },
+  async token_signing_keys(database, currentId, take) {
+    const rows = await database.tokenSigningKey.findMany({
+      where: { keyId: { not: currentId }, wrapped: { not: null } },
+      orderBy: { version: 'asc' },
+      take,
+    });
+    return rows.flatMap(({ version, kid, wrapped: column, keyId }): Found[] => {
+      if (column === null) return [];
+      const { wrappedKey, sealed } = splitSecret(column);
+      return [
+        {
+          place: tokenKeyPlace(kid),
+          wrapped: { wrapped: wrappedKey, keyId },
+          replace: (next) =>
+            database.tokenSigningKey.updateMany({
+              where: { version, keyId, wrapped: column },
               data: { wrapped: joinSecret(next.wrapped, sealed), keyId: next.keyId },
             }),
         },

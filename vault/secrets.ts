@@ -16,6 +16,9 @@ export type SecretVersion = {
 type Named = { readonly owner: string; readonly name: string };
 type NewSecret = Named & { readonly integration: string; readonly value: string };
 
+/** A version as it lies in its table. */
+export type SecretRow = Named & { readonly version: number; readonly wrapped: Uint8Array; readonly keyId: string };
+
 /**
  * Secrets that we present to a partner or issue to it, in numbered versions, each at rest under a key of its own, which
  * is wrapped (R0.13, R4.4). At most one version is active and one pending; the database holds to that.
@@ -25,6 +28,10 @@ export type SecretStore = {
   put(tx: Transaction, secret: NewSecret): Promise<number>;
   /** Stores the next version as pending and returns its number. */
   prepare(tx: Transaction, secret: NewSecret & { issuedAt: Date }): Promise<number>;
+  /** Gives a pending version the value that it is used by. Without effect on any other. */
+  complete(tx: Transaction, secret: Named, version: number, value: string): Promise<void>;
+  /** Opens a row that was read. */
+  reveal(row: SecretRow): Promise<string>;
   /** The version in use. @throws when there is none, naming owner and name only */
   get(tx: Transaction, owner: string, name: string): Promise<string>;
   /** One version, in whatever state. @throws when it is not there or was destroyed */
@@ -60,15 +67,19 @@ export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
     const { owner, name } = secret;
     const newest = await tx.secret.findFirst({ where: { owner, name }, orderBy: { version: 'desc' } });
     const version = (newest?.version ?? 0) + 1;
-    const key = newKey();
-    const place = secretPlace(owner, name, version);
-    const { wrapped, keyId } = await keyEncryption.wrap(key, place);
-    const column = joinSecret(wrapped, seal(key, Buffer.from(value), place));
-    await tx.secret.create({ data: { ...secret, version, wrapped: column, keyId } });
+    await tx.secret.create({
+      data: { ...secret, version, ...(await sealed(secretPlace(owner, name, version), value)) },
+    });
     return version;
   }
 
-  async function value(row: { owner: string; name: string; version: number; wrapped: Uint8Array; keyId: string }) {
+  async function sealed(place: string, value: string): Promise<{ wrapped: Buffer<ArrayBuffer>; keyId: string }> {
+    const key = newKey();
+    const { wrapped, keyId } = await keyEncryption.wrap(key, place);
+    return { wrapped: joinSecret(wrapped, seal(key, Buffer.from(value), place)), keyId };
+  }
+
+  async function value(row: SecretRow): Promise<string> {
     const place = secretPlace(row.owner, row.name, row.version);
     const { wrappedKey, sealed } = splitSecret(row.wrapped);
     const key = await keyEncryption.unwrap({ wrapped: wrappedKey, keyId: row.keyId }, place);
@@ -108,6 +119,11 @@ export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
         issuedAt: createdAt,
         destroyed: wrapped === null,
       }));
+    },
+    reveal: value,
+    async complete(tx, { owner, name }, version, text) {
+      const data = await sealed(secretPlace(owner, name, version), text);
+      await tx.secret.updateMany({ where: { owner, name, version, state: 'pending' }, data });
     },
     async activate(tx, { owner, name }, version) {
       const isPending = { owner, name, version, state: 'pending' };

@@ -6,6 +6,8 @@ import {
   INTEGRATIONS,
   JOURNAL_SEALING_SCHEDULE_ID,
   KEY_REWRAP_SCHEDULE_ID,
+  type Integration,
+  type TaskQueue,
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
@@ -30,23 +32,28 @@ const SCHEDULES: readonly ScheduleOptions[] = [
       ],
     },
   })),
-  ...INTEGRATIONS.map((integration): ScheduleOptions => ({
-    scheduleId: credentialScheduleId(integration),
+  ...INTEGRATIONS.map((integration) => credentialSchedule(integration, integration)),
+  credentialSchedule('core', null),
+];
+
+function credentialSchedule(taskQueue: TaskQueue, integration: Integration | null): ScheduleOptions {
+  return {
+    scheduleId: credentialScheduleId(taskQueue),
     spec: { intervals: [{ every: '1 hour' }], jitter: '5 minutes' },
     policies: { overlap: 'SKIP' },
     action: {
       type: 'startWorkflow',
       workflowType: 'credentialRoundWorkflow',
-      workflowId: `credential-round/${integration}`,
-      taskQueue: integration,
+      workflowId: `credential-round/${taskQueue}`,
+      taskQueue,
       args: [{ integration }],
       typedSearchAttributes: [
-        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        ...(integration === null ? [] : [{ key: INTEGRATION_ATTRIBUTE, value: integration }]),
         { key: PROCESS_ATTRIBUTE, value: 'credential-rotation' },
       ],
     },
-  })),
-];
+  };
+}
 
 function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 minutes' | '1 hour'): ScheduleOptions {
   return {

@@ -12,6 +12,7 @@ import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
+import { createTokenKeyActivities } from '../activities/token-key-rotation';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 import { heartbeats } from './heartbeats';
 
@@ -39,6 +40,7 @@ export function coreActivities(
   deps: Parameters<typeof createJournalSealingActivities>[0] &
     Parameters<typeof createHousekeepingActivities>[0] &
     Parameters<typeof createKeyRewrapActivities>[0] &
+    Parameters<typeof createTokenKeyActivities>[0] &
     Parameters<typeof createPropertySaleActivities>[0] &
     Parameters<typeof createErasureActivities>[0],
 ) {
@@ -46,6 +48,7 @@ export function coreActivities(
     ...createHousekeepingActivities(deps),
     ...createJournalSealingActivities(deps),
     ...createKeyRewrapActivities(deps),
+    ...createTokenKeyActivities(deps),
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
   };

@@ -192,6 +192,7 @@ export function createBasicSignedPartner(deps: {
         const answer = await tell('/credentials', { credential_id: id, ...what }, call);
         if (answer.status !== 200) refuse(answer);
         if (parseAnswer(answer, CredentialAccepted).credential_id !== id) throw misanswered();
+        return value;
       },
       async check({ name, value }, call) {
         const known = await credentials();

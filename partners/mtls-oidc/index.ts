@@ -5,7 +5,8 @@ import { authorizedBy } from '../bearer';
 import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set';
 import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
-import type { PartnerCall, PartnerGateway } from '../ports';
+import { certificateRequestOf, tlsIdentityOf, withCertificate, type TlsIdentity } from '../client-certificate';
+import type { CredentialCheck, PartnerCall, PartnerGateway } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 import { createLogin } from './tokens';
 
@@ -23,6 +24,11 @@ const PlateAllowed = z.object({ status: z.literal('ALLOWED') });
 const PlateRemoved = z.object({ status: z.literal('REMOVED') });
 const PasswordAccepted = z.object({ id: z.string(), status: z.literal('ACCEPTED') });
 const PasswordsRemoved = z.object({ status: z.literal('REMOVED') });
+const CertificateIssued = z.object({
+  id: z.string(),
+  status: z.literal('ISSUED'),
+  certificate: z.string().max(20_000),
+});
 const EquipmentList = z.object({
   equipment: z.array(
     z.object({
@@ -41,6 +47,8 @@ export function createMtlsOidcPartner(deps: {
   partnerId: string;
   profile: ProfileOf<'mtls-oidc'>;
   http: PartnerHttp;
+  /** Sockets with another client certificate, for trying it. */
+  httpAs: (identity: TlsIdentity) => PartnerHttp;
   secrets: PartnerSecrets;
   agreed: AgreedFields;
 }): PartnerGateway {
@@ -64,6 +72,20 @@ export function createMtlsOidcPartner(deps: {
   /** About credentials: nothing of it is in any data-set agreement, which is about residents. */
   const tell = (path: string, json: object, call: PartnerCall): Promise<HttpAnswer> =>
     post(path, json, { 'idempotency-key': call.idempotencyKey }, call);
+
+  /** One login with this certificate in place of the one in use. A server may end the handshake instead of answering. */
+  async function tryCertificate(value: string): Promise<CredentialCheck> {
+    let tried: PartnerHttp | undefined;
+    try {
+      tried = deps.httpAs(tlsIdentityOf(value, profile.certificatePem));
+      return await createLogin({ ...deps, http: tried }).tryOut();
+    } catch (error) {
+      if (error instanceof PartnerError && error.type === 'PartnerUnauthorized') return 'refused';
+      throw error;
+    } finally {
+      await tried?.close();
+    }
+  }
 
   async function ask(name: PartnerCallName, path: string, json: object, call: PartnerCall): Promise<HttpAnswer> {
     await agreedOnly(deps.agreed, name);
@@ -147,14 +169,23 @@ export function createMtlsOidcPartner(deps: {
       },
     },
     credentials: {
-      async add({ id, value }, call) {
+      async add({ name, id, value }, call) {
+        if (name === 'tls-key') {
+          const answer = await tell('/v1/account/certificates', { id, csr: certificateRequestOf(value) }, call);
+          if (answer.status !== 200) refuse(answer);
+          const issued = parseAnswer(answer, CertificateIssued);
+          if (issued.id !== id) throw misanswered();
+          return withCertificate(value, issued.certificate);
+        }
         const answer = await tell('/v1/account/passwords', { id, password: value }, call);
         if (answer.status !== 200) refuse(answer);
         if (parseAnswer(answer, PasswordAccepted).id !== id) throw misanswered();
+        return value;
       },
-      check: ({ value }) => login.check(value),
-      async retireOthers({ keep }, call) {
-        const answer = await tell('/v1/account/passwords/removal', { keep }, call);
+      check: ({ name, value }) => (name === 'tls-key' ? tryCertificate(value) : login.check(value)),
+      async retireOthers({ name, keep }, call) {
+        const kind = name === 'tls-key' ? 'certificates' : 'passwords';
+        const answer = await tell(`/v1/account/${kind}/removal`, { keep }, call);
         if (answer.status !== 200) refuse(answer);
         parseAnswer(answer, PasswordsRemoved);
       },

@@ -18,6 +18,8 @@ export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: Partn
   readonly fetch: () => Promise<AccessToken>;
   /** Whether the technical account may log in by this password; the login is not used. */
   readonly check: (password: string) => Promise<CredentialCheck>;
+  /** Whether a login as it is configured is given; it is not used. */
+  readonly tryOut: () => Promise<CredentialCheck>;
 } {
   const { profile, http } = deps;
   let refreshToken: string | undefined;
@@ -73,6 +75,7 @@ export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: Partn
         throw tokenFailure(error);
       }
     },
+    tryOut: () => accepted(discover, logIn),
     check: (password) =>
       accepted(discover, (configuration) => byPassword(configuration, { username: profile.username ?? '', password })),
   };

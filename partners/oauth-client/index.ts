@@ -117,6 +117,7 @@ export function createOauthClientPartner(deps: {
         const answer = await tell('/api/v1/client-secrets', { id, secret: value }, call);
         if (answer.status !== 200) refuse(answer);
         if (parseAnswer(answer, SecretAccepted).id !== id) throw misanswered();
+        return value;
       },
       check: ({ value }) => tokens.check(value),
       async retireOthers({ keep }, call) {

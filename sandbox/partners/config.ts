@@ -58,7 +58,15 @@ export const PartnersConfig = z.strictObject({
     shlagbaum: z.strictObject({
       ...common,
       tls: z.strictObject({ cert: Pem, key: Pem, clientCa: Pem }),
-      accepts: z.strictObject({ clientId: Text, sanDns: Text, accounts: z.array(Basic) }),
+      accepts: z.strictObject({
+        clientId: Text,
+        sanDns: Text,
+        accounts: z.array(Basic),
+        /** The company's first certificate; without it every one of the authority for `sanDns` is accepted. */
+        certificate: Pem.optional(),
+      }),
+      /** Issues the company's next certificates; without it none is issued. */
+      authority: Certificate.optional(),
       atCompany: z.strictObject({ clientId: Text, cert: Pem, key: Pem }),
     }),
   }),

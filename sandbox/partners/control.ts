@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Express, Request } from 'express';
 import { z } from 'zod';
 import { controlInput, ControlRefusal, createControlApp, pathParameter } from '../control-port';
@@ -8,6 +9,7 @@ import { NewFault } from './faults';
 import { credentialHash } from './known-credentials';
 import { PARTNERS, type Partner, type PartnerName } from './partner';
 import { PHOTO_REASONS } from './photo-quality';
+import { thumbprintOf } from './shlagbaum/client-certificate';
 import { publicKey } from './signing-key';
 
 const LedgerQuery = z.strictObject({
@@ -33,6 +35,7 @@ const NewCredential = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('password'), id: Text, username: Text, password: Text }),
   z.strictObject({ type: z.literal('secret'), id: Text, clientId: Text, secret: Text }),
   z.strictObject({ type: z.literal('key'), id: Text, keyid: Text, publicKey: Text }),
+  z.strictObject({ type: z.literal('certificate'), id: Text, clientId: Text, certificate: Text }),
 ]);
 const OwnCredentials = z.record(z.enum(['username', 'password', 'clientId', 'clientSecret']), Text.optional());
 const RawCall = z.strictObject({
@@ -241,6 +244,13 @@ function kept(change: z.infer<typeof NewCredential>) {
         clientId: change.clientId,
         hash: credentialHash(change.clientId, change.secret).toString('hex'),
       };
+    case 'certificate':
+      try {
+        const thumbprint = thumbprintOf(new X509Certificate(change.certificate));
+        return { type: change.type, clientId: change.clientId, thumbprint };
+      } catch {
+        throw new ControlRefusal(400, 'input', 'certificate: is not a certificate in PEM form');
+      }
     case 'key':
       try {
         publicKey(change.publicKey, 'the public key');

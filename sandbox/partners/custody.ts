@@ -119,6 +119,7 @@ export const CredentialChange = z.discriminatedUnion('change', [
       z.object({ type: z.literal('password'), username: z.string(), hash: z.string() }),
       z.object({ type: z.literal('secret'), clientId: z.string(), hash: z.string() }),
       z.object({ type: z.literal('key'), keyid: z.string(), publicKey: z.string() }),
+      z.object({ type: z.literal('certificate'), clientId: z.string(), thumbprint: z.string() }),
     ]),
   }),
   z.object({ change: z.literal('retire'), id: z.string() }),

@@ -8,11 +8,14 @@ export type ConfiguredCredentials = {
   readonly passwords: readonly { readonly id: string; readonly username: string; readonly password: string }[];
   readonly secrets: readonly { readonly id: string; readonly clientId: string; readonly secret: string }[];
   readonly keys: readonly { readonly id: string; readonly keyid: string; readonly publicKey: string }[];
+  /** By `x5t#S256`. */
+  readonly certificates?: readonly { readonly id: string; readonly clientId: string; readonly thumbprint: string }[];
 };
 
 type Known =
   | { readonly type: 'password' | 'secret'; readonly id: string; readonly name: string; readonly hash: Buffer }
-  | { readonly type: 'key'; readonly id: string; readonly name: string; readonly key: KeyObject };
+  | { readonly type: 'key'; readonly id: string; readonly name: string; readonly key: KeyObject }
+  | { readonly type: 'certificate'; readonly id: string; readonly name: string; readonly thumbprint: string };
 
 /** What is accepted now: the configured ones and the changes of the control port, which outlive a restart. */
 export function knownCredentials(configured: ConfiguredCredentials, changes: () => readonly CredentialChange[]) {
@@ -34,6 +37,12 @@ export function knownCredentials(configured: ConfiguredCredentials, changes: () 
       id,
       name: keyid,
       key: publicKey(text, `the public key ${keyid}`),
+    })),
+    ...(configured.certificates ?? []).map(({ id, clientId, thumbprint }) => ({
+      type: 'certificate' as const,
+      id,
+      name: clientId,
+      thumbprint,
     })),
   ];
 
@@ -65,6 +74,10 @@ export function knownCredentials(configured: ConfiguredCredentials, changes: () 
       const found = accepted().find((each) => each.type === 'key' && each.name === keyid);
       return found?.type === 'key' ? found.key : undefined;
     },
+    /** Without one that is configured, every certificate of the authority for the right name will do. */
+    certificate: (thumbprint: string): boolean =>
+      (configured.certificates ?? []).length === 0 ||
+      accepted().some((each) => each.type === 'certificate' && each.thumbprint === thumbprint),
     knowsClient: (clientId: string) => accepted().some((each) => each.type === 'secret' && each.name === clientId),
   };
 }
@@ -85,6 +98,8 @@ function fromChange(id: string, credential: Extract<CredentialChange, { change: 
       return { type: 'password', id, name: credential.username, hash: Buffer.from(credential.hash, 'hex') };
     case 'secret':
       return { type: 'secret', id, name: credential.clientId, hash: Buffer.from(credential.hash, 'hex') };
+    case 'certificate':
+      return { type: 'certificate', id, name: credential.clientId, thumbprint: credential.thumbprint };
     case 'key':
       return {
         type: 'key',

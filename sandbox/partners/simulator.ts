@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import path from 'node:path';
 import type { Express } from 'express';
 import type { Dispatcher } from 'undici';
@@ -21,6 +21,7 @@ import { kluchApp } from './kluch/server';
 import { createOutbox } from './outbox';
 import { tryAtCompany } from './own-credential';
 import type { Partner, PartnerName } from './partner';
+import { thumbprintOf } from './shlagbaum/client-certificate';
 import { createLogins } from './shlagbaum/logins';
 import { shlagbaumApp } from './shlagbaum/server';
 import { ownSigningKey, privateKey } from './signing-key';
@@ -319,6 +320,18 @@ async function startVizor(
   });
 }
 
+const configuredCertificate = ({
+  clientId,
+  certificate = '',
+}: {
+  clientId: string;
+  certificate?: string | undefined;
+}) => ({
+  id: 'certificate-1',
+  clientId,
+  thumbprint: thumbprintOf(new X509Certificate(certificate)),
+});
+
 async function startShlagbaum(
   config: PartnersConfig,
   now: () => Date,
@@ -343,6 +356,7 @@ async function startShlagbaum(
       })),
       secrets: [],
       keys: [],
+      certificates: own.accepts.certificate === undefined ? [] : [configuredCertificate(own.accepts)],
     },
     clientCertificate: { cert, key },
     credentials: (agent) => bearerCredentials(agent, tokenClient),
@@ -360,6 +374,7 @@ async function startShlagbaum(
     tokens,
     logins,
     client: { clientId: own.accepts.clientId, sanDns: own.accepts.sanDns },
+    authority: own.authority,
     publicUrl: origin.url,
   });
   const { clientCa, ...certificate } = own.tls;

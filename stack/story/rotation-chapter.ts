@@ -6,16 +6,45 @@ import { dataConverterWith } from '../../config/temporal';
 import { credentialRotationWorkflowId } from '../../contracts/ids';
 import { PartnerProfile } from '../../partners/profile';
 import { openDatabase } from '../../prisma/database';
-import { revokeCredential } from '../../workflows/credential-rotation/messages';
+import { revokeNow } from '../../workflows/credential-rotation/start';
 import type { Stack } from '../stack';
 import { NAMESPACE } from '../temporal-server';
-import type { TownPartner } from '../town';
+import { RESIDENTS, type TownPartner } from '../town';
+import type { AppBackend } from './app-backend';
 import { createClient } from './http';
 import { onDemandBy, type Cast } from './opening-chapter';
 
 const REPLACED_WITHIN_MS = 60_000;
 
-/** A secret that we show a partner is revoked: the next opening works, and the old one is refused (R0.6, R0.13). */
+/** Callers of the traffic at once, and what they ask at the least: before, while and after the secret is replaced. */
+const CALLERS = 4;
+const OPENINGS_AT_LEAST = 20;
+
+/** Opens the door again and again, each time by an opening of its own, until it is told to stop. */
+function openWithoutPause(app: AppBackend, partner: TownPartner) {
+  let made = 0;
+  let failed = 0;
+  let isOn = true;
+  const caller = async (): Promise<void> => {
+    while (isOn) {
+      const opening = { residentId: RESIDENTS.anna.id };
+      const { status, body } = await app.post(`/app/v1/access-points/${partner.doorId}/openings`, opening);
+      made++;
+      if (status !== 200 || body['status'] !== 'opened') failed++;
+    }
+  };
+  const callers = Array.from({ length: CALLERS }, caller);
+  return {
+    made: () => made,
+    async stop() {
+      isOn = false;
+      await Promise.all(callers);
+      return { made, failed };
+    },
+  };
+}
+
+/** A secret that we show a partner is revoked under traffic: nothing fails, and the old one is refused (R0.6, R0.13). */
 export async function tellRotation(
   { teller, app, sandbox }: Pick<Cast, 'teller' | 'app' | 'sandbox'>,
   partner: TownPartner,
@@ -35,25 +64,23 @@ export async function tellRotation(
   try {
     await teller.step(
       {
-        name: 'a secret of ours is revoked, and the partner takes another',
+        name: 'a secret of ours is revoked under traffic, and the partner takes another',
         profile,
-        asked: 'signal revokeCredential',
-        expected: 'replaced',
+        asked: 'signal revokeCredential, and openings without a pause meanwhile',
+        expected: 'replaced, 0 openings failed',
       },
       async () => {
+        const traffic = openWithoutPause(app, partner);
         const { version } = await inUse();
-        await client.workflow.signalWithStart('credentialRotationWorkflow', {
-          workflowId,
-          taskQueue: integration,
-          args: [{ integration, partnerId, direction: 'presented', name }],
-          signal: revokeCredential,
-          signalArgs: [],
-        });
+        await revokeNow(client, { integration, partnerId, direction: 'presented', name });
         for (const untilMs = Date.now() + REPLACED_WITHIN_MS; Date.now() < untilMs;) {
           await pause(200);
-          if ((await inUse()).version > version && (await olderLeft()) === 0)
-            return { outcome: 'replaced', workflowId };
+          if ((await inUse()).version > version && (await olderLeft()) === 0 && traffic.made() >= OPENINGS_AT_LEAST) {
+            const { failed } = await traffic.stop();
+            return { outcome: `replaced, ${failed.toString()} openings failed`, workflowId };
+          }
         }
+        await traffic.stop();
         return { outcome: 'not replaced in time', workflowId };
       },
     );

@@ -6,6 +6,7 @@ const TABLES = [
   'access_points',
   'biometric_deletions',
   'consents',
+  'credential_handovers',
   'enrollments',
   'erasure_holders',
   'escalations',
@@ -118,6 +119,27 @@ describe('integrations are apart in the database', () => {
     await api.end();
   });
 
+  it('the API is given a secret by an offer only, once and while it lasts; no worker uses that door', async () => {
+    const [api, smartHome] = [await connect(db.urlFor('domovoy_api')), await connect(db.urlFor('domovoy_smart_home'))];
+    const offer = `INSERT INTO credential_handovers (id, integration, partner_id, direction, name, owner, secret_name, version,
+      expires_at) VALUES ($1, 'smart-home', 'p', 'issued', 'p', 'p', 'carried', 1, now() + $2::interval)`;
+    const [lasting, over] = ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b'];
+    await owner.query(`INSERT INTO secrets (owner, name, version, integration, state, wrapped, key_id)
+      VALUES ('p', 'carried', 1, 'smart-home', 'pending', 'w', 'k')`);
+    await smartHome.query(offer, [lasting, '1 day']);
+    await smartHome.query(offer, [over, '-1 second']);
+    await expect(communal.query(offer, [ID, '1 day'])).rejects.toMatchObject({ code: '42501' });
+    const take = 'SELECT owner, name, version FROM take_credential($1, $2)';
+    for (const worker of [smartHome, communal]) {
+      await expect(worker.query(take, [lasting, 'm'])).rejects.toMatchObject({ code: '42501' });
+    }
+    expect((await api.query(take, [over, 'm'])).rows).toEqual([]);
+    expect((await api.query(take, [lasting, 'm'])).rows).toEqual([{ owner: 'p', name: 'carried', version: 1 }]);
+    expect((await api.query(take, [lasting, 'm'])).rows).toEqual([]);
+    await expect(api.query('UPDATE credential_handovers SET taken_at = NULL')).rejects.toMatchObject({ code: '42501' });
+    await Promise.all([api.end(), smartHome.end()]);
+  });
+
   it('the API stops the use of a template and never begins it', async () => {
     const api = await connect(db.urlFor('domovoy_api'));
     expect((await api.query('UPDATE face_templates SET active = false')).rowCount).toBe(1);
@@ -201,6 +223,11 @@ const SMART_HOME_ROWS = `
   INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
   INSERT INTO secret_sightings (client_id, sha256, integration) VALUES ('p', 's', 'smart-home');
-    INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
+  INSERT INTO erasures (id, resident_id, basis, actor, due_at) VALUES ('${ID}', '${ID}', 'demand', 'a', now());
+  INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
+    VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
+  INSERT INTO credential_handovers (id, integration, partner_id, direction, name, owner, secret_name, version, expires_at)
+    VALUES ('${ID}', 'smart-home', 'p', 'presented', 'n', 'p', 'n', 1, now());
+  INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
   INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');
 `;

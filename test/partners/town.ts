@@ -131,6 +131,13 @@ export async function startTown() {
     /** `host:port` of the partner. */
     authority: ({ partner }: Adapter): string => `localhost:${ports[partner.id].toString()}`,
 
+    /** Has shlagbaum accept the certificate again that it was configured with. */
+    async acceptFirstCertificate(id: string): Promise<void> {
+      const certificate = readFileSync(certificates.ourClient.certificate, 'utf8');
+      const again = { type: 'certificate', id, clientId: 'domovoy', certificate };
+      await control('POST', '/partners/shlagbaum/credentials', again);
+    },
+
     async gateway({ partner, settings }: Adapter, options: GatewayOptions = {}): Promise<PartnerGateway> {
       const stored = secretsFor(partner, seeding);
       const read: PartnerSecrets = (name) => {

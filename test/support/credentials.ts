@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { parseKeyRing } from '../../config/environment';
 import type { CredentialRef } from '../../contracts/credentials';
-import { credentialRotationWorkflowId } from '../../contracts/ids';
+import { credentialRotationWorkflowId, TASK_QUEUES, type Integration } from '../../contracts/ids';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
 import { createGateway } from '../../partners/gateway';
-import type { PartnerGateway } from '../../partners/ports';
+import type { PartnerGateway, ReplaceableSecret } from '../../partners/ports';
 import { PartnerProfile, type PartnerSecrets } from '../../partners/profile';
 import { stackPorts } from '../../stack/ports';
 import { secretsFor } from '../../stack/seed';
 import { PARTNERS, type TownPartner } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
-import { createSecretStore } from '../../vault/secrets';
+import { createSecretStore, type SecretVersion } from '../../vault/secrets';
+import { revokeNow } from '../../workflows/credential-rotation/start';
 import type { Harness } from './harness';
+import { ended } from './until';
 
 const named = (id: TownPartner['id']): TownPartner => {
   const found = PARTNERS.find((partner) => partner.id === id);
@@ -19,13 +21,15 @@ const named = (id: TownPartner['id']): TownPartner => {
   return found;
 };
 
-const presented = (id: TownPartner['id'], name: string): CredentialRef => ({
+type PartnerCredential = CredentialRef & { readonly integration: Integration };
+
+const presented = (id: TownPartner['id'], name: string): PartnerCredential => ({
   integration: named(id).integration,
   partnerId: id,
   direction: 'presented',
   name,
 });
-const issued = (id: TownPartner['id']): CredentialRef => ({ ...presented(id, id), direction: 'issued' });
+const issued = (id: TownPartner['id']): PartnerCredential => ({ ...presented(id, id), direction: 'issued' });
 
 /** What the town's partners and we show each other and can replace without a person. */
 export const PRESENTED = [
@@ -33,6 +37,7 @@ export const PRESENTED = [
   presented('kluch', 'signing-key'),
   presented('vizor', 'client-secret'),
   presented('shlagbaum', 'password'),
+  presented('shlagbaum', 'tls-key'),
 ];
 export const ISSUED = [issued('kluch'), issued('vizor')];
 export const CREDENTIALS = [...PRESENTED, ...ISSUED];
@@ -41,6 +46,15 @@ export const rotationOf = ({ partnerId, direction, name }: CredentialRef): strin
   credentialRotationWorkflowId(partnerId, direction, name);
 export const objectIdOf = ({ partnerId, direction, name }: CredentialRef): string =>
   `${partnerId}/${direction}/${name}`;
+
+/** What the sandbox calls them. */
+const TYPES_AT_PARTNERS: Readonly<Record<ReplaceableSecret, string>> = {
+  'basic-password': 'password',
+  'signing-key': 'key',
+  'client-secret': 'secret',
+  password: 'password',
+  'tls-key': 'certificate',
+};
 
 /** The vault as the tables' owner reads it, and gateways that show what a test wants. */
 export function credentialsOf(h: Harness) {
@@ -75,8 +89,19 @@ export function credentialsOf(h: Harness) {
     }
   }
 
+  /** Keys of our tokens in the words for secrets. */
+  async function tokenKeys(): Promise<SecretVersion[]> {
+    const rows = await h.owner.tokenSigningKey.findMany({ orderBy: { version: 'desc' } });
+    const states = { published: 'pending', signing: 'active', retiring: 'retired', retired: 'retired' } as const;
+    return rows.map(({ version, state, createdAt: issuedAt, wrapped }) => {
+      return { version, state: states[state as keyof typeof states], issuedAt, destroyed: wrapped === null };
+    });
+  }
+
   return {
-    versions: (credential: CredentialRef) => store.versions(h.owner, where(credential)),
+    versions: async (credential: CredentialRef): Promise<SecretVersion[]> =>
+      credential.direction === 'own' ? tokenKeys() : store.versions(h.owner, where(credential)),
+    valueOf: (credential: CredentialRef, version: number) => store.read(h.owner, where(credential), version),
     /** Opens with what the vault says now. */
     openWithCurrent: async (partnerId: string) =>
       opening(await gateway(partnerId, current(partnerId)), named(partnerId as TownPartner['id'])),
@@ -88,17 +113,21 @@ export function credentialsOf(h: Harness) {
         wanted === name ? Promise.resolve(first[wanted] ?? '') : current(partnerId)(wanted);
       return opening(await gateway(partnerId, secrets), partner);
     },
+    /** Enters at the partner what it is to show us from now on. */
+    async adopt(partnerId: string, own: object): Promise<void> {
+      await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/own-credentials`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(own),
+      });
+    },
     /** Lets the partner call us with the first secret that we gave it, and then with its own again. @returns our status */
     async callWithFirst(partnerId: string): Promise<number | null> {
       const first =
         partnerId === 'kluch'
           ? { password: h.secrets.fromKluchPassword.value }
           : { clientSecret: h.secrets.fromVizorSecret.value };
-      await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/own-credentials`, {
-        method: 'PUT',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(first),
-      });
+      await this.adopt(partnerId, first);
       return this.call(partnerId);
     },
     /** A call of the partner to us: a key has opened. */
@@ -114,20 +143,27 @@ export function credentialsOf(h: Harness) {
         await h.owner.secret.updateMany({ where: { ...where(credential), state: 'active' }, data: { createdAt } });
       } else await h.owner.oAuthClient.update({ where: { id: credential.name }, data: { createdAt } });
     },
-    /** Begins what the schedule begins. */
+    /** Begins what the schedules begin. Waits without skipping time. */
     async round(): Promise<void> {
-      for (const integration of ['smart-home', 'communal'] as const) {
-        await h.temporal.client.workflow.execute('credentialRoundWorkflow', {
-          workflowId: `credential-round/${integration}`,
-          taskQueue: integration,
-          args: [{ integration }],
-        });
+      for (const taskQueue of TASK_QUEUES) {
+        const workflowId = `credential-round/${taskQueue}`;
+        const args = [{ integration: taskQueue === 'core' ? null : taskQueue }];
+        await h.temporal.client.workflow.start('credentialRoundWorkflow', { workflowId, taskQueue, args });
+        await ended(h, workflowId);
       }
     },
+    /** Ids of what the partner accepts of us as this credential. */
+    async accepted({ partnerId, name }: CredentialRef): Promise<string[]> {
+      const answer = await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/credentials`);
+      const { accepted } = (await answer.json()) as { accepted: { id: string; type: string }[] };
+      return accepted.filter(({ type }) => type === TYPES_AT_PARTNERS[name as ReplaceableSecret]).map(({ id }) => id);
+    },
+    /** It may be in wrong hands: begins its execution if it has none, and has it replaced now. */
+    revoke: (credential: CredentialRef) => revokeNow(h.temporal.client, credential),
     start: (credential: CredentialRef) =>
       h.temporal.client.workflow.start('credentialRotationWorkflow', {
         workflowId: rotationOf(credential),
-        taskQueue: credential.integration,
+        taskQueue: credential.integration ?? 'core',
         args: [credential],
       }),
     outcomes: async (credential: CredentialRef) =>

@@ -8,12 +8,14 @@ import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createHousekeepingActivities } from '../../activities/housekeeping';
 import { createPropertySaleActivities } from '../../activities/property-sale';
+import { createTokenKeyActivities } from '../../activities/token-key-rotation';
 import { createStack } from '../../api/composition';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
+import { openTokenKeys } from '../../api/token-keys';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
@@ -41,6 +43,7 @@ import { QUICK_SETTINGS } from '../../stack/temporal-server';
 import { findTestServer } from '../../stack/test-server/find';
 import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
+import type { TokenKey } from '../../vault/token-keys';
 import { processesOf } from '../../workers/core';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
@@ -152,13 +155,22 @@ export async function createHarness(
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
+    const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
+    const tokenKeys = await openTokenKeys({
+      database,
+      keyEncryption,
+      configured: JSON.parse(secrets.tokenSigningKeys.value) as TokenKey[],
+      log,
+      lookEveryMs: 500,
+    });
     const app = createStack({
       identityProvider,
+      tokenKeys,
       settings,
       secrets: apiSecrets(secrets),
       database,
       temporal: temporal.client,
-      keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+      keyEncryption,
       identificationGuard,
       requestLimits,
       pluginTokenGuesses,
@@ -174,6 +186,7 @@ export async function createHarness(
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     closers.push(
       () => database.$disconnect(),
+      tokenKeys.close,
       identificationGuard.close,
       requestLimits.close,
       pluginTokenGuesses.close,
@@ -272,7 +285,11 @@ export async function createHarness(
           connection: temporal.nativeConnection,
           namespace: temporal.namespace ?? 'default',
           taskQueue: 'core',
-          activities: coreWithoutJournal({ database, ...processesOf(temporal.client) }),
+          activities: coreWithoutJournal({
+            database,
+            keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+            ...processesOf(temporal.client),
+          }),
           workflows: { workflowBundle: workflowBundle() },
           dataConverter,
           identity: `core-${randomUUID()}`,
@@ -294,8 +311,14 @@ export async function createHarness(
 }
 
 const coreWithoutJournal = (
-  deps: Parameters<typeof createHousekeepingActivities>[0] & Parameters<typeof createPropertySaleActivities>[0],
-) => ({ ...createHousekeepingActivities(deps), ...createPropertySaleActivities(deps) });
+  deps: Parameters<typeof createHousekeepingActivities>[0] &
+    Parameters<typeof createPropertySaleActivities>[0] &
+    Parameters<typeof createTokenKeyActivities>[0],
+) => ({
+  ...createHousekeepingActivities(deps),
+  ...createPropertySaleActivities(deps),
+  ...createTokenKeyActivities(deps),
+});
 
 function apiSettings(
   apiUrl: string,

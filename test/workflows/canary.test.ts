@@ -1,8 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseKeyRing } from '../../config/environment';
+import { projectRoot } from '../../config/project-root';
+import { TOKEN_SIGNING_KEY } from '../../contracts/credentials';
 import { PARTNERS, RESIDENTS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
+import { createTokenKeyStore } from '../../vault/token-keys';
 import { CREDENTIALS, credentialsOf, rotationOf } from '../support/credentials';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
@@ -22,7 +26,7 @@ beforeAll(async () => {
       return write(chunk);
     });
   }
-  h = await createHarness({ server: 'real' });
+  h = await createHarness({ server: 'real', core: true });
   await collectSecrets();
   for (const secret of Object.values(h.secrets).flat()) {
     if ('value' in secret) canaries.add(secret.value);
@@ -34,12 +38,16 @@ beforeAll(async () => {
   const credentials = credentialsOf(h);
   for (const each of CREDENTIALS) await credentials.age(each, 25);
   for (const each of CREDENTIALS) await credentials.start(each);
+  // The key of our own tokens too, so that the one before and its successor are both looked for.
+  await credentials.revoke(TOKEN_SIGNING_KEY);
   await until(
     'new ones are in use',
     async () => {
       await collectSecrets();
       const versions = await Promise.all(CREDENTIALS.map((each) => credentials.versions(each)));
-      return versions.every(([newest]) => newest?.state === 'active');
+      const [newestKey, firstKey] = await credentials.versions(TOKEN_SIGNING_KEY);
+      const isKeyReplaced = newestKey?.state === 'active' && firstKey?.destroyed === true;
+      return isKeyReplaced && versions.every(([newest]) => newest?.state === 'active');
     },
     90_000,
   );
@@ -53,15 +61,33 @@ afterAll(async () => {
   await h.close();
 });
 
+const NOT_OURS = ['node_modules', 'dist', '.git', 'generated'];
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : filesOf(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+
 async function collectSecrets(): Promise<void> {
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
-  const store = createSecretStore(localKeyEncryption(ring.keys, ring.currentId));
+  const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
+  const store = createSecretStore(keyEncryption);
+  for (const { d } of await createTokenKeyStore(keyEncryption).usable(h.owner)) canaries.add(String(d));
   for (const row of await h.owner.secret.findMany({ where: { wrapped: { not: null } } })) {
     const value = await store.read(h.owner, row, row.version);
     canaries.add(value);
     // The private part of a key, however it is written.
     if (value.startsWith('{')) canaries.add((JSON.parse(value) as { d: string }).d);
+    addPrivateLines(value);
   }
+}
+
+/** Of a private key in PEM each line that says anything of it: line ends are written in many ways. */
+function addPrivateLines(pem: string): void {
+  const body = /-----BEGIN PRIVATE KEY-----([^-]+)-----END/.exec(pem)?.[1] ?? '';
+  for (const line of body.split('\n')) if (line.length >= 40) canaries.add(line);
 }
 
 /** As yes or no, and never the secret: a failing match would print it. */
@@ -103,8 +129,18 @@ describe('of no secret that was in use before, during or after a rotation is any
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM secret_sightings t`,
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM idempotency_records t`,
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM partners t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM token_signing_keys t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM credential_handovers t`,
     ]);
     expect(holdsACanary(JSON.stringify(rows))).toBe(false);
+  });
+
+  it('in the repository, which holds no private key of anybody either', () => {
+    const texts = filesOf(projectRoot()).map((file) => readFileSync(file, 'latin1'));
+    expect(texts.length).toBeGreaterThan(300);
+    expect(texts.filter(holdsACanary)).toHaveLength(0);
+    expect(texts.filter((text) => /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[\w+/]{40}/.test(text))).toHaveLength(0);
+    expect(texts.filter((text) => /"kty": ?"OKP"[^}]*"d": ?"[\w-]{43}"/.test(text))).toHaveLength(0);
   });
 
   it('in the arguments of a process', () => {

@@ -119,13 +119,13 @@ async function insist({ credential, endsAtMs, isUrgent }: Insisting, step: () =>
 }
 
 /** Run by a schedule: begins the execution of every credential that has none. */
-export async function credentialRoundWorkflow({ integration }: { integration: Integration }): Promise<number> {
+export async function credentialRoundWorkflow({ integration }: { integration: Integration | null }): Promise<number> {
   const credentials = await records.rotatingCredentials();
   const started = await Promise.all(credentials.map((credential) => begin(integration, credential)));
   return started.filter(Boolean).length;
 }
 
-async function begin(integration: Integration, credential: CredentialRef): Promise<boolean> {
+async function begin(integration: Integration | null, credential: CredentialRef): Promise<boolean> {
   try {
     await wf.startChild(credentialRotationWorkflow, {
       workflowId: credentialRotationWorkflowId(credential.partnerId, credential.direction, credential.name),
@@ -133,7 +133,7 @@ async function begin(integration: Integration, credential: CredentialRef): Promi
       parentClosePolicy: 'ABANDON',
       staticSummary: 'a credential and its successors',
       typedSearchAttributes: [
-        { key: INTEGRATION_ATTRIBUTE, value: integration },
+        ...(integration === null ? [] : [{ key: INTEGRATION_ATTRIBUTE, value: integration }]),
         { key: PROCESS_ATTRIBUTE, value: 'credential-rotation' },
         { key: STATE_ATTRIBUTE, value: 'in-use' },
       ],

@@ -6,7 +6,7 @@ const { rewrapSome, concludeRewrap } = wf.proxyActivities<KeyRewrapActivities>({
   retry: { maximumAttempts: 5 },
 });
 
-const TABLES = ['secrets', 'subject_keys', 'staged_photos'] as const;
+const TABLES = ['secrets', 'token_signing_keys', 'subject_keys', 'staged_photos'] as const;
 
 /**
  * Run by a schedule: after the key-encryption key was replaced, wraps every data key anew, in batches, while everything

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import type { Request } from 'express';
 
@@ -10,12 +10,14 @@ export type ClientCertificate = {
   readonly isFor: (dnsName: string) => boolean;
 };
 
+export const thumbprintOf = ({ raw }: X509Certificate): string => createHash('sha256').update(raw).digest('base64url');
+
 export function clientCertificate(req: Request): ClientCertificate | undefined {
   if (!(req.socket instanceof TLSSocket) || !req.socket.authorized) return undefined;
   const certificate = req.socket.getPeerX509Certificate();
   if (certificate === undefined) return undefined;
   return {
-    thumbprint: createHash('sha256').update(certificate.raw).digest('base64url'),
+    thumbprint: thumbprintOf(certificate),
     isFor: (dnsName) => certificate.checkHost(dnsName, { subject: 'never', wildcards: false }) === dnsName,
   };
 }

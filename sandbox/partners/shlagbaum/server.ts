@@ -10,6 +10,7 @@ import type { Faults } from '../faults';
 import { credentialHash, type KnownCredentials } from '../known-credentials';
 import { tokenForm, TokenRefusal } from '../token-request';
 import { clientCertificate, type ClientCertificate } from './client-certificate';
+import { issueCertificate } from './certificate-authority';
 import type { Logins } from './logins';
 
 const BASE = '/v1';
@@ -18,6 +19,7 @@ const Opening = z.strictObject({ requestId: Id, notAfter: z.iso.datetime() });
 const Face = z.strictObject({ userId: Id, photo: PhotoBase64 });
 const FaceSubject = z.strictObject({ userId: Id });
 const AddedPassword = z.strictObject({ id: Id, password: z.string().min(32).max(200) });
+const CertificateRequest = z.strictObject({ id: Id, csr: z.string().min(1).max(10_000) });
 const Removal = z.strictObject({ keep: Id });
 const Plate = z.strictObject({ plate: z.string().min(1).max(20) });
 
@@ -53,6 +55,8 @@ export function shlagbaumApp(deps: {
   readonly logins: Logins;
   /** The company's client here and the dNSName its certificate must bear. */
   readonly client: { readonly clientId: string; readonly sanDns: string };
+  /** Issues the company's next certificates. */
+  readonly authority: { readonly cert: string; readonly key: string } | undefined;
   readonly publicUrl: () => string;
   readonly now: () => Date;
   readonly onUnexpected: (error: unknown) => void;
@@ -62,6 +66,7 @@ export function shlagbaumApp(deps: {
   function requireCertificate(req: Request): ClientCertificate {
     const certificate = clientCertificate(req);
     if (certificate?.isFor(client.sanDns) !== true) throw new Refusal(403, 'certificate');
+    if (!deps.credentials.certificate(certificate.thumbprint)) throw new Refusal(403, 'certificate');
     return certificate;
   }
 
@@ -277,6 +282,31 @@ export function shlagbaumApp(deps: {
       // What was begun with a password that is gone does not go on.
       await logins.endAll();
       return answer;
+    }),
+  );
+  app.post(
+    `${BASE}/account/certificates`,
+    exchange.endpoint('credentials', async (call) => {
+      const wanted = jsonBody(call, CertificateRequest);
+      if (deps.authority === undefined) throw new Refusal(404, 'not_found');
+      const issued = await issueCertificate(wanted.csr, client.sanDns, deps.authority, deps.now());
+      if (issued === undefined) throw new Refusal(422, 'request');
+      const credential = { type: 'certificate', clientId: client.clientId, thumbprint: issued.thumbprint } as const;
+      return effects.addCredential(
+        asked(call.req, wanted),
+        { id: wanted.id, credential },
+        () => deps.credentials.isFree(wanted.id),
+        () => ok({ id: wanted.id, status: 'ISSUED', certificate: issued.pem }),
+      );
+    }),
+  );
+  app.post(
+    `${BASE}/account/certificates/removal`,
+    exchange.endpoint('credentials', (call) => {
+      const removal = jsonBody(call, Removal);
+      const others = deps.credentials.othersThan(removal.keep, 'certificate');
+      if (others === undefined) throw new Refusal(404, 'not_found');
+      return effects.retireCredentials(asked(call.req, removal), others, () => ok({ status: 'REMOVED' }));
     }),
   );
   exchange.closeWith(app);

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import type { CredentialRef } from '../contracts/credentials';
+import { PartnerError } from '../partners/failure';
+import type { Database } from '../prisma/database';
+import { credentialId, noteCredential } from './credential-evidence';
+
+/** An offer holds for so long; one that nobody took is made anew. */
+const OFFER_LIFE_MS = 24 * 3_600_000;
+/** Taken, and still not in use after so long: it was lost on the way. */
+const LOST_AFTER_MS = 24 * 3_600_000;
+
+type Version = { readonly owner: string; readonly name: string; readonly version: number };
+
+/**
+ * Offers a successor to whoever carries it to the partner (R0.6), and says whether it was taken. Staff hear of an offer
+ * by an alert; api/staff/credential-handovers.ts gives it to one of them, once.
+ *
+ * @throws PartnerError while nobody has taken it
+ */
+export async function handToPerson(database: Database, credential: CredentialRef, of: Version): Promise<void> {
+  const newest = await newestOffer(database, of);
+  if (newest?.takenAt) return;
+  if (!newest || newest.expiresAt.getTime() <= Date.now()) await offer(database, credential, of);
+  throw new PartnerError('PartnerUnauthorized', 'Nobody has taken the new credential yet.');
+}
+
+/** Offers once more what was taken and did not arrive. */
+export async function offerAgainIfLost(database: Database, credential: CredentialRef, of: Version): Promise<void> {
+  const newest = await newestOffer(database, of);
+  const isOpen = newest && !newest.takenAt && newest.expiresAt.getTime() > Date.now();
+  if (isOpen || (newest?.takenAt && Date.now() - newest.takenAt.getTime() < LOST_AFTER_MS)) return;
+  await offer(database, credential, of);
+}
+
+const newestOffer = (database: Database, { owner, name, version }: Version) =>
+  database.credentialHandover.findFirst({
+    where: { owner, secretName: name, version },
+    orderBy: { offeredAt: 'desc' },
+  });
+
+async function offer(database: Database, credential: CredentialRef, { owner, name, version }: Version): Promise<void> {
+  const { integration, partnerId, direction } = credential;
+  if (integration === null) return;
+  const id = randomUUID();
+  const expiresAt = new Date(Date.now() + OFFER_LIFE_MS);
+  await database.$transaction(async (tx) => {
+    const row = { id, integration, partnerId, direction, name: credential.name, version, expiresAt };
+    await tx.credentialHandover.create({ data: { ...row, owner, secretName: name } });
+    const alert = { integration, kind: 'credential-handover', scope: credentialId(credential), objectId: id };
+    await tx.securityAlert.create({ data: { id: randomUUID(), ...alert, until: expiresAt } });
+    await noteCredential(tx, credential, 'offered', `version-${version.toString()}`);
+  });
+}

@@ -1,0 +1,136 @@
+import { CompactEncrypt, importJWK, type CryptoKey, type JWK } from 'jose';
+import { z } from 'zod';
+import { CredentialHandoverView } from '../../contracts/staff';
+import { isWithin } from '../../contracts/staff';
+import { appendJournal } from '../../journal/journal';
+import { sql, type Database, type Transaction } from '../../prisma/database';
+import type { KeyEncryption } from '../../vault/key-encryption';
+import { createSecretStore, type SecretRow } from '../../vault/secrets';
+import { defineOperation, type Operation } from '../operation';
+import { HttpProblem, invalidField, notFound } from '../problem';
+import { memberOf } from './member';
+
+const Base64url = z.string().regex(/^[\w-]{1,1024}$/);
+/** At least 2048 bits (NIST SP 800-131A), without leading zeros. */
+const Modulus = Base64url.refine((n) => Buffer.from(n, 'base64url').length >= 256, 'must have 2048 bits or more');
+/** Public keys only: a private part that is sent along is refused, not dropped. */
+const PublicJwk = z
+  .discriminatedUnion('kty', [
+    z.strictObject({ kty: z.literal('EC'), crv: z.enum(['P-256', 'P-384', 'P-521']), x: Base64url, y: Base64url }),
+    z.strictObject({ kty: z.literal('OKP'), crv: z.literal('X25519'), x: Base64url }),
+    z.strictObject({ kty: z.literal('RSA'), n: Modulus, e: z.literal('AQAB') }),
+  ])
+  .meta({
+    id: 'PublicEncryptionKey',
+    description: 'A public key as JWK (RFC 7517) of whoever takes the credential in',
+  });
+const ToDownload = z.strictObject({ publicKey: PublicJwk }).meta({ id: 'CredentialDownloadRequest' });
+const Sealed = z
+  .object({ jwe: z.string().describe('Compact JWE (RFC 7516) of JSON with `partnerId`, `direction`, `name`, `value`') })
+  .meta({ id: 'SealedCredential' });
+const List = z.object({ handovers: z.array(CredentialHandoverView) }).meta({ id: 'CredentialHandoverList' });
+
+type Row = Awaited<ReturnType<Database['credentialHandover']['findUniqueOrThrow']>>;
+
+/**
+ * Successors of credentials that a person carries to a partner without an interface for it (R0.6): each offer is given
+ * once, for a short time, encrypted to a key of whoever takes it in, so that nothing between our vault and that person
+ * reads it.
+ */
+export function credentialHandoverOperations({
+  database,
+  keyEncryption,
+}: {
+  database: Database;
+  keyEncryption: KeyEncryption;
+}): Operation[] {
+  const store = createSecretStore(keyEncryption);
+  return [
+    defineOperation({
+      id: 'listCredentialHandovers',
+      method: 'get',
+      path: '/credential-handovers',
+      summary: 'Credentials that wait to be carried to a partner, or were, newest first',
+      permission: 'credentials:hand-over',
+      params: z.object({}),
+      responses: { 200: { description: 'Offers', schema: List } },
+      async handle({ caller }) {
+        const { reach } = memberOf(caller);
+        const rows = await database.credentialHandover.findMany({ orderBy: { offeredAt: 'desc' }, take: 100 });
+        const shown = rows.filter(({ partnerId: id, integration }) => isWithin(reach, { id, integration }));
+        return { status: 200, body: { handovers: shown.map(view) } };
+      },
+    }),
+    defineOperation({
+      id: 'downloadCredential',
+      method: 'post',
+      path: '/credential-handovers/{handoverId}/download',
+      summary: 'Take a credential, encrypted to a public key: once, and never again',
+      permission: 'credentials:hand-over',
+      stepUp: true,
+      params: z.object({ handoverId: z.uuid() }),
+      body: { kind: 'json', schema: ToDownload },
+      // A repeat is refused as any second download is: an answer that was kept would be a second copy.
+      idempotency: 'own',
+      responses: { 200: { description: 'The credential, sealed', schema: Sealed } },
+      async handle({ params: { handoverId }, body: { publicKey }, caller }) {
+        const row = await database.credentialHandover.findUnique({ where: { id: handoverId } });
+        const { reach } = memberOf(caller);
+        if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
+        const key = await keyOf(publicKey);
+        // Taken, opened, sealed and written down together, or none of it.
+        const jwe = await database.$transaction(async (tx) => {
+          const secret = await take(tx, handoverId, caller.clientId);
+          if (!secret) throw notToBeHad();
+          const { integration, partnerId, direction, name } = row;
+          await appendJournal(tx, {
+            kind: 'credential',
+            integration,
+            objectId: `${partnerId}/${direction}/${name}`,
+            actor: caller.clientId,
+            outcome: 'handed-over',
+            reason: `version-${row.version.toString()}`,
+          });
+          const value = await store.reveal(secret);
+          return seal(JSON.stringify({ partnerId, direction, name, value }), key);
+        });
+        return { status: 200, headers: { 'cache-control': 'no-store' }, body: { jwe } };
+      },
+    }),
+  ];
+}
+
+async function take(tx: Transaction, id: string, member: string): Promise<SecretRow | null> {
+  const [found] = await tx.$queryRaw<(Omit<SecretRow, 'keyId'> & { key_id: string })[]>(
+    sql`SELECT * FROM take_credential(${id}::uuid, ${member})`,
+  );
+  return found ? { ...found, keyId: found.key_id } : null;
+}
+
+type EncryptionKey = { readonly alg: 'RSA-OAEP-256' | 'ECDH-ES+A256KW'; readonly key: CryptoKey | Uint8Array };
+
+async function keyOf(jwk: z.infer<typeof PublicJwk>): Promise<EncryptionKey> {
+  const alg = jwk.kty === 'RSA' ? 'RSA-OAEP-256' : 'ECDH-ES+A256KW';
+  try {
+    return { alg, key: await importJWK(jwk as JWK, alg) };
+  } catch {
+    throw invalidField('publicKey', 'is no usable key');
+  }
+}
+
+const seal = (text: string, { alg, key }: EncryptionKey): Promise<string> =>
+  new CompactEncrypt(Buffer.from(text)).setProtectedHeader({ alg, enc: 'A256GCM' }).encrypt(key);
+
+const notToBeHad = (): HttpProblem =>
+  new HttpProblem({ status: 410, type: 'credential-handed-over', title: 'It was taken already, or its time is over' });
+
+const view = ({ id, partnerId, direction, name, version, offeredAt, expiresAt, takenAt }: Row) => ({
+  handoverId: id,
+  partnerId,
+  direction,
+  name,
+  version,
+  offeredAt: offeredAt.toISOString(),
+  expiresAt: expiresAt.toISOString(),
+  takenAt: takenAt?.toISOString() ?? null,
+});
