@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CredentialRef } from '../contracts/credentials';
 import { PartnerError } from '../partners/failure';
-import type { Database } from '../prisma/database';
+import { sql, type Database, type Transaction } from '../prisma/database';
 import { credentialId, noteCredential } from './credential-evidence';
 
 /** An offer holds for so long; one that nobody took is made anew. */
@@ -20,30 +20,36 @@ type Version = { readonly owner: string; readonly name: string; readonly version
 export async function handToPerson(database: Database, credential: CredentialRef, of: Version): Promise<void> {
   const newest = await newestOffer(database, of);
   if (newest?.takenAt) return;
-  if (!newest || newest.expiresAt.getTime() <= Date.now()) await offer(database, credential, of);
+  await offer(database, credential, of);
   throw new PartnerError('PartnerUnauthorized', 'Nobody has taken the new credential yet.');
 }
 
 /** Offers once more what was taken and did not arrive. */
 export async function offerAgainIfLost(database: Database, credential: CredentialRef, of: Version): Promise<void> {
   const newest = await newestOffer(database, of);
-  const isOpen = newest && !newest.takenAt && newest.expiresAt.getTime() > Date.now();
-  if (isOpen || (newest?.takenAt && Date.now() - newest.takenAt.getTime() < LOST_AFTER_MS)) return;
+  if (newest?.takenAt && Date.now() - newest.takenAt.getTime() < LOST_AFTER_MS) return;
   await offer(database, credential, of);
 }
 
-const newestOffer = (database: Database, { owner, name, version }: Version) =>
+const newestOffer = (database: Transaction, { owner, name, version }: Version) =>
   database.credentialHandover.findFirst({
     where: { owner, secretName: name, version },
     orderBy: { offeredAt: 'desc' },
   });
 
-async function offer(database: Database, credential: CredentialRef, { owner, name, version }: Version): Promise<void> {
+/** Unless there is an offer that holds: two would be two downloads. */
+async function offer(database: Database, credential: CredentialRef, of: Version): Promise<void> {
+  const { owner, name, version } = of;
   const { integration, partnerId, direction } = credential;
   if (integration === null) return;
   const id = randomUUID();
   const expiresAt = new Date(Date.now() + OFFER_LIFE_MS);
   await database.$transaction(async (tx) => {
+    await tx.$queryRaw(
+      sql`SELECT 1 FROM secrets WHERE owner = ${owner} AND name = ${name} AND version = ${version} FOR UPDATE`,
+    );
+    const newest = await newestOffer(tx, of);
+    if (newest && !newest.takenAt && newest.expiresAt.getTime() > Date.now()) return;
     const row = { id, integration, partnerId, direction, name: credential.name, version, expiresAt };
     await tx.credentialHandover.create({ data: { ...row, owner, secretName: name } });
     const alert = { integration, kind: 'credential-handover', scope: credentialId(credential), objectId: id };

@@ -7,6 +7,7 @@ import { WRAPPED_TABLES } from '../../vault/rewrap';
 import { createSecretStore } from '../../vault/secrets';
 import { createPhotoStage } from '../../vault/staged-photos';
 import { createSubjectVault } from '../../vault/subject-keys';
+import { createTokenKeyStore, newTokenKey } from '../../vault/token-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
 const oldKey = newKey();
@@ -21,6 +22,7 @@ const after = localKeyEncryption(new Map([['next', nextKey]]), 'next');
 
 const RESIDENTS = 120;
 const PHOTO = randomBytes(2_000);
+const TOKEN_KEY = newTokenKey();
 
 let db: TestDatabase;
 let owner: Database;
@@ -37,6 +39,7 @@ beforeEach(async () => {
   for (const id of residents) await subjects.createKey(owner, id);
   enrollmentId = await anEnrollment(residents[0] ?? '');
   await createPhotoStage(before).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
+  await createTokenKeyStore(before).adopt(owner, [TOKEN_KEY]);
   const store = createSecretStore(before);
   for (const value of ['first', 'second']) {
     await store.put(owner, { owner: 'p', name: 'password', integration: 'smart-home', value });
@@ -84,6 +87,7 @@ async function readEverything(keyEncryption: KeyEncryption): Promise<void> {
   const sealed = await subjects.seal(owner, resident, Buffer.from('x'), 'here');
   expect((await subjects.open(owner, resident, sealed, 'here')).toString()).toBe('x');
   expect(await createSecretStore(keyEncryption).get(owner, 'p', 'password')).toBe('second');
+  expect(await createTokenKeyStore(keyEncryption).usable(owner)).toEqual([TOKEN_KEY]);
   expect((await createPhotoStage(keyEncryption).take(owner, enrollmentId))?.equals(PHOTO)).toBe(true);
 }
 

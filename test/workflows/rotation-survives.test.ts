@@ -1,4 +1,5 @@
 import { credentialsOf, PRESENTED, rotationOf, type CredentialsOf } from '../support/credentials';
+import { breakPartner } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
 import { until } from '../support/until';
 
@@ -14,6 +15,8 @@ afterAll(() => h.close());
 it('a rotation ends complete and with one credential, though the workers are killed after every step', async () => {
   const [password] = PRESENTED;
   if (!password) throw new Error('no credential');
+  // Long enough that no two of its steps fit between two looks, however busy the machine is.
+  await breakPartner(h, 'kluch', { endpoint: 'credentials', fault: 'delay', delayMs: 1_000 });
   await credentials.start(password);
   const { workflow } = h.temporal.client;
   const handle = workflow.getHandle(rotationOf(password));
