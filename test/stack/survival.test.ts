@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -47,8 +47,9 @@ describe('the running stack', () => {
     );
   }
 
+  const pidFile = (name: string): string => join(state, 'run', `${name}.pid`);
   function pidOf(name: string): number {
-    return (JSON.parse(readFileSync(join(state, 'run', `${name}.pid`), 'utf8')) as { pid: number }).pid;
+    return (JSON.parse(readFileSync(pidFile(name), 'utf8')) as { pid: number }).pid;
   }
 
   beforeAll(async () => {
@@ -143,7 +144,7 @@ describe('the running stack', () => {
     for (const name of ['worker-core', 'worker-communal', 'worker-core', 'worker-core']) {
       const pid = pidOf(name);
       process.kill(pid, 'SIGKILL');
-      await until(`${name} is back`, async () => pidOf(name) !== pid);
+      await until(`${name} is back`, () => Promise.resolve(existsSync(pidFile(name)) && pidOf(name) !== pid));
       // Long enough to get to another step, and too short to end.
       await pause(1_500);
     }
