@@ -22,12 +22,15 @@ const WANTED: Readonly<Record<string, string>> = {
   'biometric-deletion/partner-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'communal'`,
   'biometric-deletion/company-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'smart-home'`,
   'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
+  'property-sale/in-force': `WorkflowType = 'propertySaleWorkflow' AND ExecutionStatus = 'Completed'`,
+  'erasure/erased': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'erased'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 
 /**
- * `npm run history:record`: writes histories of the running local stack to `test/replay/histories`, payloads decrypted,
- * so that later code can be shown to replay what this code did. Histories hold opaque ids only; these are made up.
+ * `npm run history:record -- [process …]`: writes histories of the running local stack, of these processes or of all,
+ * to `test/replay/histories`, payloads decrypted, so that later code can be shown to replay what this code did. Histories
+ * hold opaque ids only; these are made up.
  */
 async function main(): Promise<void> {
   const folder = openStateFolder(process.env);
@@ -36,7 +39,9 @@ async function main(): Promise<void> {
   const address = `127.0.0.1:${stackPorts(process.env).temporal.toString()}`;
   const connection = await Connection.connect({ address });
   const client = new Client({ connection, namespace: NAMESPACE });
+  const asked = process.argv.slice(2);
   for (const [name, query] of Object.entries(WANTED)) {
+    if (asked.length > 0 && !asked.some((process) => name.startsWith(`${process}/`))) continue;
     const found = await oldest(client.workflow.list({ query }));
     if (!found) throw new Error(`The running stack has no execution for ${name}; play the story first.`);
     const history = await client.workflow.getHandle(found.workflowId, found.runId).fetchHistory();

@@ -11,6 +11,9 @@ export const QUICK_SETTINGS = [
   'history.transferProcessorMaxPollRPS=1000',
   'matching.numTaskqueueReadPartitions=1',
   'matching.numTaskqueueWritePartitions=1',
+  // An execution is deleted when the queues have noted that it was closed, which they do every ten seconds.
+  'history.transferProcessorUpdateAckInterval="500ms"',
+  'history.visibilityProcessorUpdateAckInterval="500ms"',
 ];
 
 const SEARCH_ATTRIBUTES = [

@@ -29,6 +29,8 @@ describe('today’s workflows replay what was recorded', () => {
         'housekeeping',
         'journal-sealing',
         'credential-rotation',
+        'property-sale',
+        'erasure',
       ]),
     );
   });

@@ -1,13 +1,20 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { projectFile } from '../../config/project-root';
 import { stackPorts, type Ports } from '../../stack/ports';
-import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
+import { postgresUrl } from '../../stack/postgres';
+import { DATABASE } from '../../stack/processes';
+import { stackSecrets } from '../../stack/secrets';
+import { moveGalinaIn } from '../../stack/seed';
+import { openStateFolder } from '../../stack/state-folder';
+import { createAppBackend, createRegistryBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
-import { APP_CLIENT_ID, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { APP_CLIENT_ID, GALINA, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { verifyDocument } from '../../vault/document-signature';
 import { until } from '../support/until';
 
 const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
@@ -40,8 +47,9 @@ describe('the running stack', () => {
     );
   }
 
+  const pidFile = (name: string): string => join(state, 'run', `${name}.pid`);
   function pidOf(name: string): number {
-    return (JSON.parse(readFileSync(join(state, 'run', `${name}.pid`), 'utf8')) as { pid: number }).pid;
+    return (JSON.parse(readFileSync(pidFile(name), 'utf8')) as { pid: number }).pid;
   }
 
   beforeAll(async () => {
@@ -104,6 +112,55 @@ describe('the running stack', () => {
     },
     240_000,
   );
+
+  it('ends a sale and an erasure complete, though the workers are killed at one step of them after another', async () => {
+    const folder = openStateFolder(env);
+    const secrets = stackSecrets(folder);
+    const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
+    const registry = createRegistryBackend({
+      apiUrl: `https://localhost:${ports.api.toString()}`,
+      caPem: readFileSync(join(state, 'certificates/company-ca.pem'), 'utf8'),
+      clientSecret: secrets.registryClient.value,
+      signingKeyPem: secrets.registrySigningKey.value,
+    });
+    const [seller, leaver] = [await moveGalinaIn(ownerUrl, secrets), await moveGalinaIn(ownerUrl, secrets)];
+    const { houseId } = PARTNERS.find(({ id }) => id === GALINA.partnerId) as TownPartner;
+    const form = await app.get('/app/v1/consent-forms/current');
+    const request = { partnerId: GALINA.partnerId, formId: form.body['formId'], formSha256: form.body['sha256'] };
+    for (const residentId of [seller, leaver]) {
+      const consent = await app.post(`/app/v1/residents/${residentId}/consents`, request);
+      const query = `consentId=${String(consent.body['consentId'])}&houseId=${houseId}`;
+      await app.post(`/app/v1/residents/${residentId}/face-enrollments?${query}`, photo);
+    }
+    const active = async () => (await sandbox.faces(GALINA.partnerId)).filter((face) => face.state === 'active').length;
+    await until('both faces are there', async () => (await active()) === 2);
+
+    const report = { registryReference: `R-${randomUUID()}`, propertyId: GALINA.flat.propertyId, sellers: [seller] };
+    const sold = await registry.post('/registry/v1/property-sales', report);
+    const demanded = await app.post(`/app/v1/residents/${leaver}/erasure`, {});
+    const erasureId = String(demanded.body['erasureId']);
+    const stateOf = async () => String((await app.get(`/app/v1/erasures/${erasureId}`)).body['state']);
+    const sale = async () => (await registry.get(`/registry/v1/property-sales/${String(sold.body['saleId'])}`)).body;
+    for (const name of ['worker-core', 'worker-communal', 'worker-core', 'worker-core']) {
+      const pid = pidOf(name);
+      process.kill(pid, 'SIGKILL');
+      await until(`${name} is back`, () => Promise.resolve(existsSync(pidFile(name)) && pidOf(name) !== pid));
+      // Long enough to get to another step, and too short to end.
+      await pause(1_500);
+    }
+    await until('the erasure is certified', async () => (await stateOf()) === 'erased', 120_000);
+    await until('the sale is done', async () => (await sale())['done'] === true, 120_000);
+    expect(await active()).toBe(0);
+    const ledger = await fetch(
+      `http://127.0.0.1:${ports.sandboxControl.toString()}/ledger?partner=${GALINA.partnerId}`,
+    );
+    const { entries } = (await ledger.json()) as { entries: { key: string; kind: string }[] };
+    const deletions = entries.filter(({ kind }) => kind === 'face-delete').map(({ key }) => key);
+    expect([deletions.length, new Set(deletions).size]).toEqual([2, 2]);
+    const { body } = await app.get(`/app/v1/erasures/${erasureId}/certificate`);
+    expect(verifyDocument(body).ok).toBe(true);
+    await registry.close();
+  }, 400_000);
 
   it('finishes after its own kill -9 and another start what was under way', async () => {
     await live(() => {
