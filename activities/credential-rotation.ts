@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import type { AlarmDay, CredentialRef, CredentialStanding } from '../contracts/credentials';
 import type { Integration } from '../contracts/ids';
+import { nameBasedId } from '../journal/alerts';
 import { appendJournal } from '../journal/journal';
 import { newCredentialValue } from '../partners/credential-values';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
@@ -213,7 +213,7 @@ export function createCredentialRotationActivities(deps: {
       const scope = `${day.toString()}-days`;
       const raised = await database.$transaction(async (tx) => {
         const alert = { integration, kind: 'credential-expiry', scope, objectId, until: new Date(at.end) };
-        const id = alarmId(`${objectId}/${at.end}/${scope}`);
+        const id = nameBasedId(`credential-expiry/${objectId}/${at.end}/${scope}`);
         const { count } = await tx.securityAlert.createMany({
           data: [{ id, ...alert, raisedAt: new Date(at.now) }],
           skipDuplicates: true,
@@ -264,12 +264,4 @@ async function clientSince(database: Database, { direction, name }: CredentialRe
     sql`SELECT * FROM clients_with_secrets() WHERE client_id = ${name}`,
   );
   return rows[0]?.created_at ?? null;
-}
-
-/** The same cause, the same id (RFC 9562, version 8). */
-function alarmId(cause: string): string {
-  const bytes = createHash('sha256').update(`credential-expiry/${cause}`).digest().subarray(0, 16);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

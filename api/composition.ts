@@ -8,6 +8,7 @@ import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
+import { createSealedFiles } from '../vault/sealed-files';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
@@ -33,6 +34,7 @@ import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
 import { createPlateIdentifier, type PlateIdentifier } from './plate-identification';
+import { obligationOperations } from './partner/obligations';
 import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
@@ -40,6 +42,7 @@ import { partnerWebhookOperations } from './partner/webhooks';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessPointOperations } from './staff/access-points';
+import { attestationLetterOperations } from './staff/attestation-letters';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
 import { staffOpeningOperations } from './staff/openings';
@@ -118,6 +121,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         }),
         ...pluginTokenOperations({ database, guesses: deps.pluginTokenGuesses }),
         ...partnerWebhookOperations({ database, temporal }),
+        ...obligationOperations({ database }),
       ],
     },
     {
@@ -128,6 +132,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...securityAlertOperations({ database }),
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
+        ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
       ],

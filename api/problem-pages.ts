@@ -29,6 +29,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
     'A command was sent and not confirmed in time. Ask for the opening again to learn more; do not assume either.',
   'opening-failed': 'The device could not be reached. It did not open.',
   'consent-missing': 'Biometrics need a consent in force.',
+  'partner-not-attested':
+    'The partner of this house has no letter of attestation in force. Until it has, no face is enrolled with it and none opens.',
   'consent-form-outdated': 'The consent form was replaced. Show the resident the current one.',
   'consent-state-conflict': 'The consent is not in a state that allows this.',
   'biometric-deletion-in-progress':

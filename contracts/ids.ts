@@ -24,3 +24,4 @@ export const credentialRotationWorkflowId = (partnerId: string, direction: strin
   `credential-rotation/${partnerId}/${direction}/${name}`;
 export const credentialScheduleId = (integration: Integration): string => `credentials/${integration}`;
 export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';
+export const ATTESTATION_SCHEDULE_ID = 'attestation-round';

@@ -29,6 +29,9 @@ export const PERMISSIONS = {
   'data-sets:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'data-sets:propose': ['information-security', 'integration-manager'],
   'data-sets:approve': ['information-security'],
+  'attestation-letters:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
+  'attestation-letters:upload': ['compliance', 'information-security', 'integration-manager'],
+  'attestation-letters:decide': ['compliance', 'information-security'],
 } as const satisfies Record<string, readonly StaffRole[]>;
 export type StaffPermission = keyof typeof PERMISSIONS;
 

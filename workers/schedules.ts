@@ -1,5 +1,6 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import {
+  ATTESTATION_SCHEDULE_ID,
   credentialScheduleId,
   equipmentScheduleId,
   HOUSEKEEPING_SCHEDULE_ID,
@@ -13,6 +14,7 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(HOUSEKEEPING_SCHEDULE_ID, 'housekeepingWorkflow', '15 minutes'),
   // What is written between two turns is not protected yet.
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
+  coreSchedule(ATTESTATION_SCHEDULE_ID, 'attestationRoundWorkflow', '1 hour'),
   coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({
     scheduleId: equipmentScheduleId(integration),

@@ -1,5 +1,6 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createAttestationActivities } from '../activities/attestation';
 import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
 import { createCredentialRotationActivities } from '../activities/credential-rotation';
@@ -47,6 +48,7 @@ export function coreActivities(
     ...createKeyRewrapActivities(deps),
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
+    ...createAttestationActivities(deps),
   };
 }
 

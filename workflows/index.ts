@@ -1,3 +1,4 @@
+export { attestationRoundWorkflow } from './attestation-round/workflow';
 export { biometricDeletionWorkflow } from './biometric-deletion/workflow';
 export { consentWorkflow } from './consent/workflow';
 export { credentialRotationWorkflow, credentialRoundWorkflow } from './credential-rotation/workflow';

@@ -5,6 +5,7 @@ import { newKey } from '../../vault/envelope';
 import { localKeyEncryption, type KeyEncryption } from '../../vault/key-encryption';
 import { WRAPPED_TABLES } from '../../vault/rewrap';
 import { createSecretStore } from '../../vault/secrets';
+import { createSealedFiles } from '../../vault/sealed-files';
 import { createPhotoStage } from '../../vault/staged-photos';
 import { createSubjectVault } from '../../vault/subject-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
@@ -21,6 +22,7 @@ const after = localKeyEncryption(new Map([['next', nextKey]]), 'next');
 
 const RESIDENTS = 120;
 const PHOTO = randomBytes(2_000);
+const FILE = randomUUID();
 
 let db: TestDatabase;
 let owner: Database;
@@ -37,6 +39,7 @@ beforeEach(async () => {
   for (const id of residents) await subjects.createKey(owner, id);
   enrollmentId = await anEnrollment(residents[0] ?? '');
   await createPhotoStage(before).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
+  await createSealedFiles(before).put(owner, { id: FILE, mediaType: 'application/pdf', content: PHOTO });
   const store = createSecretStore(before);
   for (const value of ['first', 'second']) {
     await store.put(owner, { owner: 'p', name: 'password', integration: 'smart-home', value });

@@ -9,7 +9,7 @@ export type StaffCaller = {
     method: 'get' | 'post',
     path: string,
     request?: { body?: object | undefined; csrfToken?: string; key?: string; origin?: string },
-  ): Promise<{ status: number; body: Record<string, unknown> }>;
+  ): Promise<{ status: number; body: Record<string, unknown>; bytes: Buffer }>;
 };
 
 /**
@@ -41,12 +41,15 @@ export async function staffMember(
         cookie: `__Host-domovoy-staff=${token}`,
         connection: 'close',
         ...headers,
-        ...(body && { 'content-type': 'application/json' }),
+        ...(body && { 'content-type': Buffer.isBuffer(body) ? 'application/pdf' : 'application/json' }),
       },
-      ...(body && { body: JSON.stringify(body) }),
+      ...(body && { body: Buffer.isBuffer(body) ? body : JSON.stringify(body) }),
       dispatcher,
     });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const isJson = /json/.test(answer.headers.get('content-type') ?? '');
+    const parsed = (isJson ? JSON.parse(bytes.toString('utf8')) : {}) as Record<string, unknown>;
+    return { status: answer.status, body: parsed, bytes };
   };
   const known = await send('get', '/staff/v1/session', {});
   const ownToken = String(known.body['csrfToken']);
