@@ -41,6 +41,7 @@ import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
+import { accessReviewOperations } from './staff/access-reviews';
 import { accessPointOperations } from './staff/access-points';
 import { attestationLetterOperations } from './staff/attestation-letters';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
@@ -49,6 +50,7 @@ import { staffOpeningOperations } from './staff/openings';
 import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
+import { securityEventRoutes } from './staff/security-events';
 import { signInRoutes } from './staff/sign-in';
 
 export const API_VERSION = '1.0.0';
@@ -133,6 +135,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
         ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
+        ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
       ],
@@ -193,7 +196,8 @@ export function createStack(deps: ApiDependencies): Express {
       return [requireToken(checks, base === '/registry/v1' ? 'registry' : 'app', scope)];
     };
   const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
-  const routers: Record<string, Router> = { '/': Router().use(staff, server.router) };
+  const events = securityEventRoutes({ database, identityProvider: deps.identityProvider, log });
+  const routers: Record<string, Router> = { '/': Router().use(staff, events, server.router) };
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {
       database,

@@ -24,4 +24,6 @@ export const credentialRotationWorkflowId = (partnerId: string, direction: strin
   `credential-rotation/${partnerId}/${direction}/${name}`;
 export const credentialScheduleId = (integration: Integration): string => `credentials/${integration}`;
 export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';
+export const accessReviewWorkflowId = (reviewId: string): string => `access-review/${reviewId}`;
+export const ACCESS_REVIEW_SCHEDULE_ID = 'access-review';
 export const ATTESTATION_SCHEDULE_ID = 'attestation-round';

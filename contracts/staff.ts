@@ -32,6 +32,9 @@ export const PERMISSIONS = {
   'attestation-letters:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'attestation-letters:upload': ['compliance', 'information-security', 'integration-manager'],
   'attestation-letters:decide': ['compliance', 'information-security'],
+  'access-reviews:read': ['compliance', 'information-security', 'auditor'],
+  'access-reviews:open': ['information-security'],
+  'access-reviews:decide': ['compliance', 'information-security'],
 } as const satisfies Record<string, readonly StaffRole[]>;
 export type StaffPermission = keyof typeof PERMISSIONS;
 

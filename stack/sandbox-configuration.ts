@@ -119,6 +119,11 @@ function identityProviderConfiguration({ secrets, certificates, ports, apiUrl }:
       clientSecretFile: secrets.staffClient.path,
       redirectUris: [`${apiUrl}/staff/callback`],
     },
+    events: {
+      url: `${apiUrl}/security-events`,
+      logoutUrl: `${apiUrl}/back-channel-logout`,
+      caFile: certificates.companyCa,
+    },
     accounts: secrets.staff.map(({ username, subject, groups, password, totpSecret }) => ({
       username,
       subject,

@@ -1,5 +1,6 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import {
+  ACCESS_REVIEW_SCHEDULE_ID,
   ATTESTATION_SCHEDULE_ID,
   credentialScheduleId,
   equipmentScheduleId,
@@ -16,6 +17,12 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
   coreSchedule(ATTESTATION_SCHEDULE_ID, 'attestationRoundWorkflow', '1 hour'),
   coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
+  // Quarterly (R4.3). The server starts what it missed within the day.
+  {
+    ...coreSchedule(ACCESS_REVIEW_SCHEDULE_ID, 'accessReviewWorkflow', '1 hour', [{}]),
+    spec: { calendars: [{ month: ['JANUARY', 'APRIL', 'JULY', 'OCTOBER'], dayOfMonth: 1, hour: 6 }] },
+    policies: { overlap: 'ALLOW_ALL', catchupWindow: '1 day' },
+  },
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({
     scheduleId: equipmentScheduleId(integration),
     spec: { intervals: [{ every: '15 minutes' }], jitter: '1 minute' },
@@ -50,7 +57,12 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   })),
 ];
 
-function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 minutes' | '1 hour'): ScheduleOptions {
+function coreSchedule(
+  id: string,
+  workflowType: string,
+  every: '1 minute' | '15 minutes' | '1 hour',
+  args: object[] = [],
+): ScheduleOptions {
   return {
     scheduleId: id,
     spec: { intervals: [{ every }] },
@@ -60,7 +72,7 @@ function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 
       workflowType,
       workflowId: id,
       taskQueue: 'core',
-      args: [],
+      args,
       typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: id }],
     },
   };

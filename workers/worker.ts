@@ -1,5 +1,6 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createAccessReviewActivities } from '../activities/access-review';
 import { createAttestationActivities } from '../activities/attestation';
 import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
@@ -49,6 +50,7 @@ export function coreActivities(
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
     ...createAttestationActivities(deps),
+    ...createAccessReviewActivities(deps),
   };
 }
 

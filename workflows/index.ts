@@ -1,3 +1,4 @@
+export { accessReviewWorkflow } from './access-review/workflow';
 export { attestationRoundWorkflow } from './attestation-round/workflow';
 export { biometricDeletionWorkflow } from './biometric-deletion/workflow';
 export { consentWorkflow } from './consent/workflow';
