@@ -50,6 +50,7 @@ import { staffOpeningOperations } from './staff/openings';
 import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
+import { securityAuditOperations } from './staff/security-audits';
 import { securityEventRoutes } from './staff/security-events';
 import { signInRoutes } from './staff/sign-in';
 
@@ -135,6 +136,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
         ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
+        ...securityAuditOperations({ database }),
         ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),

@@ -8,6 +8,7 @@ import {
   INTEGRATIONS,
   JOURNAL_SEALING_SCHEDULE_ID,
   KEY_REWRAP_SCHEDULE_ID,
+  SECURITY_AUDIT_SCHEDULE_ID,
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
@@ -17,6 +18,10 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
   coreSchedule(ATTESTATION_SCHEDULE_ID, 'attestationRoundWorkflow', '1 hour'),
   coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
+  {
+    ...coreSchedule(SECURITY_AUDIT_SCHEDULE_ID, 'securityAuditWorkflow', '1 hour'),
+    spec: { calendars: [{ dayOfWeek: 'MONDAY', hour: 5 }] },
+  },
   // Quarterly (R4.3). The server starts what it missed within the day.
   {
     ...coreSchedule(ACCESS_REVIEW_SCHEDULE_ID, 'accessReviewWorkflow', '1 hour', [{}]),

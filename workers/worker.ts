@@ -14,6 +14,7 @@ import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
+import { createSecurityAuditActivities } from '../activities/security-audit';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
@@ -51,6 +52,7 @@ export function coreActivities(
     ...createErasureActivities(deps),
     ...createAttestationActivities(deps),
     ...createAccessReviewActivities(deps),
+    ...createSecurityAuditActivities(deps),
   };
 }
 

@@ -11,4 +11,5 @@ export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { keyRewrapWorkflow } from './key-rewrap/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { propertySaleWorkflow } from './property-sale/workflow';
+export { securityAuditWorkflow } from './security-audit/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

@@ -88,6 +88,7 @@ async function readEverything(keyEncryption: KeyEncryption): Promise<void> {
   expect((await subjects.open(owner, resident, sealed, 'here')).toString()).toBe('x');
   expect(await createSecretStore(keyEncryption).get(owner, 'p', 'password')).toBe('second');
   expect((await createPhotoStage(keyEncryption).take(owner, enrollmentId))?.equals(PHOTO)).toBe(true);
+  expect((await createSealedFiles(keyEncryption).read(owner, FILE)).equals(PHOTO)).toBe(true);
 }
 
 describe('replacing the key-encryption key', () => {
