@@ -50,6 +50,7 @@ import { staffOpeningOperations } from './staff/openings';
 import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
+import { logExportOperations } from './staff/log-exports';
 import { securityAuditOperations } from './staff/security-audits';
 import { securityEventRoutes } from './staff/security-events';
 import { signInRoutes } from './staff/sign-in';
@@ -124,7 +125,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         }),
         ...pluginTokenOperations({ database, guesses: deps.pluginTokenGuesses }),
         ...partnerWebhookOperations({ database, temporal }),
-        ...obligationOperations({ database }),
+        ...obligationOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
       ],
     },
     {
@@ -136,6 +137,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
         ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
+        ...logExportOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
         ...securityAuditOperations({ database }),
         ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),

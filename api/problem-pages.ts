@@ -14,6 +14,10 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   role: 'Your session is good, and your role does not include this.',
   csrf: 'Writes by staff need the X-CSRF-Token header, with the token that GET /staff/v1/session gives.',
   'step-up': 'This wants a proof of who you are from the last minutes. Go to /staff/login?stepUp=true, then repeat.',
+  'log-export-signature':
+    'Sign each part with the Ed25519 key whose thumbprint was agreed on, as `domovoy-log-export+json`.',
+  'log-export-conflict':
+    'Another part came in this place before, or the number of parts changed. What came first is kept.',
   'own-right': 'Nobody decides about rights of their own. Ask another reviewer.',
   'access-review-conflict': 'The right was decided about otherwise, or the campaign is over. Look at it again.',
   'own-proposal': 'What takes two people was asked for by you. Somebody else has to approve it.',

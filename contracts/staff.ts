@@ -32,6 +32,8 @@ export const PERMISSIONS = {
   'attestation-letters:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'attestation-letters:upload': ['compliance', 'information-security', 'integration-manager'],
   'attestation-letters:decide': ['compliance', 'information-security'],
+  'log-exports:read': ['compliance', 'information-security', 'auditor'],
+  'log-exports:demand': ['compliance', 'information-security'],
   'security-audits:read': ['operations', 'compliance', 'information-security', 'auditor'],
   'access-reviews:read': ['compliance', 'information-security', 'auditor'],
   'access-reviews:open': ['information-security'],

@@ -43,6 +43,11 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
   return {
     dataDir: join(folder.sandbox, 'partners'),
     controlPort: ports.sandboxControl,
+    logExportKeys: {
+      kluchFile: secrets.fromKluchLogExportKey.path,
+      vizorFile: secrets.fromVizorLogExportKey.path,
+      shlagbaumFile: secrets.fromShlagbaumLogExportKey.path,
+    },
     company: {
       baseUrl: apiUrl,
       tokenUrl: `${apiUrl}/oauth/token`,

@@ -8,6 +8,7 @@ import { DATA_SET_FIELDS } from '../partners/data-set';
 import type { PartnerProfile, SecretName } from '../partners/profile';
 import { openDatabase, type Transaction } from '../prisma/database';
 import { parseKeyRing } from '../config/environment';
+import { documentSigner } from '../vault/document-signature';
 import { localKeyEncryption } from '../vault/key-encryption';
 import { createSealedFiles } from '../vault/sealed-files';
 import { createSecretStore } from '../vault/secrets';
@@ -98,7 +99,8 @@ export async function moveGalinaIn(ownerUrl: string, secrets: StackSecrets): Pro
 async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {
   const { id, integration, custody, displayName, houseId, partnerHouseId } = partner;
   const profile = profileOf(partner, seeding);
-  const row = { integration, custody, displayName, profile, agreedFields: [...DATA_SET_FIELDS] };
+  const logExportKey = documentSigner(logExportKeyOf(id, seeding.secrets)).keyId;
+  const row = { integration, custody, displayName, profile, agreedFields: [...DATA_SET_FIELDS], logExportKey };
   const known = await tx.partner.findUnique({ where: { id } });
   if (!known) {
     await tx.partner.create({ data: { id, ...row } });
@@ -106,6 +108,7 @@ async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seedi
   } else if (JSON.stringify(sorted(known.profile)) !== JSON.stringify(sorted(profile))) {
     await tx.partner.update({ where: { id }, data: { profile, revision: { increment: 1 } } });
   }
+  await tx.partner.updateMany({ where: { id, logExportKey: null }, data: { logExportKey } });
   await seedHouse(tx, partner);
   await tx.housePartner.createMany({
     data: [{ houseId, partnerId: id, integration, partnerHouseId }],
@@ -122,6 +125,14 @@ async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seedi
   await seedPartnerSecrets(tx, partner, seeding);
   await seedPartnerClient(tx, partner, seeding.secrets);
 }
+
+/** What the partner signs exports of its log with (R3.6). */
+const logExportKeyOf = (id: TownPartner['id'], secrets: StackSecrets): string =>
+  ({
+    kluch: secrets.fromKluchLogExportKey,
+    vizor: secrets.fromVizorLogExportKey,
+    shlagbaum: secrets.fromShlagbaumLogExportKey,
+  })[id].value;
 
 /** The letter that a partner of the town brought when it came, for a year. */
 async function seedLetter(tx: Transaction, { id: partnerId, displayName }: TownPartner, secrets: StackSecrets) {

@@ -12,6 +12,7 @@ import { createErasureActivities } from '../activities/erasure';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createKeyRewrapActivities } from '../activities/key-rewrap';
+import { createLogExportActivities } from '../activities/log-export';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
 import { createSecurityAuditActivities } from '../activities/security-audit';
@@ -52,6 +53,7 @@ export function coreActivities(
     ...createErasureActivities(deps),
     ...createAttestationActivities(deps),
     ...createAccessReviewActivities(deps),
+    ...createLogExportActivities(deps),
     ...createSecurityAuditActivities(deps),
   };
 }

@@ -9,6 +9,7 @@ export { erasureWorkflow } from './erasure/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';
 export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { keyRewrapWorkflow } from './key-rewrap/workflow';
+export { logExportWorkflow } from './log-export/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { propertySaleWorkflow } from './property-sale/workflow';
 export { securityAuditWorkflow } from './security-audit/workflow';
