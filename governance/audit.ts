@@ -217,7 +217,7 @@ async function reviewFindings(database: Database, nowMs: number): Promise<AuditF
 /** What waits for a person for too long. */
 async function openMatters(database: Database, nowMs: number): Promise<AuditFinding[]> {
   const before = new Date(nowMs - ALERT_DAYS * DAY_MS);
-  const [alerts, escalations, exports] = await Promise.all([
+  const [alerts, escalations, overdue] = await Promise.all([
     database.securityAlert.count({ where: { acknowledgedAt: null, raisedAt: { lt: before } } }),
     database.escalation.count({ where: { resolvedAt: null, raisedAt: { lt: before } } }),
     database.logExportDemand.count({
@@ -229,7 +229,7 @@ async function openMatters(database: Database, nowMs: number): Promise<AuditFind
   return [
     counted('alerts-acknowledged', alerts, 'failed'),
     counted('escalations-resolved', escalations, 'warning'),
-    counted('log-exports-in-time', exports, 'failed'),
+    counted('log-exports-in-time', overdue, 'failed'),
   ];
 }
 
@@ -291,7 +291,7 @@ async function failedChecks(database: Database, nowMs: number): Promise<Security
     where: {
       at: { gte: since },
       OR: [
-        { kind: { not: 'exchange' }, outcome: { in: ['refused', 'denied', 'failed', 'alert'] } },
+        { kind: { notIn: ['exchange', 'credential'] }, outcome: { in: ['refused', 'denied', 'failed', 'alert'] } },
         { kind: 'exchange', outcome: { in: ['401', '403', '409', '429', '500', '502', '503'] } },
       ],
     },

@@ -31,7 +31,7 @@ export async function tellGovernance(cast: GovernanceCast): Promise<void> {
   const step = (name: string, asked: string, expected: string, play: () => Promise<string>) =>
     teller.step({ name, profile: 'staff', asked, expected }, async () => ({ outcome: await play() }));
   const letters = `/staff/v1/partners/${partner.id}/attestation-letters`;
-  const exports = `/staff/v1/partners/${partner.id}/log-exports`;
+  const logExports = `/staff/v1/partners/${partner.id}/log-exports`;
   teller.chapter('Who answers for what: letters, reviews of rights, logs, audits');
   try {
     await signIn(cast, security, 'security');
@@ -49,9 +49,9 @@ export async function tellGovernance(cast: GovernanceCast): Promise<void> {
     });
     await step(
       "a part of the partner's log is demanded, delivered and compared",
-      `POST ${exports}`,
+      `POST ${logExports}`,
       'received and compared',
-      () => demandLogs(cast, security, compliance, exports),
+      () => demandLogs(cast, security, compliance, logExports),
     );
     await step('a reviewer takes a role from somebody: gone with the next request', 'POST …/decisions', 'refused', () =>
       takeRole(security, compliance, auditor),
@@ -87,18 +87,18 @@ async function demandLogs(
   { stack }: GovernanceCast,
   first: StaffBrowser,
   second: StaffBrowser,
-  exports: string,
+  logExports: string,
 ): Promise<string> {
   const [from, to] = [Date.now() - 600_000, Date.now()].map((at) => new Date(at).toISOString());
-  const proposed = await first.post(exports, { reason: 'unauthorized-opening', from, to, dueDays: 3 });
+  const proposed = await first.post(logExports, { reason: 'unauthorized-opening', from, to, dueDays: 3 });
   const demandId = String(proposed.body['demandId']);
-  await second.post(`${exports}/${demandId}/approval`);
+  await second.post(`${logExports}/${demandId}/approval`);
   const http = createClient(null);
   const control = `http://127.0.0.1:${stack.ports.sandboxControl.toString()}`;
   const json = { 'content-type': 'application/json' };
   await http.send(`${control}/partners/${partner.id}/log-exports`, { method: 'POST', headers: json, body: '{}' });
   await http.close();
-  const { body } = await first.get(exports);
+  const { body } = await first.get(logExports);
   const found = (body['logExports'] as Record<string, unknown>[]).find((each) => each['demandId'] === demandId);
   // An order whose process was ended before it left is a gap, and rightly so.
   const isCompared = found?.['status'] === 'received' && found['comparison'] !== null;
