@@ -5,7 +5,7 @@ const only = (name, from, to, comment) => ({
   severity: 'error',
   from: { path: from, pathNot: '\\.test\\.ts$' },
   to: {
-    path: '^(access|activities|api|bench|cli|config|console|contracts|erasure|journal|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
+    path: '^(access|activities|api|bench|cli|config|console|contracts|erasure|governance|journal|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
     pathNot: to,
   },
 });
@@ -32,13 +32,13 @@ module.exports = {
     only(
       'activities',
       '^activities/',
-      '^(activities|access|contracts|erasure|journal|partners|prisma|reads|registry|vault)/',
+      '^(activities|access|contracts|erasure|governance|journal|partners|prisma|reads|registry|vault)/',
       'Activities know ports and stores.',
     ),
     only(
       'api',
       '^api/',
-      '^(api|access|config|contracts|erasure|journal|partners|prisma|reads|registry|vault)/|^workflows/',
+      '^(api|access|config|contracts|erasure|governance|journal|partners|prisma|reads|registry|vault)/|^workflows/',
       'The API starts and signals workflows, and reads.',
     ),
     only(
@@ -50,8 +50,14 @@ module.exports = {
     only(
       'cli',
       '^cli/',
-      '^(cli|contracts|journal|prisma|vault|config)/',
+      '^(cli|contracts|governance|journal|prisma|vault|config)/',
       'The command checks and exports; it starts nothing.',
+    ),
+    only(
+      'governance',
+      '^governance/',
+      '^(governance|access|config|contracts|journal|partners|prisma|vault)/',
+      'Who may do what and how it is looked after: rights, audits.',
     ),
     only('reads', '^reads/', '^(reads|contracts|prisma)/', 'What several sides read of the tables, in one place.'),
     only(

@@ -4,6 +4,8 @@ import { decideAccess } from './decision';
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
+/** Two weeks after a letter's end. */
+const GRACE = 14 * 24 * HOUR;
 
 /** Everything in order: by face, so that every check has something to say. */
 const good: AccessFacts = {
@@ -13,6 +15,7 @@ const good: AccessFacts = {
   resident: { status: 'active' },
   rights: [{ startsAtMs: NOW - HOUR, endsAtMs: null }],
   consent: { status: 'granted', expiresAtMs: NOW + HOUR },
+  attestedUntilMs: NOW + HOUR,
   billing: { standing: 'paid', asOfMs: NOW },
   lockedUntilMs: null,
   policy: { billingMaxAgeMs: 24 * HOUR },
@@ -31,6 +34,7 @@ const anyFacts: fc.Arbitrary<AccessFacts> = fc.record({
   consent: fc.option(
     fc.record({ status: fc.constantFrom('offered', 'granted', 'withdrawn', 'expired'), expiresAtMs: instant }),
   ),
+  attestedUntilMs: fc.option(fc.oneof(instant, fc.constantFrom(NOW - GRACE, NOW - GRACE + 1))),
   billing: fc.oneof(
     fc.constantFrom('not-asked' as const, 'unavailable' as const),
     fc.record({ standing: fc.constantFrom('paid' as const, 'unpaid' as const), asOfMs: instant }),
@@ -47,6 +51,7 @@ function everyConditionHolds(facts: AccessFacts): boolean {
     facts.resident?.status === 'active',
     facts.rights.some(({ startsAtMs: from, endsAtMs: to }) => from <= NOW && (to === null || to > NOW)),
     method !== 'face' || (consent?.status === 'granted' && consent.expiresAtMs > NOW),
+    method !== 'face' || (facts.attestedUntilMs !== null && facts.attestedUntilMs + GRACE > NOW),
     typeof billing === 'object' && billing.standing === 'paid',
     typeof billing === 'object' && billing.asOfMs >= NOW - 24 * HOUR && billing.asOfMs <= NOW + 60_000,
     method === 'app' || method === 'relay' || lockedUntilMs === null || lockedUntilMs <= NOW,
@@ -69,6 +74,7 @@ describe('the access decision', () => {
       (facts) => ({ ...facts, rights: [] }),
       (facts) => ({ ...facts, billing: 'unavailable' }),
       (facts) => ({ ...facts, method: 'face', consent: null }),
+      (facts) => ({ ...facts, method: 'face', attestedUntilMs: null }),
       (facts) => ({ ...facts, method: 'face', lockedUntilMs: NOW + 1 }),
     ];
     fc.assert(
@@ -87,13 +93,14 @@ describe('the access decision', () => {
     );
   });
 
-  it('names the first failed check in the order device, identity, state, right, consent, billing, lockout', () => {
+  it('names the first failed check in the order device, identity, state, right, consent, letter, billing, lockout', () => {
     const failures: [string, Partial<AccessFacts>][] = [
       ['device-unavailable', { device: { status: 'blocked' } }],
       ['identity-unknown', { resident: null }],
       ['resident-inactive', { resident: { status: 'blocked' } }],
       ['no-right', { rights: [] }],
       ['consent-missing', { consent: null }],
+      ['partner-not-attested', { attestedUntilMs: null }],
       ['service-unpaid', { billing: { standing: 'unpaid', asOfMs: NOW } }],
       ['locked-out', { lockedUntilMs: NOW + 1 }],
     ];
@@ -109,6 +116,8 @@ describe('the access decision', () => {
     ['a right begins at its first instant', { rights: [{ startsAtMs: NOW, endsAtMs: null }] }, 'allow'],
     ['a right is over at its last', { rights: [{ startsAtMs: 0, endsAtMs: NOW }] }, 'deny'],
     ['a consent is over at its last', { consent: { status: 'granted', expiresAtMs: NOW } }, 'deny'],
+    ['a letter counts for two weeks after its end', { attestedUntilMs: NOW - GRACE + 1 }, 'allow'],
+    ['and no longer', { attestedUntilMs: NOW - GRACE }, 'deny'],
     ['a lockout is over at its last', { lockedUntilMs: NOW }, 'allow'],
     [
       'an answer of billing may be as old as the policy says',

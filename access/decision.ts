@@ -1,4 +1,5 @@
 import type { AccessDecision, AccessFacts, BillingStanding, DenialReason } from '../contracts/access';
+import { mayUseBiometrics } from './attestation';
 
 type Check = { readonly reason: DenialReason; readonly passes: (facts: AccessFacts) => boolean };
 
@@ -9,6 +10,7 @@ const BEFORE_BILLING: readonly Check[] = [
   { reason: 'resident-inactive', passes: ({ resident }) => resident?.status === 'active' },
   { reason: 'no-right', passes: hasRight },
   { reason: 'consent-missing', passes: hasConsent },
+  { reason: 'partner-not-attested', passes: isAttested },
 ];
 
 /** How far a billing answer may lie ahead of our clock, milliseconds. */
@@ -35,6 +37,11 @@ function hasRight({ rights, nowMs }: AccessFacts): boolean {
 
 function hasConsent({ method, consent, nowMs }: AccessFacts): boolean {
   return method !== 'face' || (consent?.status === 'granted' && nowMs < consent.expiresAtMs);
+}
+
+/** Biometrics are for partners whose head answers for them by a letter (R3.5). */
+function isAttested({ method, attestedUntilMs, nowMs }: AccessFacts): boolean {
+  return method !== 'face' || mayUseBiometrics(attestedUntilMs, nowMs);
 }
 
 function billingReason(

@@ -9,6 +9,7 @@ const FOR_THE_APP: Readonly<Record<DenialReason, PublicReason>> = {
   'resident-inactive': 'no-right',
   'no-right': 'no-right',
   'consent-missing': 'consent-required',
+  'partner-not-attested': 'device-unavailable',
   'service-unpaid': 'service-unpaid',
   'billing-unknown': 'try-later',
   'locked-out': 'try-later',

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { log } from '@temporalio/activity';
 import type { AlarmDay, CredentialRef } from '../contracts/credentials';
+import { nameBasedId } from '../journal/alerts';
 import { appendJournal } from '../journal/journal';
 import type { Database, Transaction } from '../prisma/database';
 
@@ -36,7 +36,7 @@ export async function raiseExpiryAlarm(
   const scope = `${day.toString()}-days`;
   const raised = await database.$transaction(async (tx) => {
     const alert = { integration, kind: 'credential-expiry', scope, objectId, until: new Date(at.end) };
-    const id = alarmId(`${objectId}/${at.end}/${scope}`);
+    const id = nameBasedId(`credential-expiry/${objectId}/${at.end}/${scope}`);
     const { count } = await tx.securityAlert.createMany({
       data: [{ id, ...alert, raisedAt: new Date(at.now) }],
       skipDuplicates: true,
@@ -47,12 +47,4 @@ export async function raiseExpiryAlarm(
   if (raised) {
     log.error('a credential ends and has no successor', { event: 'credential-expiry', partnerId, code: scope });
   }
-}
-
-/** The same cause, the same id (RFC 9562, version 8). */
-function alarmId(cause: string): string {
-  const bytes = createHash('sha256').update(`credential-expiry/${cause}`).digest().subarray(0, 16);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

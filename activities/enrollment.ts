@@ -1,5 +1,6 @@
 import { cancellationSignal } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import { mayUseBiometrics } from '../access/attestation';
 import { normalizeVector } from '../access/face-matching';
 import type { EnrollmentRequest, EnrollmentResult, PhotoRefusal } from '../contracts/enrollment';
 import { FAILURES, type FailureType } from '../contracts/failures';
@@ -160,12 +161,12 @@ export function createEnrollmentActivities(deps: {
 
 /**
  * In force, nothing that was to be deleted is left where the new face would come, and the resident still has a right
- * there: without one the consent has no purpose (R3.9).
+ * there: without one the consent has no purpose (R3.9). And the partner may use biometrics at all (R3.5).
  */
 async function assertConsent(tx: Transaction, enrollmentId: string): Promise<void> {
-  const { consent, ...enrollment } = await tx.enrollment.findUniqueOrThrow({
+  const { consent, partner, ...enrollment } = await tx.enrollment.findUniqueOrThrow({
     where: { id: enrollmentId },
-    include: { consent: true },
+    include: { consent: true, partner: { select: { attestedUntil: true } } },
   });
   const isInForce = consent.status === 'granted' && consent.expiresAt.getTime() > Date.now();
   const { residentId, houseId } = enrollment;
@@ -175,6 +176,9 @@ async function assertConsent(tx: Transaction, enrollmentId: string): Promise<voi
   });
   if (!isInForce || !right || (await isDeletionDue(tx, enrollment))) {
     throw failure('ConsentMissing', 'There is no consent in force.');
+  }
+  if (!mayUseBiometrics(partner.attestedUntil?.getTime() ?? null, Date.now())) {
+    throw failure('PartnerNotAttested', 'The partner may not use biometrics.');
   }
 }
 

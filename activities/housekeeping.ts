@@ -39,6 +39,7 @@ export function createHousekeepingActivities(deps: {
         database.signatureNonce.deleteMany(expired),
         database.identityToken.deleteMany(expired),
         database.staffSession.deleteMany(expired),
+        database.identityEvent.deleteMany(expired),
         database.pluginSession.deleteMany({ where: { OR: [expired.where, { endedAt: { not: null } }] } }),
       ]);
       return results.reduce((sum, { count }) => sum + count, 0);

@@ -8,6 +8,7 @@ import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
+import { createSealedFiles } from '../vault/sealed-files';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
@@ -34,24 +35,30 @@ import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
 import { createPlateIdentifier, type PlateIdentifier } from './plate-identification';
+import { obligationOperations } from './partner/obligations';
 import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
+import { accessReviewOperations } from './staff/access-reviews';
 import { accessPointOperations } from './staff/access-points';
 import { staffErasureOperations } from './staff/erasures';
 import { escalationOperations } from './staff/escalations';
 import { staffPropertySaleOperations } from './staff/property-sales';
 import { credentialHandoverOperations } from './staff/credential-handovers';
 import { credentialRevocationOperations } from './staff/credential-revocations';
+import { attestationLetterOperations } from './staff/attestation-letters';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
 import { staffOpeningOperations } from './staff/openings';
 import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
+import { logExportOperations } from './staff/log-exports';
+import { securityAuditOperations } from './staff/security-audits';
+import { securityEventRoutes } from './staff/security-events';
 import { signInRoutes } from './staff/sign-in';
 import type { TokenKeys } from './token-keys';
 
@@ -127,6 +134,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         }),
         ...pluginTokenOperations({ database, guesses: deps.pluginTokenGuesses }),
         ...partnerWebhookOperations({ database, temporal }),
+        ...obligationOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
       ],
     },
     {
@@ -137,6 +145,10 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...securityAlertOperations({ database }),
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
+        ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
+        ...logExportOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
+        ...securityAuditOperations({ database }),
+        ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
         ...staffPropertySaleOperations({ database, temporal, log: deps.log }),
@@ -203,6 +215,7 @@ export function createStack(deps: ApiDependencies): Express {
       return [requireToken(checks, 'app', operation.scope)];
     };
   const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
+  const events = securityEventRoutes({ database, identityProvider: deps.identityProvider, log });
   const routers: Record<string, Router> = {};
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {
@@ -216,7 +229,7 @@ export function createStack(deps: ApiDependencies): Express {
   return createApp({
     log,
     routers,
-    open: [staff, server.router, documentKeyRoutes(signer)],
+    open: [staff, events, server.router, documentKeyRoutes(signer)],
     admitAnyone: deps.requestLimits.admitAnyone,
     openApiDocument: () => document,
   });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { PERMISSIONS, STEP_UP_S } from '../contracts/staff';
 import { SESSION_COOKIE } from './staff/session-token';
-import { LINES_MEDIA_TYPES, PHOTO_MEDIA_TYPES, type Operation } from './operation';
+import { LINES_MEDIA_TYPES, PDF_MEDIA_TYPE, PHOTO_MEDIA_TYPES, type Operation } from './operation';
 
 export type ApiSection = { readonly base: string; readonly tag: string; readonly operations: readonly Operation[] };
 
@@ -132,5 +132,6 @@ function requestContent(body: NonNullable<Operation['body']>) {
     return Object.fromEntries((body.mediaTypes ?? LINES_MEDIA_TYPES).map((type) => [type, text]));
   }
   const binary = { schema: { type: 'string' as const, format: 'binary', maxLength: body.maxBytes } };
+  if (body.kind === 'pdf') return { [PDF_MEDIA_TYPE]: { schema: binary.schema } };
   return Object.fromEntries(PHOTO_MEDIA_TYPES.map((type) => [type, binary]));
 }

@@ -28,7 +28,7 @@ export type Operation<
   readonly description?: string;
   readonly params: Params;
   readonly query?: Query;
-  readonly body?: JsonBody<Body> | PhotoBody | LinesBody;
+  readonly body?: JsonBody<Body> | PhotoBody | LinesBody | PdfBody;
   /** Set when the operation is to go: since when it is deprecated, and when it will answer no more (R4.12). */
   readonly deprecation?: { readonly since: Date; readonly sunset?: Date; readonly documentation?: string };
   /** `stored`: the answer is kept and repeated. `own`: the handler makes repeats harmless itself. Absent for reads. */
@@ -64,11 +64,16 @@ type LinesBody = {
   readonly mediaTypes?: readonly string[];
 };
 
+/** A PDF as the request body, kept as it comes. */
+type PdfBody = { readonly kind: 'pdf'; readonly maxBytes: number };
+
 export type OperationInput<Params, Query, Body> = {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
   readonly photo: Buffer;
+  /** Of a body that is a PDF; empty for any other. */
+  readonly pdf: Buffer;
   /** Of a body of lines; empty for any other. */
   readonly lines: readonly string[];
   readonly caller: Caller;
@@ -91,6 +96,7 @@ export const PHOTO_MEDIA_TYPES = ['image/jpeg', 'image/png'] as const;
 /** What phones send that is refused with advice that a resident can act on. */
 const PHOTO_TYPES_REFUSED = { 'image/heic': HEIC_ADVICE, 'image/heif': HEIC_ADVICE };
 export const LINES_MEDIA_TYPES = ['application/x-ndjson', 'application/jsonl'] as const;
+export const PDF_MEDIA_TYPE = 'application/pdf';
 const JSON_LIMIT_BYTES = 64 * 1024;
 
 /** Mounts operations behind their checks: authentication and scope, size and type, schema, idempotency, handler. */
@@ -151,6 +157,9 @@ export function bodyParsers({ body }: Pick<Operation, 'body'>): RequestHandler[]
     const { mediaTypes = LINES_MEDIA_TYPES, maxBytes: limit } = body;
     return [wantMediaType(mediaTypes), raw({ type: () => true, limit, verify: keepRaw })];
   }
+  if (body.kind === 'pdf') {
+    return [wantMediaType([PDF_MEDIA_TYPE]), raw({ type: () => true, limit: body.maxBytes })];
+  }
   return [wantMediaType(PHOTO_MEDIA_TYPES, PHOTO_TYPES_REFUSED), raw({ type: () => true, limit: body.maxBytes })];
 }
 
@@ -194,13 +203,16 @@ const wantMediaType =
 function serve(operation: Operation, database: Database): RequestHandler {
   return async (req, res) => {
     const caller = (res.locals as { caller: Caller }).caller;
-    const { params, query, body, photo, lines, content } = parseInput(operation, req);
+    const { params, query, body, photo, pdf, lines, content } = parseInput(operation, req);
     const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
     const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
     const network = networkOf(req.ip);
     const requestId = (res.locals as { requestId?: string }).requestId ?? '';
     const work = (): Promise<Answer> =>
-      operation.handle({ params, query, body, photo, lines, caller, network, idempotencyKey, fingerprint, requestId });
+      operation.handle({
+        ...{ params, query, body, photo, pdf, lines },
+        ...{ caller, network, idempotencyKey, fingerprint, requestId },
+      });
     const key = `${operation.id}/${idempotencyKey}`;
     const answer = await atWork(res, () =>
       operation.idempotency === 'stored'
@@ -228,19 +240,19 @@ function parseInput(operation: Operation, req: Parameters<RequestHandler>[0]) {
   const params = operation.params.parse(req.params);
   const query = z.strictObject(operation.query?.shape ?? {}).parse(req.query);
   assertText({ ...params, ...query });
-  if (operation.body?.kind === 'photo') {
-    const photo = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
-    return { params, query, body: null, photo, lines: [], content: photo };
-  }
-  if (operation.body?.kind === 'lines') {
-    const bytes = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
-    const lines = linesOf(bytes, operation.body.maxLines);
-    return { params, query, body: null, photo: Buffer.alloc(0), lines, content: bytes };
+  const parsed = { params, query, body: null as unknown, photo: NO_BYTES, pdf: NO_BYTES, lines: [] as string[] };
+  if (operation.body && operation.body.kind !== 'json') {
+    const bytes = Buffer.isBuffer(req.body) ? req.body : NO_BYTES;
+    if (operation.body.kind === 'photo') return { ...parsed, photo: bytes, content: bytes };
+    if (operation.body.kind === 'pdf') return { ...parsed, pdf: bytes, content: bytes };
+    return { ...parsed, lines: linesOf(bytes, operation.body.maxLines), content: bytes };
   }
   const body: unknown = operation.body ? operation.body.schema.parse(req.body ?? {}) : null;
   assertText(body);
-  return { params, query, body, photo: Buffer.alloc(0), lines: [], content: JSON.stringify(body) };
+  return { ...parsed, body, content: JSON.stringify(body) };
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** What is no UTF-8 becomes a line that is refused by itself. */
 function linesOf(bytes: Buffer, maxLines: number): string[] {

@@ -14,6 +14,12 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   role: 'Your session is good, and your role does not include this.',
   csrf: 'Writes by staff need the X-CSRF-Token header, with the token that GET /staff/v1/session gives.',
   'step-up': 'This wants a proof of who you are from the last minutes. Go to /staff/login?stepUp=true, then repeat.',
+  'log-export-signature':
+    'Sign each part with the Ed25519 key whose thumbprint was agreed on, as `domovoy-log-export+json`.',
+  'log-export-conflict':
+    'Another part came in this place before, or the number of parts changed. What came first is kept.',
+  'own-right': 'Nobody decides about rights of their own. Ask another reviewer.',
+  'access-review-conflict': 'The right was decided about otherwise, or the campaign is over. Look at it again.',
   'own-proposal': 'What takes two people was asked for by you. Somebody else has to approve it.',
   'approval-conflict': 'It was approved already, or replaced by another since it was proposed.',
   'credential-handed-over':
@@ -31,6 +37,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
     'A command was sent and not confirmed in time. Ask for the opening again to learn more; do not assume either.',
   'opening-failed': 'The device could not be reached. It did not open.',
   'consent-missing': 'Biometrics need a consent in force.',
+  'partner-not-attested':
+    'The partner of this house has no letter of attestation in force. Until it has, no face is enrolled with it and none opens.',
   'consent-form-outdated': 'The consent form was replaced. Show the resident the current one.',
   'consent-state-conflict': 'The consent is not in a state that allows this.',
   'biometric-deletion-in-progress':

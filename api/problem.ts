@@ -99,6 +99,7 @@ function fromFailure(type: FailureType): Problem {
 const TITLES: Readonly<Record<FailureType, string>> = {
   NotFound: 'There is no such resource',
   ConsentMissing: 'There is no consent in force',
+  PartnerNotAttested: 'The partner may not use biometrics at present',
   ConsentStateConflict: 'The consent is not in a state that allows this',
   EnrollmentConflict: 'Another enrollment is in progress',
   PhotoUnusable: 'The photo cannot be used',

@@ -1,6 +1,5 @@
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { readAuditConfiguration } from '../config/environment';
 import { checkDatabase, type DatabaseFault } from '../journal/database-check';
 import { exportJournal } from '../journal/export';
 import { checkFile, type FileFault } from '../journal/export-lines';
@@ -9,7 +8,8 @@ import { HeadInvalid, newestHead } from '../journal/heads';
 import { HeadsFolderBroken, openHeadsFolder } from '../journal/heads-folder';
 import { checkProof, proveEntry } from '../journal/proof';
 import { JournalDamaged } from '../journal/tree';
-import { isDatabaseError, openDatabase, type Database } from '../prisma/database';
+import type { Database } from '../prisma/database';
+import { databaseOption, withDatabase as withAnyDatabase } from './database';
 import { CommandRefusal } from './refusal';
 import { isSystemError, piecesOf, readJson } from './text-file';
 
@@ -21,8 +21,6 @@ export const journalCommand = (): Command =>
     .addCommand(verifyCommand())
     .addCommand(proveCommand());
 
-const databaseOption = (): Option =>
-  new Option('--database <url>', 'the database to ask; better given as DATABASE_URL or DATABASE_URL_FILE');
 const keyOption = (): Option =>
   new Option('--key <thumbprint>', 'refuse what any other key signed (RFC 7638 thumbprint)');
 
@@ -177,28 +175,15 @@ async function signedHead(database: Database): Promise<Head> {
   return head;
 }
 
-/** What one person may check, another may not: the login decides. Its address is not told when it does not answer. */
+/** What the command asks of the database; a journal that is not what was signed is a finding, not a failure. */
 async function withDatabase<T>(url: string | undefined, work: (database: Database) => Promise<T>): Promise<T> {
-  const database = openDatabase(databaseUrl(url), 2);
   try {
-    return await work(database);
+    return await withAnyDatabase(url, work);
   } catch (error) {
     if (error instanceof JournalDamaged || error instanceof HeadInvalid) {
       throw new CommandRefusal(`NOT VALID: ${error.message} Run \`domovoy journal verify\`.`);
     }
-    if (isDatabaseError(error))
-      throw new CommandRefusal('The database does not answer, or does not let this login in.');
     throw error;
-  } finally {
-    await database.$disconnect();
-  }
-}
-
-function databaseUrl(given: string | undefined): string {
-  try {
-    return readAuditConfiguration(given === undefined ? process.env : { DATABASE_URL: given }).DATABASE_URL;
-  } catch {
-    throw new CommandRefusal('Say which database: DATABASE_URL, DATABASE_URL_FILE or --database, postgresql://….');
   }
 }
 

@@ -17,6 +17,7 @@ export const DENIAL_REASONS = [
   'resident-inactive',
   'no-right',
   'consent-missing',
+  'partner-not-attested',
   'service-unpaid',
   'billing-unknown',
   'locked-out',
@@ -40,6 +41,8 @@ export type AccessFacts = {
     readonly status: 'offered' | 'granted' | 'withdrawn' | 'expired';
     readonly expiresAtMs: number;
   } | null;
+  /** End of the partner's letter of attestation (R3.5), `null`: there is none. Asked for by face only. */
+  readonly attestedUntilMs: number | null;
   /** `not-asked`: the decision may ask for it. `unavailable`: billing did not answer and nothing is remembered. */
   readonly billing: 'not-asked' | 'unavailable' | BillingStanding;
   /** Identification at this device is refused until then (R2.6); `null`: no lockout. Asked for by face and plate. */

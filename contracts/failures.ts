@@ -7,6 +7,8 @@ export const FAILURES = {
   /** The request names something that does not exist or that the caller may not know of; the two look the same. */
   NotFound: { retryable: false, mayHaveHappened: false, httpStatus: 404 },
   ConsentMissing: { retryable: false, mayHaveHappened: false, httpStatus: 403 },
+  /** The partner has no letter of attestation in force (R3.5), so nothing biometric begins with it. */
+  PartnerNotAttested: { retryable: false, mayHaveHappened: false, httpStatus: 403 },
   ConsentStateConflict: { retryable: false, mayHaveHappened: false, httpStatus: 409 },
   EnrollmentConflict: { retryable: false, mayHaveHappened: false, httpStatus: 409 },
   /** The photo cannot serve as a face template; the reason is one a resident can act on. */

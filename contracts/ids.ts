@@ -24,3 +24,8 @@ export const credentialRotationWorkflowId = (partnerId: string, direction: strin
   `credential-rotation/${partnerId}/${direction}/${name}`;
 export const credentialScheduleId = (taskQueue: TaskQueue): string => `credentials/${taskQueue}`;
 export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';
+export const accessReviewWorkflowId = (reviewId: string): string => `access-review/${reviewId}`;
+export const ACCESS_REVIEW_SCHEDULE_ID = 'access-review';
+export const logExportWorkflowId = (demandId: string): string => `log-export/${demandId}`;
+export const SECURITY_AUDIT_SCHEDULE_ID = 'security-audit';
+export const ATTESTATION_SCHEDULE_ID = 'attestation-round';

@@ -38,6 +38,15 @@ export const PERMISSIONS = {
   'escalations:acknowledge': ['operations', 'compliance', 'information-security'],
   'credentials:revoke': ['information-security'],
   'credentials:hand-over': ['information-security', 'integration-manager'],
+  'attestation-letters:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
+  'attestation-letters:upload': ['compliance', 'information-security', 'integration-manager'],
+  'attestation-letters:decide': ['compliance', 'information-security'],
+  'log-exports:read': ['compliance', 'information-security', 'auditor'],
+  'log-exports:demand': ['compliance', 'information-security'],
+  'security-audits:read': ['operations', 'compliance', 'information-security', 'auditor'],
+  'access-reviews:read': ['compliance', 'information-security', 'auditor'],
+  'access-reviews:open': ['information-security'],
+  'access-reviews:decide': ['compliance', 'information-security'],
 } as const satisfies Record<string, readonly StaffRole[]>;
 export type StaffPermission = keyof typeof PERMISSIONS;
 

@@ -28,7 +28,12 @@ export type JournalRecord = {
     | 'identification-lock'
     | 'data-set-agreement'
     | 'credential'
-    | 'key-encryption';
+    | 'key-encryption'
+    | 'attestation-letter'
+    | 'access-review'
+    | 'staff-member'
+    | 'log-export'
+    | 'security-audit';
   readonly integration: string | null;
   readonly objectId: string;
   /** Who caused it: a client id of ours, `staff/` and a member's id, or the name of the process that did. */

@@ -3,7 +3,10 @@ import type { OpenAccessRequest } from '../contracts/openings';
 import { LOCKOUTS, lockoutKey } from '../contracts/lockout';
 import type { Transaction } from '../prisma/database';
 
-type FactsFromDatabase = Pick<AccessFacts, 'device' | 'resident' | 'rights' | 'consent' | 'lockedUntilMs'>;
+type FactsFromDatabase = Pick<
+  AccessFacts,
+  'device' | 'resident' | 'rights' | 'consent' | 'attestedUntilMs' | 'lockedUntilMs'
+>;
 
 export type LoadedFacts = {
   readonly facts: FactsFromDatabase;
@@ -25,6 +28,7 @@ type FactsRow = {
   readonly resident: { status: 'active' | 'blocked' | 'erased' } | null;
   readonly rights: readonly { startsAtMs: number; endsAtMs: number | null; accountId: string }[];
   readonly consent: NonNullable<AccessFacts['consent']> | null;
+  readonly partner: { attestedUntilMs: number | null } | null;
   readonly lock: { untilMs: number | null } | null;
   readonly partnerRevision: number | null;
 };
@@ -38,7 +42,7 @@ export async function loadAccessFacts(
   request: Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'partnerId' | 'method'>,
   nowMs: number,
 ): Promise<LoadedFacts> {
-  const { device, resident, rights, consent, lock, partnerRevision } = await factsRow(tx, request);
+  const { device, resident, rights, consent, partner, lock, partnerRevision } = await factsRow(tx, request);
   const valid = rights.filter((right) => right.startsAtMs <= nowMs && (right.endsAtMs ?? Infinity) > nowMs);
   return {
     facts: {
@@ -46,6 +50,7 @@ export async function loadAccessFacts(
       resident: resident && { status: resident.status },
       rights: rights.map(({ startsAtMs, endsAtMs }) => ({ startsAtMs, endsAtMs })),
       consent,
+      attestedUntilMs: partner?.attestedUntilMs ?? null,
       // The counter's own row says until when: the API writes it at each failed identification.
       lockedUntilMs: lock && (lock.untilMs ?? Infinity),
     },
@@ -83,6 +88,8 @@ async function factsRow(
                              AND due.state = 'deleting'
                              AND (cardinality(due.house_ids) = 0 OR device.house_id = ANY (due.house_ids)))
         ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1) AS consent,
+      (SELECT json_build_object('attestedUntilMs', extract(epoch FROM attested_until) * 1000)
+         FROM partners WHERE id = ${partnerId} AND ${method} = 'face') AS partner,
       (SELECT json_build_object('untilMs', max(expire)) FROM rate_limits
         WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})
            OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0) AS lock,

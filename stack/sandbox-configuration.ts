@@ -43,6 +43,11 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
   return {
     dataDir: join(folder.sandbox, 'partners'),
     controlPort: ports.sandboxControl,
+    logExportKeys: {
+      kluchFile: secrets.fromKluchLogExportKey.path,
+      vizorFile: secrets.fromVizorLogExportKey.path,
+      shlagbaumFile: secrets.fromShlagbaumLogExportKey.path,
+    },
     company: {
       baseUrl: apiUrl,
       tokenUrl: `${apiUrl}/oauth/token`,
@@ -120,6 +125,11 @@ function identityProviderConfiguration({ secrets, certificates, ports, apiUrl }:
       clientId: STAFF_CLIENT_ID,
       clientSecretFile: secrets.staffClient.path,
       redirectUris: [`${apiUrl}/staff/callback`],
+    },
+    events: {
+      url: `${apiUrl}/security-events`,
+      logoutUrl: `${apiUrl}/back-channel-logout`,
+      caFile: certificates.companyCa,
     },
     accounts: secrets.staff.map(({ username, subject, groups, password, totpSecret }) => ({
       username,

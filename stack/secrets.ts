@@ -53,6 +53,10 @@ export function stackSecrets(folder: StateFolder) {
     /** What each partner presents to us. */
     fromKluchPassword: file('from-kluch-password', password),
     fromKluchSigningKey: file('from-kluch-signing-key', ed25519),
+    /** What each partner signs exports of its log with. */
+    fromKluchLogExportKey: file('from-kluch-log-export-key', ed25519),
+    fromVizorLogExportKey: file('from-vizor-log-export-key', ed25519),
+    fromShlagbaumLogExportKey: file('from-shlagbaum-log-export-key', ed25519),
     fromVizorSecret: file('from-vizor-client-secret', password),
   };
 }

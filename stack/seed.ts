@@ -8,11 +8,14 @@ import { DATA_SET_FIELDS } from '../partners/data-set';
 import type { PartnerProfile, SecretName } from '../partners/profile';
 import { openDatabase, type Transaction } from '../prisma/database';
 import { parseKeyRing } from '../config/environment';
+import { documentSigner } from '../vault/document-signature';
 import { localKeyEncryption } from '../vault/key-encryption';
+import { createSealedFiles } from '../vault/sealed-files';
 import { createSecretStore } from '../vault/secrets';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
 import type { Certificates } from './certificates';
 import type { Ports } from './ports';
+import { plainPdf } from './plain-pdf';
 import { publicPem, type StackSecrets } from './secrets';
 import {
   APP_CLIENT_ID,
@@ -97,12 +100,16 @@ export async function moveGalinaIn(ownerUrl: string, secrets: StackSecrets): Pro
 async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {
   const { id, integration, custody, displayName, houseId, partnerHouseId } = partner;
   const profile = profileOf(partner, seeding);
-  const row = { integration, custody, displayName, profile, agreedFields: [...DATA_SET_FIELDS] };
+  const logExportKey = documentSigner(logExportKeyOf(id, seeding.secrets)).keyId;
+  const row = { integration, custody, displayName, profile, agreedFields: [...DATA_SET_FIELDS], logExportKey };
   const known = await tx.partner.findUnique({ where: { id } });
-  if (!known) await tx.partner.create({ data: { id, ...row } });
-  else if (JSON.stringify(sorted(known.profile)) !== JSON.stringify(sorted(profile))) {
+  if (!known) {
+    await tx.partner.create({ data: { id, ...row } });
+    await seedLetter(tx, partner, seeding.secrets);
+  } else if (JSON.stringify(sorted(known.profile)) !== JSON.stringify(sorted(profile))) {
     await tx.partner.update({ where: { id }, data: { profile, revision: { increment: 1 } } });
   }
+  await tx.partner.updateMany({ where: { id, logExportKey: null }, data: { logExportKey } });
   await seedHouse(tx, partner);
   await tx.housePartner.createMany({
     data: [{ houseId, partnerId: id, integration, partnerHouseId }],
@@ -119,6 +126,29 @@ async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seedi
   await seedPartnerSecrets(tx, partner, seeding);
   await seedPartnerClient(tx, partner, seeding.secrets);
 }
+
+/** What the partner signs exports of its log with (R3.6). */
+const logExportKeyOf = (id: TownPartner['id'], secrets: StackSecrets): string =>
+  ({
+    kluch: secrets.fromKluchLogExportKey,
+    vizor: secrets.fromVizorLogExportKey,
+    shlagbaum: secrets.fromShlagbaumLogExportKey,
+  })[id].value;
+
+/** The letter that a partner of the town brought when it came, for a year. */
+async function seedLetter(tx: Transaction, { id: partnerId, displayName }: TownPartner, secrets: StackSecrets) {
+  const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const files = createSealedFiles(localKeyEncryption(ring.keys, ring.currentId));
+  const id = randomUUID();
+  await files.put(tx, { id, mediaType: 'application/pdf', content: plainPdf(`Letter of ${displayName}`) });
+  await files.describe(tx, id, { name: `Head of ${displayName}`, position: 'General director' });
+  const [signedOn, validUntil] = [new Date(), new Date(Date.now() + LETTER_DAYS * 86_400_000)];
+  const inForce = { status: 'in-force', signedOn, validUntil, inForceFrom: signedOn };
+  await tx.attestationLetter.create({ data: { id, partnerId, fileId: id, ...inForce } });
+  await tx.partner.update({ where: { id: partnerId }, data: { attestedUntil: validUntil } });
+}
+
+const LETTER_DAYS = 365;
 
 async function seedHouse(tx: Transaction, { houseId, flats }: TownPartner): Promise<void> {
   await tx.house.createMany({ data: [{ id: houseId }], skipDuplicates: true });

@@ -23,6 +23,7 @@ import { APP_CLIENT_ID, PARTNERS, RESIDENTS, STAFF } from './town';
 export type Stack = {
   readonly apiUrl: string;
   readonly companyCaPem: string;
+  readonly companyCaFile: string;
   readonly secrets: StackSecrets;
   readonly ports: Ports;
   /** Connection string of the tables' owner. */
@@ -112,6 +113,7 @@ async function startEverything(parts: {
   return {
     apiUrl,
     companyCaPem: readFileSync(certificates.companyCa, 'utf8'),
+    companyCaFile: certificates.companyCa,
     secrets,
     ports,
     ownerUrl,

@@ -1,12 +1,19 @@
 import type { Database } from '../prisma/database';
 import type { KeyEncryption, WrappedKey } from './key-encryption';
+import { sealedFilePlace } from './sealed-files';
 import { joinSecret, secretPlace, splitSecret } from './secrets';
 import { stagedPhotoPlace } from './staged-photos';
 import { subjectKeyPlace } from './subject-keys';
 import { tokenKeyPlace } from './token-keys';
 
 /** Tables that hold wrapped data keys. */
-export const WRAPPED_TABLES = ['secrets', 'token_signing_keys', 'subject_keys', 'staged_photos'] as const;
+export const WRAPPED_TABLES = [
+  'secrets',
+  'token_signing_keys',
+  'subject_keys',
+  'staged_photos',
+  'sealed_files',
+] as const;
 export type WrappedTable = (typeof WRAPPED_TABLES)[number];
 
 /** A wrapped key where it lies; `replace` changes the row only if it is still as it was read. */
@@ -44,6 +51,7 @@ export async function leftToRewrap(database: Database, keyEncryption: KeyEncrypt
     database.tokenSigningKey.count({ where: { ...older, wrapped: { not: null } } }),
     database.subjectKey.count({ where: older }),
     database.stagedPhoto.count({ where: older }),
+    database.sealedFile.count({ where: older }),
   ]);
   return counts.reduce((sum, count) => sum + count, 0);
 }
@@ -120,6 +128,23 @@ const FIND: Readonly<Record<WrappedTable, Find>> = {
       replace: (next) =>
         database.stagedPhoto.updateMany({
           where: { enrollmentId, keyId, wrappedKey },
+          data: { wrappedKey: next.wrapped, keyId: next.keyId },
+        }),
+    }));
+  },
+  async sealed_files(database, currentId, take) {
+    const rows = await database.sealedFile.findMany({
+      where: { keyId: { not: currentId } },
+      orderBy: { id: 'asc' },
+      select: { id: true, wrappedKey: true, keyId: true },
+      take,
+    });
+    return rows.map(({ id, wrappedKey, keyId }) => ({
+      place: sealedFilePlace(id),
+      wrapped: { wrapped: wrappedKey, keyId },
+      replace: (next) =>
+        database.sealedFile.updateMany({
+          where: { id, keyId, wrappedKey },
           data: { wrappedKey: next.wrapped, keyId: next.keyId },
         }),
     }));

@@ -1,5 +1,7 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import {
+  ACCESS_REVIEW_SCHEDULE_ID,
+  ATTESTATION_SCHEDULE_ID,
   credentialScheduleId,
   equipmentScheduleId,
   HOUSEKEEPING_SCHEDULE_ID,
@@ -8,6 +10,7 @@ import {
   KEY_REWRAP_SCHEDULE_ID,
   type Integration,
   type TaskQueue,
+  SECURITY_AUDIT_SCHEDULE_ID,
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
@@ -15,7 +18,18 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(HOUSEKEEPING_SCHEDULE_ID, 'housekeepingWorkflow', '15 minutes'),
   // What is written between two turns is not protected yet.
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
+  coreSchedule(ATTESTATION_SCHEDULE_ID, 'attestationRoundWorkflow', '1 hour'),
   coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
+  {
+    ...coreSchedule(SECURITY_AUDIT_SCHEDULE_ID, 'securityAuditWorkflow', '1 hour'),
+    spec: { calendars: [{ dayOfWeek: 'MONDAY', hour: 5 }] },
+  },
+  // Quarterly (R4.3). The server starts what it missed within the day.
+  {
+    ...coreSchedule(ACCESS_REVIEW_SCHEDULE_ID, 'accessReviewWorkflow', '1 hour', [{}]),
+    spec: { calendars: [{ month: ['JANUARY', 'APRIL', 'JULY', 'OCTOBER'], dayOfMonth: 1, hour: 6 }] },
+    policies: { overlap: 'ALLOW_ALL', catchupWindow: '1 day' },
+  },
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({
     scheduleId: equipmentScheduleId(integration),
     spec: { intervals: [{ every: '15 minutes' }], jitter: '1 minute' },
@@ -55,7 +69,12 @@ function credentialSchedule(taskQueue: TaskQueue, integration: Integration | nul
   };
 }
 
-function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 minutes' | '1 hour'): ScheduleOptions {
+function coreSchedule(
+  id: string,
+  workflowType: string,
+  every: '1 minute' | '15 minutes' | '1 hour',
+  args: object[] = [],
+): ScheduleOptions {
   return {
     scheduleId: id,
     spec: { intervals: [{ every }] },
@@ -65,7 +84,7 @@ function coreSchedule(id: string, workflowType: string, every: '1 minute' | '15 
       workflowType,
       workflowId: id,
       taskQueue: 'core',
-      args: [],
+      args,
       typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: id }],
     },
   };

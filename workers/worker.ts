@@ -1,5 +1,7 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { createAccessReviewActivities } from '../activities/access-review';
+import { createAttestationActivities } from '../activities/attestation';
 import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
 import { createCredentialRotationActivities } from '../activities/credential-rotation';
@@ -10,9 +12,11 @@ import { createErasureActivities } from '../activities/erasure';
 import { createHousekeepingActivities } from '../activities/housekeeping';
 import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createKeyRewrapActivities } from '../activities/key-rewrap';
+import { createLogExportActivities } from '../activities/log-export';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
 import { createTokenKeyActivities } from '../activities/token-key-rotation';
+import { createSecurityAuditActivities } from '../activities/security-audit';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 import { heartbeats } from './heartbeats';
 
@@ -51,6 +55,10 @@ export function coreActivities(
     ...createTokenKeyActivities(deps),
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
+    ...createAttestationActivities(deps),
+    ...createAccessReviewActivities(deps),
+    ...createLogExportActivities(deps),
+    ...createSecurityAuditActivities(deps),
   };
 }
 

@@ -1,3 +1,5 @@
+export { accessReviewWorkflow } from './access-review/workflow';
+export { attestationRoundWorkflow } from './attestation-round/workflow';
 export { biometricDeletionWorkflow } from './biometric-deletion/workflow';
 export { consentWorkflow } from './consent/workflow';
 export { credentialRotationWorkflow, credentialRoundWorkflow } from './credential-rotation/workflow';
@@ -7,6 +9,8 @@ export { erasureWorkflow } from './erasure/workflow';
 export { housekeepingWorkflow } from './housekeeping/workflow';
 export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { keyRewrapWorkflow } from './key-rewrap/workflow';
+export { logExportWorkflow } from './log-export/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { propertySaleWorkflow } from './property-sale/workflow';
+export { securityAuditWorkflow } from './security-audit/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

@@ -1,5 +1,6 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { z } from 'zod';
+import { mayUseBiometrics } from '../../access/attestation';
 import type { EnrollmentRequest } from '../../contracts/enrollment';
 import { EnrollmentView } from '../../contracts/enrollments';
 import { enrollmentWorkflowId } from '../../contracts/ids';
@@ -85,6 +86,10 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
     }
     const { partner } = consent;
     const now = new Date();
+    if (!mayUseBiometrics(partner.attestedUntil?.getTime() ?? null, now.getTime())) {
+      const title = 'The partner may not use biometrics at present';
+      throw new HttpProblem({ status: 403, type: 'partner-not-attested', title });
+    }
     const house = await database.housePartner.findUnique({
       where: { houseId_partnerId: { houseId: query.houseId, partnerId: partner.id } },
     });

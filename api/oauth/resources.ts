@@ -4,7 +4,7 @@ export type Audience = (typeof AUDIENCES)[number];
 
 export const SCOPES: Readonly<Record<Audience, readonly string[]>> = {
   app: ['app'],
-  partner: ['openings:request', 'resident-requests', 'plugin-tokens:verify', 'webhooks:deliver'],
+  partner: ['openings:request', 'resident-requests', 'plugin-tokens:verify', 'webhooks:deliver', 'obligations'],
   registry: ['property-sales:report'],
 };
 

@@ -2,7 +2,10 @@ import type { Transaction } from '../../prisma/database';
 import { HttpProblem, notFound } from '../problem';
 
 /** What takes two members of staff; the object is what takes effect once the second one agrees. */
-export type TwoPeopleMatter = { readonly kind: 'data-set-agreement'; readonly objectId: string };
+export type TwoPeopleMatter = {
+  readonly kind: 'data-set-agreement' | 'attestation-letter' | 'log-export';
+  readonly objectId: string;
+};
 
 /** Written with what is asked for, in its transaction. Harmless to repeat. */
 export async function requestApproval(tx: Transaction, { kind, objectId }: TwoPeopleMatter, by: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createRemoteJWKSet, customFetch as customKeyFetch, jwtVerify, type JWTPayload } from 'jose';
 import * as oidc from 'openid-client';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
@@ -24,8 +25,21 @@ export type IdentityProvider = {
   authorizationUrl(signIn: SignInSecret): Promise<URL>;
   /** Checks what came back with the browser. @throws IdentityProviderUnreachable, or an error: it is not to be believed */
   conclude(callback: URL, signIn: SignInSecret): Promise<SignedIn>;
+  /**
+   * Checks a security event token (RFC 8417) or a logout token (OpenID Connect Back-Channel Logout 1.0) that came to us.
+   *
+   * @throws IdentityProviderUnreachable, or an error: it is not to be believed
+   */
+  verifyEvent(token: string, kind: keyof typeof EVENT_TYPES): Promise<JWTPayload>;
   readonly close: () => Promise<void>;
 };
+
+/** What the header says that a token is, so that no token of one kind passes for another (RFC 8725, section 3.11). */
+const EVENT_TYPES = { event: 'secevent+jwt', logout: 'logout+jwt' } as const;
+/** Whatever a provider signs with that is no shared secret. */
+const EVENT_ALGORITHMS = ['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'];
+/** An event that could not be delivered for longer is of no use: who it is about is signed out since. */
+export const EVENT_AGE_S = 7 * 24 * 3_600;
 
 export class IdentityProviderUnreachable extends Error {
   override readonly name = 'IdentityProviderUnreachable';
@@ -68,6 +82,7 @@ export function createIdentityProvider(settings: Settings, clientSecret: string)
     maxResponseSize: 1_000_000,
     connections: 8,
   });
+  let keys: ReturnType<typeof createRemoteJWKSet> | undefined;
   let known: { readonly untilMs: number; readonly metadata: Promise<oidc.Configuration> } | undefined;
 
   const customFetch: oidc.CustomFetch = async (url, { method, headers, body }) => {
@@ -148,8 +163,33 @@ export function createIdentityProvider(settings: Settings, clientSecret: string)
       };
     },
 
+    async verifyEvent(token, kind) {
+      const { issuer, jwks_uri: keysAt } = (await metadata()).serverMetadata();
+      if (keysAt === undefined) throw new IdentityProviderUnreachable('The staff identity provider shows no keys.');
+      keys ??= createRemoteJWKSet(new URL(keysAt), { timeoutDuration: TIMEOUT_MS, [customKeyFetch]: fetchKeys });
+      const { payload } = await jwtVerify(token, keys, {
+        issuer,
+        audience: settings.STAFF_CLIENT_ID,
+        typ: EVENT_TYPES[kind],
+        algorithms: EVENT_ALGORITHMS,
+        requiredClaims: ['iat', 'jti'],
+        maxTokenAge: EVENT_AGE_S,
+        clockTolerance: CLOCK_SKEW_S,
+      });
+      return payload;
+    },
+
     close: () => dispatcher.close(),
   };
+
+  async function fetchKeys(url: string): Promise<Response> {
+    try {
+      const answer = await request(url, { dispatcher, method: 'GET', headers: { accept: 'application/json' } });
+      return new Response(new Uint8Array(await answer.body.bytes()), { status: answer.statusCode });
+    } catch (cause) {
+      throw new IdentityProviderUnreachable('The staff identity provider does not answer.', { cause });
+    }
+  }
 }
 
 /** Whether the provider was away; the library wraps what its fetch throws. */

@@ -31,6 +31,10 @@ export const IdentityProviderConfig = z.strictObject({
     clientSecret: z.string().min(16),
     redirectUris: z.array(z.url({ protocol: /^https$/ })).min(1),
   }),
+  /** Where security events about accounts are sent (RFC 8935), where logouts are, and the authority of both. */
+  events: z
+    .strictObject({ url: z.url({ protocol: /^https$/ }), logoutUrl: z.url({ protocol: /^https$/ }), ca: Pem })
+    .optional(),
   accounts: z.array(Account).min(1),
 });
 export type IdentityProviderConfig = z.infer<typeof IdentityProviderConfig>;

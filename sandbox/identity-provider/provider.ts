@@ -11,13 +11,13 @@ export const PROVED = {
 } as const;
 
 /** OpenID Connect for staff: the authorization code flow with PKCE, for one client, and nothing else. */
-export function createProvider(config: IdentityProviderConfig, accounts: Accounts): Provider {
-  const provider = new Provider(config.issuer, configuration(config, accounts));
+export function createProvider(config: IdentityProviderConfig, accounts: Accounts, key: SigningKey): Provider {
+  const provider = new Provider(config.issuer, configuration(config, accounts, key));
   provider.proxy = false;
   return provider;
 }
 
-function configuration({ client }: IdentityProviderConfig, accounts: Accounts): Configuration {
+function configuration({ client }: IdentityProviderConfig, accounts: Accounts, key: SigningKey): Configuration {
   return {
     adapter: memoryAdapters(),
     clients: [
@@ -31,7 +31,7 @@ function configuration({ client }: IdentityProviderConfig, accounts: Accounts): 
         id_token_signed_response_alg: 'ES256',
       },
     ],
-    jwks: { keys: [signingKey()] },
+    jwks: { keys: [key] },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     pkce: { required: () => true },
     responseTypes: ['code'],
@@ -64,7 +64,8 @@ function configuration({ client }: IdentityProviderConfig, accounts: Accounts): 
 }
 
 /** Made at each start; clients fetch the keys again when they see a new `kid`. */
-function signingKey() {
+export function signingKey() {
   const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
   return { ...jwk, kid: randomBytes(8).toString('hex'), alg: 'ES256', use: 'sig' };
 }
+export type SigningKey = ReturnType<typeof signingKey>;

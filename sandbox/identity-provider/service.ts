@@ -4,15 +4,19 @@ import { ControlRefusal, controlInput, createControlApp, openControlPort, pathPa
 import { openTlsPort } from '../tls-port';
 import { createAccounts } from './accounts';
 import type { IdentityProviderConfig } from './config';
-import { createProvider } from './provider';
+import { createProvider, signingKey } from './provider';
+import { createSecurityEvents, EVENTS } from './security-events';
 import { signInRoutes } from './sign-in';
 
+const EventToSend = z.strictObject({ event: z.enum(EVENTS) });
 const AccountChange = z.strictObject({ disabled: z.boolean() });
 
 /** The company's identity provider for its staff, as the product meets it. */
 export async function startIdentityProvider(config: IdentityProviderConfig) {
   const accounts = createAccounts(config.accounts);
-  const provider = createProvider(config, accounts);
+  const key = signingKey();
+  const provider = createProvider(config, accounts, key);
+  const events = createSecurityEvents(config, key);
 
   const app = express();
   app.disable('x-powered-by');
@@ -44,10 +48,15 @@ export async function startIdentityProvider(config: IdentityProviderConfig) {
   control.get('/control/accounts', (_req, res) => {
     res.json({ accounts: accounts.list() });
   });
-  control.put('/control/accounts/:username', (req, res) => {
+  control.put('/control/accounts/:username', async (req, res) => {
     const { disabled } = controlInput(AccountChange, req.body);
-    if (!accounts.setDisabled(pathParameter(req, 'username'), disabled)) throw unknownAccount();
-    res.json({ disabled });
+    const username = pathParameter(req, 'username');
+    if (!accounts.setDisabled(username, disabled)) throw unknownAccount();
+    res.json({ disabled, ...(disabled && (await events.tell('account-disabled', subjectOf(username)))) });
+  });
+  control.post('/control/accounts/:username/events', async (req, res) => {
+    const { event } = controlInput(EventToSend, req.body);
+    res.json(await events.tell(event, subjectOf(pathParameter(req, 'username'))));
   });
   control.get('/control/accounts/:username/totp', (req, res) => {
     const code = accounts.usableCode(pathParameter(req, 'username'));
@@ -64,10 +73,17 @@ export async function startIdentityProvider(config: IdentityProviderConfig) {
     throw error;
   });
 
+  function subjectOf(username: string): string {
+    const account = accounts.list().find((each) => each.username === username);
+    if (!account) throw unknownAccount();
+    return account.subject;
+  }
+
   return {
     port: service.port,
     controlPort: controlPort.port,
     close: async () => {
+      await events.close();
       await controlPort.close();
       await service.close();
     },

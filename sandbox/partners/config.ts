@@ -31,6 +31,8 @@ export const PartnersConfig = z.strictObject({
   controlPort: Port,
   /** How long an enrollment takes at the partners with custody. */
   processingMs: z.int().min(0).default(300),
+  /** Ed25519 keys that sign exports of each partner's log. */
+  logExportKeys: z.strictObject({ kluch: Text, vizor: Text, shlagbaum: Text }).optional(),
   company: z.strictObject({
     baseUrl: z.url(),
     tokenUrl: z.url(),

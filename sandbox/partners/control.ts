@@ -9,8 +9,10 @@ import { NewFault } from './faults';
 import { credentialHash } from './known-credentials';
 import { PARTNERS, type Partner, type PartnerName } from './partner';
 import { PHOTO_REASONS } from './photo-quality';
+import type { PartnersConfig } from './config';
+import { deliverLogExports, LogExportWish } from './log-exports';
 import { thumbprintOf } from './shlagbaum/client-certificate';
-import { publicKey } from './signing-key';
+import { privateKey, publicKey } from './signing-key';
 
 const LedgerQuery = z.strictObject({
   partner: z.enum(PARTNERS).optional(),
@@ -48,7 +50,10 @@ const RawCall = z.strictObject({
 });
 
 /** The control port of the partner simulator; sandbox/README.md describes it. */
-export function partnersControl(partners: Readonly<Record<PartnerName, Partner>>): Express {
+export function partnersControl(
+  partners: Readonly<Record<PartnerName, Partner>>,
+  logExportKeys: PartnersConfig['logExportKeys'],
+): Express {
   const app = createControlApp();
   const partnerOf = (req: Request): Partner => {
     const name = z.enum(PARTNERS).safeParse(pathParameter(req, 'partner'));
@@ -62,6 +67,14 @@ export function partnersControl(partners: Readonly<Record<PartnerName, Partner>>
   });
 
   deviceRoutes(app, partnerOf);
+
+  app.post('/partners/:partner/log-exports', async (req, res) => {
+    const partner = partnerOf(req);
+    const key = logExportKeys?.[partner.name];
+    if (key === undefined) throw new ControlRefusal(409, 'not_configured', 'This partner has no key for log exports.');
+    const how = controlInput(LogExportWish, req.body);
+    res.json({ delivered: await deliverLogExports(partner, privateKey(key, 'the key for log exports'), how) });
+  });
 
   app.get('/ledger', async (req, res) => {
     const wanted = controlInput(LedgerQuery, req.query);

@@ -46,7 +46,11 @@ export async function startSimulator(config: PartnersConfig, onFatal: (error: un
     const shlagbaum = await startShlagbaum(config, now, onFatal);
     opened.push(shlagbaum);
     const partners = { kluch, vizor, shlagbaum };
-    const control = await openControlPort(partnersControl(partners), config.controlPort, 'control port');
+    const control = await openControlPort(
+      partnersControl(partners, config.logExportKeys),
+      config.controlPort,
+      'control port',
+    );
     opened.forEach(({ effects }) => effects.resume());
     return {
       controlPort: control.port,

@@ -96,6 +96,15 @@ export function createSandbox(options: { controlUrl: string }) {
       const answer = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, json('POST', call));
       return answer.body as unknown as { status: number | null; body: Record<string, unknown> };
     },
+    /** Lets a partner read of our API. */
+    async readCompany(
+      partnerId: string,
+      path: string,
+    ): Promise<{ readonly status: number | null; readonly body: Record<string, unknown> }> {
+      const call = { method: 'GET', path, attempts: 3 };
+      const answer = await http.send(`${options.controlUrl}/partners/${partnerId}/company-calls`, json('POST', call));
+      return answer.body as unknown as { status: number | null; body: Record<string, unknown> };
+    },
     /** The partner's own book of faces; of one that is `deleted` nothing is left but that it was there. */
     async faces(partnerId: string): Promise<HeldFace[]> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});

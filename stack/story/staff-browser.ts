@@ -31,7 +31,7 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     else jar.set(`${name} ${path}`, { name, value: pair.slice(pair.indexOf('=') + 1), path });
   }
 
-  async function ask(url: URL, init: { method: string; headers?: Record<string, string>; body?: string }) {
+  async function ask(url: URL, init: { method: string; headers?: Record<string, string>; body?: string | Buffer }) {
     const mine = [...jar.values()].filter(({ path }) => url.pathname.startsWith(path));
     const cookie = mine.map(({ name, value }) => `${name}=${value}`).join('; ');
     const headers = { ...init.headers, ...(cookie !== '' && { cookie }) };
@@ -68,10 +68,11 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
   }
 
   async function send(method: string, path: string, headers: Record<string, string>, body?: object) {
+    const isFile = Buffer.isBuffer(body);
     const answer = await ask(new URL(path, options.apiUrl), {
       method,
-      headers: { ...headers, ...(body && { 'content-type': 'application/json' }) },
-      ...(body && { body: JSON.stringify(body) }),
+      headers: { ...headers, ...(body && { 'content-type': isFile ? 'application/pdf' : 'application/json' }) },
+      ...(body && { body: isFile ? body : JSON.stringify(body) }),
     });
     const text = await answer.text();
     return { status: answer.status, body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown> };
@@ -106,6 +107,9 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     get: (path: string) => send('GET', path, {}),
     post: (path: string, body?: object, headers: Record<string, string> = {}) =>
       send('POST', path, { 'idempotency-key': randomUUID(), 'x-csrf-token': csrfToken, ...headers }, body),
+    /** Hands in a PDF. */
+    upload: (path: string, pdf: Buffer) =>
+      send('POST', path, { 'idempotency-key': randomUUID(), 'x-csrf-token': csrfToken }, pdf),
     cookies: (): readonly string[] => [...jar.values()].map(({ name }) => name),
     /** As if it had been closed: what it knew is gone. */
     forget(): void {

@@ -5,6 +5,7 @@ import { APP_CLIENT_ID, PARTNERS } from '../town';
 import { createAppBackend, createRegistryBackend } from './app-backend';
 import { tellEquipment } from './equipment-chapter';
 import { tellErasure } from './erasure-chapter';
+import { tellGovernance } from './governance-chapter';
 import { tellJournal } from './journal-chapter';
 import { tellOpening } from './opening-chapter';
 import { tellPlugin } from './plugin-chapter';
@@ -70,6 +71,7 @@ export async function tellStory(
     }
     await tellSale(cast, registry);
     await tellStaff({ teller, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
+    await tellGovernance({ teller, sandbox, stack, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellErasure(cast, stack, out);
     await tellJournal(teller, stack, out);
   } finally {

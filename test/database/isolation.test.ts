@@ -101,6 +101,14 @@ describe('integrations are apart in the database', () => {
     'erasures',
     'erasure_certificates',
     'property_sales',
+    'sealed_files',
+    'attestation_letters',
+    'access_reviews',
+    'access_review_items',
+    'identity_events',
+    'security_audits',
+    'log_export_demands',
+    'log_export_parts',
   ])('no worker reads %s', async (table) => {
     await expect(communal.query(`SELECT 1 FROM ${table}`)).rejects.toMatchObject({ code: '42501' });
   });

@@ -5,6 +5,7 @@ import { newKey } from '../../vault/envelope';
 import { localKeyEncryption, type KeyEncryption } from '../../vault/key-encryption';
 import { WRAPPED_TABLES } from '../../vault/rewrap';
 import { createSecretStore } from '../../vault/secrets';
+import { createSealedFiles } from '../../vault/sealed-files';
 import { createPhotoStage } from '../../vault/staged-photos';
 import { createSubjectVault } from '../../vault/subject-keys';
 import { createTokenKeyStore, newTokenKey } from '../../vault/token-keys';
@@ -23,6 +24,7 @@ const after = localKeyEncryption(new Map([['next', nextKey]]), 'next');
 const RESIDENTS = 120;
 const PHOTO = randomBytes(2_000);
 const TOKEN_KEY = newTokenKey();
+const FILE = randomUUID();
 
 let db: TestDatabase;
 let owner: Database;
@@ -40,6 +42,7 @@ beforeEach(async () => {
   enrollmentId = await anEnrollment(residents[0] ?? '');
   await createPhotoStage(before).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
   await createTokenKeyStore(before).adopt(owner, [TOKEN_KEY]);
+  await createSealedFiles(before).put(owner, { id: FILE, mediaType: 'application/pdf', content: PHOTO });
   const store = createSecretStore(before);
   for (const value of ['first', 'second']) {
     await store.put(owner, { owner: 'p', name: 'password', integration: 'smart-home', value });
@@ -89,6 +92,7 @@ async function readEverything(keyEncryption: KeyEncryption): Promise<void> {
   expect(await createSecretStore(keyEncryption).get(owner, 'p', 'password')).toBe('second');
   expect(await createTokenKeyStore(keyEncryption).usable(owner)).toEqual([TOKEN_KEY]);
   expect((await createPhotoStage(keyEncryption).take(owner, enrollmentId))?.equals(PHOTO)).toBe(true);
+  expect((await createSealedFiles(keyEncryption).read(owner, FILE)).equals(PHOTO)).toBe(true);
 }
 
 describe('replacing the key-encryption key', () => {

@@ -11,6 +11,7 @@ export type StaffCaller = {
     method: 'get' | 'post',
     path: string,
     request?: {
+      /** JSON, or the bytes of a PDF. */
       body?: object | undefined;
       /** CSV, instead of a body of JSON. */
       file?: string;
@@ -18,7 +19,7 @@ export type StaffCaller = {
       key?: string;
       origin?: string;
     },
-  ): Promise<{ status: number; body: Record<string, unknown> }>;
+  ): Promise<{ status: number; body: Record<string, unknown>; bytes: Buffer }>;
 };
 
 /**
@@ -49,7 +50,8 @@ export async function staffMember(
     headers: Record<string, string>,
     body?: object | string,
   ) => {
-    const type = typeof body === 'string' ? 'text/csv' : 'application/json';
+    const isPdf = Buffer.isBuffer(body);
+    const type = typeof body === 'string' ? 'text/csv' : isPdf ? 'application/pdf' : 'application/json';
     const answer = await fetch(h.apiUrl + path, {
       method: method.toUpperCase(),
       headers: {
@@ -58,10 +60,13 @@ export async function staffMember(
         ...headers,
         ...(body !== undefined && { 'content-type': type }),
       },
-      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      ...(body !== undefined && { body: typeof body === 'string' || isPdf ? body : JSON.stringify(body) }),
       dispatcher,
     });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const isJson = /json/.test(answer.headers.get('content-type') ?? '');
+    const parsed = (isJson ? JSON.parse(bytes.toString('utf8')) : {}) as Record<string, unknown>;
+    return { status: answer.status, body: parsed, bytes };
   };
   const known = await send('get', '/staff/v1/session', {});
   const ownToken = String(known.body['csrfToken']);

@@ -14,7 +14,8 @@ const TABLES = ['secrets', 'token_signing_keys', 'subject_keys', 'staged_photos'
  */
 export async function keyRewrapWorkflow(): Promise<{ rewrapped: number; left: number }> {
   let rewrapped = 0;
-  for (const table of TABLES) {
+  const tables = wf.patched('sealed-files') ? [...TABLES, 'sealed_files' as const] : TABLES;
+  for (const table of tables) {
     for (let some = await rewrapSome(table); some > 0; some = await rewrapSome(table)) rewrapped += some;
   }
   return { rewrapped, left: await concludeRewrap(rewrapped) };

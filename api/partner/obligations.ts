@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { AttestationView } from '../../contracts/attestation-letters';
+import { SignedLogPart } from '../../contracts/log-exports';
+import { attestationOf } from '../attestation';
+import { logExportDesk, type LogExportDependencies } from '../log-exports';
+import { defineOperation, type Operation } from '../operation';
+import { notFound } from '../problem';
+
+const LogExportDue = z
+  .object({
+    demandId: z.uuid(),
+    reason: z.string(),
+    from: z.iso.datetime(),
+    to: z.iso.datetime(),
+    dueAt: z.iso.datetime(),
+    status: z.enum(['demanded', 'overdue', 'received']),
+  })
+  .meta({ id: 'LogExportDue' });
+const Obligations = z
+  .object({ attestation: AttestationView, logExports: z.array(LogExportDue) })
+  .meta({ id: 'Obligations', description: 'What a partner owes us, and what follows when it does not come' });
+
+const PartTaken = z
+  .object({ received: z.int(), parts: z.int(), complete: z.boolean() })
+  .meta({ id: 'LogExportPartTaken' });
+
+/** What we want of a partner, for the partner to read: its letter (R3.5) and demanded parts of its logs (R3.6). */
+export function obligationOperations(deps: LogExportDependencies): Operation[] {
+  const { database } = deps;
+  const desk = logExportDesk(deps);
+  return [
+    defineOperation({
+      id: 'getObligations',
+      method: 'get',
+      path: '/obligations',
+      summary: 'Your letter of attestation and when biometrics stop without it (R3.5); demanded logs (R3.6)',
+      scope: 'obligations',
+      params: z.object({}),
+      responses: { 200: { description: 'Obligations', schema: Obligations } },
+      async handle({ caller: { partnerId } }) {
+        if (partnerId === undefined) throw notFound();
+        const partner = await database.partner.findUnique({
+          where: { id: partnerId },
+          select: { attestedUntil: true },
+        });
+        if (!partner) throw notFound();
+        const demands = await database.logExportDemand.findMany({
+          where: { partnerId, dueAt: { not: null } },
+          orderBy: [{ requestedAt: 'desc' }, { id: 'asc' }],
+          take: 100,
+        });
+        const logExports = demands.map(({ id, reason, scopeFrom, scopeTo, dueAt, status }) => ({
+          demandId: id,
+          reason,
+          from: scopeFrom.toISOString(),
+          to: scopeTo.toISOString(),
+          dueAt: dueAt?.toISOString() ?? '',
+          status,
+        }));
+        return { status: 200, body: { attestation: attestationOf(partner.attestedUntil, Date.now()), logExports } };
+      },
+    }),
+    defineOperation({
+      id: 'deliverLogExportPart',
+      method: 'post',
+      path: '/log-exports/{demandId}/parts',
+      summary: 'Deliver a part of the logs that were demanded, signed (R3.6)',
+      description:
+        'The payload is a LogPart: entries by the Idempotency-Key of our orders, and what is withheld with its reason.',
+      scope: 'obligations',
+      params: z.object({ demandId: z.uuid() }),
+      body: { kind: 'json', schema: SignedLogPart },
+      idempotency: 'own',
+      responses: { 200: { description: 'Taken in, now or earlier', schema: PartTaken } },
+      async handle({ params, body, caller: { partnerId, integration, clientId: actor } }) {
+        if (partnerId === undefined || integration === undefined) throw notFound();
+        return { status: 200, body: await desk.take(params.demandId, { partnerId, integration, actor }, body) };
+      },
+    }),
+  ];
+}

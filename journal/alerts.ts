@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+import type { Transaction } from '../prisma/database';
+import { appendJournal, type JournalRecord } from './journal';
+
+export type Alert = {
+  readonly kind: string;
+  /** What it is about that `kind`: a listed word. */
+  readonly scope: string;
+  readonly objectId: string;
+  readonly integration: string | null;
+  readonly until: Date;
+  readonly raisedAt: Date;
+};
+
+/**
+ * Tells staff of something, once for each cause, with its evidence (R0.12, R4.6).
+ *
+ * @param cause what it is that happened: the same one is told once, however often it is found
+ * @returns whether it was told now
+ */
+export async function raiseAlertOnce(
+  tx: Transaction,
+  alert: Alert,
+  { cause, kind, actor }: { cause: string; kind: JournalRecord['kind']; actor: string },
+): Promise<boolean> {
+  const id = nameBasedId(`${alert.kind}/${cause}`);
+  const { count } = await tx.securityAlert.createMany({ data: [{ id, ...alert }], skipDuplicates: true });
+  if (count === 0) return false;
+  const { integration, objectId, scope } = alert;
+  await appendJournal(tx, { kind, integration, objectId, actor, outcome: 'alert', reason: scope });
+  return true;
+}
+
+/** The same cause, the same id (RFC 9562, version 8). */
+export function nameBasedId(cause: string): string {
+  const bytes = createHash('sha256').update(cause).digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
