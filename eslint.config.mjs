@@ -62,6 +62,7 @@ export default defineConfig(
                 '!**/contracts/failures',
                 '!**/contracts/ids',
                 '!**/contracts/search-attributes',
+                '!**/contracts/correlation',
                 '@prisma/*',
                 'zod',
               ],

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import express, { type Router, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../config/logger';
+import { opaque } from '../journal/exchanges';
 import { documentRoutes } from './documentation';
 import { invalidField, notFound, problemHandler } from './problem';
 import { problemPages } from './problem-pages';
@@ -45,6 +46,7 @@ const requestIds: RequestHandler = (req, res, next) => {
   const given = req.get('x-request-id');
   const requestId = given !== undefined && REQUEST_ID_FORMAT.test(given) ? given : randomUUID();
   res.locals['requestId'] = requestId;
+  res.locals['correlationId'] = opaque(requestId);
   res.set('x-request-id', requestId);
   next();
 };
@@ -81,7 +83,7 @@ const requestLog =
     res.on('finish', () => {
       const route = typeof req.route === 'object' ? `${req.baseUrl}${(req.route as { path: string }).path}` : 'none';
       const durationMs = Math.round(performance.now() - startedMs);
-      const locals = res.locals as { requestId: string; caller?: { clientId: string } };
+      const locals = res.locals as { requestId: string; correlationId: string; caller?: { clientId: string } };
       log.info(
         {
           event: 'request',
@@ -90,6 +92,7 @@ const requestLog =
           status: res.statusCode,
           durationMs,
           requestId: locals.requestId,
+          correlationId: locals.correlationId,
           clientId: locals.caller?.clientId,
         },
         'request',

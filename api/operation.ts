@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { json, raw, type RequestHandler, type Router } from 'express';
 import { z } from 'zod';
+import { correlated } from '../config/correlation';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
@@ -118,11 +120,11 @@ const journaled =
   (operation: Operation, exchanges: Pick<ExchangeJournal, 'note'>): RequestHandler =>
   (_req, res, next) => {
     res.once('close', () => {
-      const { caller, requestId } = res.locals as { caller?: Caller; requestId: string };
+      const { caller, correlationId } = res.locals as { caller?: Caller; correlationId: string };
       if (!caller) return;
       exchanges.note({
         integration: caller.integration ?? null,
-        requestId,
+        requestId: correlationId,
         actor: caller.clientId,
         operation: operation.id,
         outcome: res.writableFinished ? res.statusCode.toString() : 'aborted',
@@ -193,9 +195,12 @@ function serve(operation: Operation, database: Database): RequestHandler {
     const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
     const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
     const network = networkOf(req.ip);
-    const requestId = (res.locals as { requestId?: string }).requestId ?? '';
-    const work = (): Promise<Answer> =>
-      operation.handle({ params, query, body, photo, lines, caller, network, idempotencyKey, fingerprint, requestId });
+    const { requestId = '', correlationId = randomUUID() } = res.locals as {
+      requestId?: string;
+      correlationId?: string;
+    };
+    const input = { params, query, body, photo, lines, caller, network, idempotencyKey, fingerprint, requestId };
+    const work = (): Promise<Answer> => correlated({ id: correlationId }, () => operation.handle(input));
     const key = `${operation.id}/${idempotencyKey}`;
     const answer = await atWork(res, () =>
       operation.idempotency === 'stored'

@@ -14,6 +14,7 @@ const ALLOWED_FIELDS = new Set([
   'status',
   'durationMs',
   'requestId',
+  'correlationId',
   'clientId',
   'partnerId',
   'integration',

@@ -22,6 +22,7 @@ export type JournalRecord = {
     | 'plugin-token-check'
     | 'alarm'
     | 'exchange'
+    | 'partner-call'
     | 'staff-sign-in'
     | 'staff-session'
     | 'access-point'

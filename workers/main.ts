@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   const connection = await NativeConnection.connect(connectionOptions);
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const registry = new Registry();
-  const { activities, close } = await compose(database, registry);
+  const { activities, close } = await compose(database, registry, log);
   const worker = await createWorker({
     connection,
     namespace,
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
 type WorkerConfiguration = {
   readonly settings: ProcessSettings;
   readonly secrets: ProcessSecrets;
-  readonly compose: (database: Database, registry: Registry) => Promise<Integrated>;
+  readonly compose: (database: Database, registry: Registry, log: Logger) => Promise<Integrated>;
 };
 
 /** Each kind of worker reads what it needs and no more: the key that signs documents is not an integration's. */
@@ -84,9 +84,19 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
-  const compose = (database: Database, registry: Registry): Promise<Integrated> =>
+  const compose = (database: Database, registry: Registry, log: Logger): Promise<Integrated> =>
     Promise.resolve(
-      composeIntegration(taskQueue, database, settings, secrets, createKeyEncryption(settings, secrets), registry),
+      composeIntegration(
+        taskQueue,
+        database,
+        settings,
+        secrets,
+        createKeyEncryption(settings, secrets),
+        registry,
+        (count) => {
+          log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
+        },
+      ),
     );
   return { settings, secrets, compose };
 }

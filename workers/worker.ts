@@ -13,6 +13,7 @@ import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
+import { correlatedActivities } from './correlated-activities';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
   Parameters<typeof createConsentActivities>[0] &
@@ -67,6 +68,7 @@ export function createWorker(options: {
   return Worker.create({
     ...rest,
     ...workflows,
+    interceptors: { activity: [correlatedActivities] },
     ...(identity !== undefined && { identity }),
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',

@@ -11,6 +11,7 @@ beforeAll(async () => {
   workflowBundle = await bundleWorkflowCode({
     workflowsPath: require.resolve('../../workflows'),
     failureConverterPath: require.resolve('../../config/failure-converter'),
+    workflowInterceptorModules: [require.resolve('../../workflows/lib/correlation')],
   });
 }, 120_000);
 

@@ -16,6 +16,7 @@ import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
+import { correlatedClient } from '../../config/correlated-client';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
 import type { DataConverter } from '@temporalio/common';
@@ -88,6 +89,7 @@ export const workflowBundle = (): Promise<WorkflowBundle> =>
   (bundle ??= bundleWorkflowCode({
     workflowsPath: require.resolve('../../workflows'),
     failureConverterPath: require.resolve('../../config/failure-converter'),
+    workflowInterceptorModules: [require.resolve('../../workflows/lib/correlation')],
     logger: createQuietLogger(),
   }));
 
@@ -377,7 +379,7 @@ async function startSkippingServer(dataConverter: DataConverter): Promise<TestWo
   const environment = await patiently(() =>
     TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path } },
-      client: { dataConverter },
+      client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
     }),
   );
   await environment.connection.operatorService
@@ -398,7 +400,7 @@ async function startRealServer(dataConverter: DataConverter): Promise<TestWorkfl
         searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
         extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
       },
-      client: { dataConverter },
+      client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
     }),
   );
 }
