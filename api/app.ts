@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import express, { type Router, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../config/logger';
+import type { RequestMetrics } from '../config/request-metrics';
 import { opaque } from '../journal/exchanges';
 import { documentRoutes } from './documentation';
 import { invalidField, notFound, problemHandler } from './problem';
@@ -14,6 +15,7 @@ import { problemPages } from './problem-pages';
  */
 export function createApp(deps: {
   log: Logger;
+  metrics?: RequestMetrics;
   routers: Readonly<Record<string, Router>>;
   /** Public keys of signed documents, at their well-known address. */
   documentKeys?: Router;
@@ -27,7 +29,7 @@ export function createApp(deps: {
   app.enable('strict routing');
   app.set('query parser', 'simple');
   app.set('trust proxy', false);
-  app.use(requestIds, requestLog(deps.log), helmet(), singleFields);
+  app.use(requestIds, requestLog(deps.log, deps.metrics), helmet(), singleFields);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
   if (deps.documentKeys) app.use(deps.documentKeys);
   app.use(documentRoutes(deps.openApiDocument));
@@ -77,12 +79,14 @@ const singleFields: RequestHandler = (req, _res, next) => {
 
 /** One line for each request. The path stays out of it: only the matched route is a listed word. */
 const requestLog =
-  (log: Logger): RequestHandler =>
+  (log: Logger, metrics?: RequestMetrics): RequestHandler =>
   (req, res, next) => {
     const startedMs = performance.now();
     res.on('finish', () => {
       const route = typeof req.route === 'object' ? `${req.baseUrl}${(req.route as { path: string }).path}` : 'none';
-      const durationMs = Math.round(performance.now() - startedMs);
+      const elapsedMs = performance.now() - startedMs;
+      const durationMs = Math.round(elapsedMs);
+      metrics?.answered(route, req.method, res.statusCode, elapsedMs);
       const locals = res.locals as { requestId: string; correlationId: string; caller?: { clientId: string } };
       log.info(
         {

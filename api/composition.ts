@@ -4,6 +4,7 @@ import { Router, type Express, type RequestHandler } from 'express';
 import type { ApiSecrets, ApiSettings, ErasureSettings } from '../config/environment';
 import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
+import type { RequestMetrics } from '../config/request-metrics';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
@@ -62,12 +63,13 @@ export type ApiDependencies = {
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
   readonly log: Logger;
+  readonly metrics?: RequestMetrics;
 };
 
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider'
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider' | 'metrics'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -199,7 +201,8 @@ export function createStack(deps: ApiDependencies): Express {
   }
   const document = describe(sections, publicUrl);
   const documentKeys = documentKeyRoutes(signer);
-  return createApp({ log, routers, documentKeys, openApiDocument: () => document });
+  const metrics = deps.metrics && { metrics: deps.metrics };
+  return createApp({ log, ...metrics, routers, documentKeys, openApiDocument: () => document });
 }
 
 const describe = (sections: readonly ApiSection[], publicUrl: string): object =>

@@ -4,6 +4,8 @@ import { readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, type Logger } from '../config/logger';
+import { showPool } from '../config/pool-metrics';
+import { createRequestMetrics } from '../config/request-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { createExchangeJournal } from '../journal/exchanges';
@@ -19,7 +21,10 @@ import { createIdentityProvider } from './staff/identity-provider';
 async function main(): Promise<void> {
   const { settings, secrets } = readApiConfiguration(process.env);
   const log = createLogger('api', settings.LOG_LEVEL);
-  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
+  const registry = new Registry();
+  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
+    showPool(registry, pool, settings.DATABASE_POOL_SIZE);
+  });
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const keyEncryption = createKeyEncryption(settings, secrets);
   const identificationGuard = createIdentificationGuard({
@@ -45,6 +50,7 @@ async function main(): Promise<void> {
     identificationGuard,
     requestLimits,
     exchanges,
+    metrics: createRequestMetrics(registry),
     log,
   });
 
@@ -58,7 +64,7 @@ async function main(): Promise<void> {
   const health = await serveHealth({
     host: settings.HEALTH_HOST,
     port: settings.HEALTH_PORT,
-    registry: new Registry(),
+    registry,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),

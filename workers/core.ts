@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { Registry } from 'prom-client';
 import type { CoreSecrets, CoreSettings, ProcessSettings } from '../config/environment';
 import { connectTemporal } from '../config/temporal';
 import type { DeletionRequest } from '../contracts/deletions';
@@ -16,6 +17,7 @@ import { tellConsentEnded } from '../workflows/consent/ended';
 import { startErasure } from '../workflows/erasure/start';
 import { resumeSale } from '../workflows/property-sale/start';
 import { tellVehicleAccess, type PlatePartner } from '../workflows/vehicle-access/start';
+import { showWhatIsDue } from './due-metrics';
 import { createErasureExecutions } from './erasure-executions';
 import type { Integrated } from './integration';
 import { ensureSchedules } from './schedules';
@@ -39,9 +41,11 @@ export async function composeCore(
   settings: Settings,
   secrets: Secrets & Pick<CoreSecrets, 'PAYLOAD_KEYS'>,
   keyEncryption: KeyEncryption,
+  registry: Registry,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
+  showWhatIsDue(registry, database, client);
   const { activities, eraseAgain } = composeCoreActivities(database, client, settings, secrets, keyEncryption);
   await eraseAgain();
   return { activities, close: () => client.connection.close() };

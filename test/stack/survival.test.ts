@@ -8,6 +8,7 @@ import { stackPorts, type Ports } from '../../stack/ports';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { askedOfPrometheus, namesIn } from '../support/promql';
 import { until } from '../support/until';
 
 const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
@@ -120,6 +121,21 @@ describe('the running stack', () => {
       60_000,
     );
   }, 90_000);
+
+  it('shows every figure that the dashboards and the alert rules ask for', async () => {
+    const { apiHealth, smartHomeHealth, communalHealth, coreHealth } = ports;
+    const shown = await Promise.all(
+      [apiHealth, smartHomeHealth, communalHealth, coreHealth].map(async (port) =>
+        (await fetch(`http://127.0.0.1:${port.toString()}/metrics`)).text(),
+      ),
+    );
+    const { asked, recorded } = askedOfPrometheus();
+    expect(asked.size).toBeGreaterThan(20);
+    const known = new Set([...shown.flatMap(namesIn), ...recorded, 'up']);
+    expect([...asked].filter((name) => !known.has(name))).toEqual([]);
+    // Nothing of a person, of a request or of a payload is a label.
+    expect(shown.join('\n')).not.toMatch(new RegExp(`${anna}|${consentId}|[Аа]нна|eyJ`));
+  });
 
   it('leaves no process behind when it is asked to end', async () => {
     const pids = ['api', 'worker-smart-home', 'worker-communal', 'worker-core', 'partners', 'temporal', 'postgres'].map(
