@@ -16,6 +16,8 @@ import { problemPages } from './problem-pages';
 export function createApp(deps: {
   log: Logger;
   metrics?: RequestMetrics;
+  /** Counts who was not let in. */
+  refusals?: RequestHandler;
   routers: Readonly<Record<string, Router>>;
   /** Public keys of signed documents, at their well-known address. */
   documentKeys?: Router;
@@ -30,6 +32,7 @@ export function createApp(deps: {
   app.set('query parser', 'simple');
   app.set('trust proxy', false);
   app.use(requestIds, requestLog(deps.log, deps.metrics), helmet(), singleFields);
+  if (deps.refusals) app.use(deps.refusals);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
   if (deps.documentKeys) app.use(deps.documentKeys);
   app.use(documentRoutes(deps.openApiDocument));

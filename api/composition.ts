@@ -1,15 +1,18 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { Router, type Express, type RequestHandler } from 'express';
 import type { ApiSecrets, ApiSettings, ErasureSettings } from '../config/environment';
 import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
 import type { RequestMetrics } from '../config/request-metrics';
 import type { ExchangeJournal } from '../journal/exchanges';
+import type { RefusalJournal } from '../journal/refusals';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createPhotoStage } from '../vault/staged-photos';
+import { createPayloadCodec } from '../vault/payload-codec';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
 import { createApp } from './app';
@@ -38,8 +41,11 @@ import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
+import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
+import { codecCors, codecOperations } from './staff/codec';
+import { clientSuspensionOperations } from './staff/client-suspensions';
 import { accessPointOperations } from './staff/access-points';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
@@ -64,18 +70,20 @@ export type ApiDependencies = {
   readonly identityProvider: IdentityProvider;
   readonly log: Logger;
   readonly metrics?: RequestMetrics;
+  readonly refusals?: Pick<RefusalJournal, 'refused'>;
 };
 
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider' | 'metrics'
+  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider' | 'metrics' | 'refusals'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
   readonly identification: Identification;
   readonly plates: PlateIdentifier;
   readonly signer: DocumentSigner;
+  readonly payloadCodec: PayloadCodec;
 };
 
 /** The operations of each audience, as they are mounted and documented. */
@@ -127,7 +135,9 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
       tag: 'staff',
       operations: [
         ...staffSessionOperations({ database }),
-        ...securityAlertOperations({ database }),
+        ...securityAlertOperations({ database, temporal }),
+        ...clientSuspensionOperations({ database }),
+        ...codecOperations({ codec: deps.payloadCodec, uiOrigin: settings.TEMPORAL_UI_ORIGIN }),
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
         ...staffOpeningOperations({ database }),
@@ -180,7 +190,9 @@ export function createStack(deps: ApiDependencies): Express {
     signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
   };
   const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
-  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer });
+  const { PAYLOAD_KEYS: payloadKeys } = secrets;
+  const payloadCodec = createPayloadCodec(payloadKeys.keys, payloadKeys.currentId);
+  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer, payloadCodec });
   const authenticate =
     (base: string) =>
     (operation: Operation): RequestHandler[] => {
@@ -190,7 +202,8 @@ export function createStack(deps: ApiDependencies): Express {
       return [requireToken(checks, base === '/registry/v1' ? 'registry' : 'app', scope)];
     };
   const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
-  const routers: Record<string, Router> = { '/': Router().use(staff, server.router) };
+  const cors = codecCors(settings.TEMPORAL_UI_ORIGIN);
+  const routers: Record<string, Router> = { '/': Router().use(cors, staff, server.router) };
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {
       database,
@@ -201,8 +214,12 @@ export function createStack(deps: ApiDependencies): Express {
   }
   const document = describe(sections, publicUrl);
   const documentKeys = documentKeyRoutes(signer);
-  const metrics = deps.metrics && { metrics: deps.metrics };
-  return createApp({ log, ...metrics, routers, documentKeys, openApiDocument: () => document });
+  const { metrics, refusals } = deps;
+  const watched = {
+    ...(metrics && { metrics }),
+    ...(refusals && { refusals: noteRefusals(refusals, secrets.HIDDEN_ID_KEY) }),
+  };
+  return createApp({ log, ...watched, routers, documentKeys, openApiDocument: () => document });
 }
 
 const describe = (sections: readonly ApiSection[], publicUrl: string): object =>
@@ -225,7 +242,7 @@ export function documentOf(publicUrl: string): object {
     log: nothing,
   };
   const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing, signer: nothing };
-  return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
+  return describe(apiSections({ settings, ...stores, ...finders, payloadCodec: nothing }), publicUrl);
 }
 
 /** The default of config/environment.ts; an installation's own document says its own limit. */

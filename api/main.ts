@@ -3,12 +3,13 @@ import { Registry } from 'prom-client';
 import { readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
-import { createLogger, type Logger } from '../config/logger';
+import { createLogger, logDestination, type Logger } from '../config/logger';
 import { showPool } from '../config/pool-metrics';
 import { createRequestMetrics } from '../config/request-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { createExchangeJournal } from '../journal/exchanges';
+import { createRefusalJournal } from '../journal/refusals';
 import { openDatabase, type Database } from '../prisma/database';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
@@ -20,13 +21,14 @@ import { createIdentityProvider } from './staff/identity-provider';
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
   const { settings, secrets } = readApiConfiguration(process.env);
-  const log = createLogger('api', settings.LOG_LEVEL);
+  const keyEncryption = createKeyEncryption(settings, secrets);
+  const destination = await logDestination('api', settings.LOG_SEGMENTS_DIR, keyEncryption);
+  const log = createLogger('api', settings.LOG_LEVEL, destination);
   const registry = new Registry();
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
-  const keyEncryption = createKeyEncryption(settings, secrets);
   const identificationGuard = createIdentificationGuard({
     databaseUrl: secrets.DATABASE_URL,
     database,
@@ -38,6 +40,7 @@ async function main(): Promise<void> {
   const exchanges = createExchangeJournal(database, (count) => {
     log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
   });
+  const refusals = createRefusalJournal(database);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
   const app = createStack({
     identityProvider,
@@ -51,6 +54,7 @@ async function main(): Promise<void> {
     requestLimits,
     exchanges,
     metrics: createRequestMetrics(registry),
+    refusals,
     log,
   });
 
@@ -82,6 +86,7 @@ async function main(): Promise<void> {
         requestLimits.close,
         pluginTokenGuesses.close,
         exchanges.close,
+        refusals.close,
         identityProvider.close,
       ]).catch(() => undefined);
     });

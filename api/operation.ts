@@ -45,16 +45,23 @@ export type Operation<
 } & (ForClients | ForStaff);
 
 /** For who brings a token or signs its messages, within this scope. */
-type ForClients = { readonly scope: string; readonly permission?: never; readonly stepUp?: never };
+type ForClients = {
+  readonly scope: string;
+  readonly permission?: never;
+  readonly stepUp?: never;
+  readonly fromOrigin?: never;
+};
 /** For staff whose role has the permission (contracts/staff.ts). */
 type ForStaff = {
   readonly permission: StaffPermission;
   /** Wants a proof of who it is from the last minutes, not only a session. */
   readonly stepUp?: true;
+  /** Origin of the one other page that may ask this, besides ours: it cannot send our CSRF token (api/staff/codec.ts). */
+  readonly fromOrigin?: string | undefined;
   readonly scope?: never;
 };
 
-type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body };
+type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body; readonly maxBytes?: number };
 /** An image as the request body. Its content is looked at by the handler, never trusted by its media type. */
 type PhotoBody = { readonly kind: 'photo'; readonly maxBytes: number };
 
@@ -134,9 +141,9 @@ const journaled =
   };
 
 /** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
-export const jsonBody = (): RequestHandler =>
+export const jsonBody = (limit = JSON_LIMIT_BYTES): RequestHandler =>
   json({
-    limit: JSON_LIMIT_BYTES,
+    limit,
     verify: (req, _res, buffer) => {
       (req as { rawBody?: Buffer }).rawBody = buffer;
     },
@@ -144,7 +151,7 @@ export const jsonBody = (): RequestHandler =>
 
 function bodyParsers({ body }: Operation): RequestHandler[] {
   if (!body) return [];
-  if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
+  if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody(body.maxBytes)];
   if (body.kind === 'lines') {
     return [wantMediaType(LINES_MEDIA_TYPES), raw({ type: () => true, limit: body.maxBytes })];
   }

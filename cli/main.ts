@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { journalCommand } from './journal';
+import { logsCommand } from './logs';
 import { CommandRefusal } from './refusal';
 import { verifyCommand } from './verify';
 
@@ -10,7 +11,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .description('Checks what Domovoy signed and recorded.')
     .exitOverride()
     .configureHelp({ sortSubcommands: true });
-  program.addCommand(verifyCommand()).addCommand(journalCommand());
+  program.addCommand(verifyCommand()).addCommand(journalCommand()).addCommand(logsCommand());
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -23,4 +23,6 @@ export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';
 export const credentialRotationWorkflowId = (partnerId: string, direction: string, name: string): string =>
   `credential-rotation/${partnerId}/${direction}/${name}`;
 export const credentialScheduleId = (integration: Integration): string => `credentials/${integration}`;
+export const securityAlertWorkflowId = (alertId: string): string => `security-alert/${alertId}`;
+export const SECURITY_MONITORING_SCHEDULE_ID = 'security-monitoring';
 export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';

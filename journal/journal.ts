@@ -23,6 +23,8 @@ export type JournalRecord = {
     | 'alarm'
     | 'exchange'
     | 'partner-call'
+    | 'refusal'
+    | 'client-suspension'
     | 'staff-sign-in'
     | 'staff-session'
     | 'access-point'

@@ -9,7 +9,7 @@ import {
 } from '../config/environment';
 import { serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
-import { createLogger, type Logger } from '../config/logger';
+import { createLogger, logDestination, type Logger } from '../config/logger';
 import { showPool } from '../config/pool-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
@@ -27,7 +27,9 @@ async function main(): Promise<void> {
   if (!taskQueue) throw new Error(`Say which worker this is: ${TASK_QUEUES.join(', ')}.`);
   if (!existsSync(WORKFLOW_BUNDLE_FILE)) throw new Error('The workflow bundle is missing: run `npm run build`.');
   const { settings, secrets, compose } = configurationOf(taskQueue);
-  const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL);
+  const keyEncryption = createKeyEncryption(settings, secrets);
+  const destination = await logDestination(`worker-${taskQueue}`, settings.LOG_SEGMENTS_DIR, keyEncryption);
+  const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL, destination);
   const sdk = await sdkMetrics();
   installRuntime(log, sdk);
 

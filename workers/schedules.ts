@@ -6,6 +6,7 @@ import {
   INTEGRATIONS,
   JOURNAL_SEALING_SCHEDULE_ID,
   KEY_REWRAP_SCHEDULE_ID,
+  SECURITY_MONITORING_SCHEDULE_ID,
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
@@ -13,6 +14,7 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(HOUSEKEEPING_SCHEDULE_ID, 'housekeepingWorkflow', '15 minutes'),
   // What is written between two turns is not protected yet.
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
+  coreSchedule(SECURITY_MONITORING_SCHEDULE_ID, 'securityMonitoringWorkflow', '1 minute'),
   coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
   ...INTEGRATIONS.map((integration): ScheduleOptions => ({
     scheduleId: equipmentScheduleId(integration),

@@ -12,6 +12,7 @@ import { createJournalSealingActivities } from '../activities/journal-sealing';
 import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
+import { createSecurityMonitoringActivities } from '../activities/security-monitoring';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 import { correlatedActivities } from './correlated-activities';
 
@@ -40,7 +41,8 @@ export function coreActivities(
     Parameters<typeof createHousekeepingActivities>[0] &
     Parameters<typeof createKeyRewrapActivities>[0] &
     Parameters<typeof createPropertySaleActivities>[0] &
-    Parameters<typeof createErasureActivities>[0],
+    Parameters<typeof createErasureActivities>[0] &
+    Parameters<typeof createSecurityMonitoringActivities>[0],
 ) {
   return {
     ...createHousekeepingActivities(deps),
@@ -48,6 +50,7 @@ export function coreActivities(
     ...createKeyRewrapActivities(deps),
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
+    ...createSecurityMonitoringActivities(deps),
   };
 }
 

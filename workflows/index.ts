@@ -9,4 +9,6 @@ export { journalSealingWorkflow } from './journal-sealing/workflow';
 export { keyRewrapWorkflow } from './key-rewrap/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { propertySaleWorkflow } from './property-sale/workflow';
+export { securityAlertWorkflow } from './security-alert/workflow';
+export { securityMonitoringWorkflow } from './security-monitoring/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

@@ -9,10 +9,12 @@ import {
   type SignedRequest,
   type SigningKey,
 } from '../../partners/message-signature';
+import type { RefusalCode } from '../../journal/refusals';
 import { PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
 import { createSecretSightings } from '../secret-sightings';
 import { findClientRow } from '../oauth/client-row';
+import { noteRefusalOf } from '../refusals';
 import { matchesSecret } from '../../vault/secret-hash';
 import type { Caller } from './caller';
 import { agreedLimits, insufficientScope, unauthorized } from './token';
@@ -48,9 +50,18 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     const digest = message.headers['content-digest'];
     if (digest !== undefined && !digestMatches(digest, message.body)) throw refuse('signature-digest');
     const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
-    if (!check.ok) throw refuse(`signature-${check.refusal}`);
+    const provedTo = (code: RefusalCode): void => {
+      noteRefusalOf(res, { code, client: { id: client.id, integration: client.integration } });
+    };
+    if (!check.ok) {
+      provedTo(isOfAnotherTime(message, Date.now()) ? 'signature-time' : 'signature');
+      throw refuse(`signature-${check.refusal}`);
+    }
     if (!partner) throw refuse('credential');
-    if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) throw refuse('replayed');
+    if (!(await useNonce(checks.database, client.partnerId, check.nonce, check.expiresAt))) {
+      provedTo('replayed');
+      throw refuse('replayed');
+    }
     await sightings.seen(client.id, credentials.password);
 
     signAnswers(res, message, checks.signingKey);
@@ -80,6 +91,14 @@ function keysOf(settings: unknown): Map<string, KeyObject> {
   if (!profile.success || profile.data.profile !== 'basic-signed') return new Map();
   return new Map(profile.data.partnerKeys.map(({ keyId, publicKeyPem }) => [keyId, createPublicKey(publicKeyPem)]));
 }
+
+/** Whether the signature says to be made at a time that is not now: the clocks are apart, or the message is old. */
+function isOfAnotherTime({ headers }: SignedRequest, nowMs: number): boolean {
+  const created = /;created=(\d{1,12})(?:;|$)/.exec(headers['signature-input'] ?? '')?.[1];
+  return created !== undefined && Math.abs(Number(created) * 1_000 - nowMs) > OTHER_TIME_MS;
+}
+/** As long as a signature lives. */
+const OTHER_TIME_MS = 60_000;
 
 /** The address is ours by configuration; a Host header proves nothing. */
 function messageOf(req: Request, publicUrl: string): SignedRequest {

@@ -77,7 +77,11 @@ export async function tellStaff(cast: StaffCast): Promise<void> {
 }
 
 /** @returns the roles of the session, or why there is none */
-async function signIn({ passwords }: StaffCast, browser: StaffBrowser, username: string): Promise<string> {
+export async function signIn(
+  { passwords }: Pick<StaffCast, 'passwords'>,
+  browser: StaffBrowser,
+  username: string,
+): Promise<string> {
   for (const untilMs = Date.now() + SEEN_WITHIN_MS; Date.now() < untilMs;) {
     const page: Page = await browser.signIn(username, passwords(username));
     if (page.status === 200) return (JSON.parse(page.text) as { roles: string[] }).roles.join();

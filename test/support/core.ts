@@ -16,11 +16,14 @@ export const erasuresFolder = (h: Harness): string => join(h.stateFolder, 'erasu
 export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs');
 
 /** The worker `core`, with the rights of its role and no others, started as its process starts it. */
-export async function startCore(h: Harness, options: { followUpMs?: number } = {}): Promise<CoreWorker> {
+export async function startCore(
+  h: Harness,
+  options: { followUpMs?: number; securityWebhookUrl?: string } = {},
+): Promise<CoreWorker> {
   const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
   mkdirSync(searchedFolder(h), { recursive: true });
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
-  const { activities, eraseAgain } = composeCoreActivities(
+  const { activities, eraseAgain, close } = composeCoreActivities(
     database,
     h.temporal.client,
     {
@@ -31,8 +34,15 @@ export async function startCore(h: Harness, options: { followUpMs?: number } = {
       ...ERASURE_CLOCKS,
       OPERATOR_NAME: 'PropDevelopment (tests)',
       OPERATOR_ADDRESS: '1 Example Street, Moscow',
+      ...(options.securityWebhookUrl !== undefined && {
+        SECURITY_WEBHOOK_URL: options.securityWebhookUrl,
+        SECURITY_WEBHOOK_CA_FILE: h.certificates.companyCa,
+      }),
     },
-    { DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value },
+    {
+      DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value,
+      SECURITY_WEBHOOK_SECRETS: [h.secrets.securityWebhook.value],
+    },
     localKeyEncryption(ring.keys, ring.currentId),
   );
   await eraseAgain();
@@ -49,6 +59,7 @@ export async function startCore(h: Harness, options: { followUpMs?: number } = {
     async stop() {
       worker.shutdown();
       await running;
+      await close();
       await database.$disconnect();
     },
   };

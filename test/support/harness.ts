@@ -23,6 +23,7 @@ import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { createExchangeJournal } from '../../journal/exchanges';
+import { createRefusalJournal } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
@@ -151,6 +152,7 @@ export async function createHarness(
     const requestLimits = createRequestLimits(db.urlFor('domovoy_api'));
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
+    const refusals = createRefusalJournal(database, 500);
     const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000, ports.identityProvider);
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
     const app = createStack({
@@ -164,6 +166,7 @@ export async function createHarness(
       requestLimits,
       pluginTokenGuesses,
       exchanges,
+      refusals,
       log,
     });
     const keys = {
@@ -179,6 +182,7 @@ export async function createHarness(
       requestLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
+      refusals.close,
       identityProvider.close,
       () => closeServer(server),
     );

@@ -16,6 +16,7 @@ CREATE TABLE "alert_deliveries" (
     "event" TEXT NOT NULL,
     "level" INTEGER NOT NULL,
     "at" TIMESTAMPTZ(3) NOT NULL,
+    "body" TEXT NOT NULL,
     "attempts" INTEGER NOT NULL DEFAULT 0,
     "delivered_at" TIMESTAMPTZ(3),
 
@@ -73,4 +74,7 @@ BEGIN
 END $$;
 GRANT UPDATE ("lifted_at", "lifted_by") ON "client_suspensions" TO domovoy_api;
 GRANT UPDATE ("suspended_until") ON "oauth_clients" TO domovoy_api, domovoy_core;
-INSERT INTO "monitoring_state" ("id") VALUES ('journal');
+-- What lies before this day was not watched, and is not raised late.
+INSERT INTO "monitoring_state" ("id", "position", "alarm_seq")
+  SELECT 'journal', coalesce((SELECT max(position) + 1 FROM "journal_leaves"), 0),
+    coalesce((SELECT max(seq) FROM "journal_entries"), 0);
