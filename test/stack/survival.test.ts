@@ -1,13 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
 import { stackPorts, type Ports } from '../../stack/ports';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { readLogSegment } from '../../vault/log-segments';
 import { askedOfPrometheus, namesIn } from '../support/promql';
 import { until } from '../support/until';
 
@@ -135,6 +138,28 @@ describe('the running stack', () => {
     expect([...asked].filter((name) => !known.has(name))).toEqual([]);
     // Nothing of a person, of a request or of a payload is a label.
     expect(shown.join('\n')).not.toMatch(new RegExp(`${anna}|${consentId}|[Аа]нна|eyJ`));
+  });
+
+  it('keeps logs that nobody reads from the disk, and that name nobody when they are decrypted', async () => {
+    const folder = join(state, 'logs/segments');
+    const files = readdirSync(folder).map((name) => join(folder, name));
+    expect(new Set(files.map((file) => file.replace(/-\d{4}-.*$/, ''))).size).toBe(4);
+    const ring = parseKeyRing(readFileSync(join(state, 'secrets/key-encryption-keys'), 'utf8'));
+    let read = '';
+    for (const file of files) {
+      expect(readFileSync(file, 'latin1')).not.toMatch(/"level"|"msg"|openOnDemand/);
+      for await (const text of readLogSegment(file, localKeyEncryption(ring.keys, ring.currentId))) read += text;
+    }
+    expect(read).toContain('"event":"request"');
+    // Whatever else the processes print lies beside them.
+    const plain = readdirSync(join(state, 'logs')).filter((name) => name.endsWith('.log'));
+    const printed = plain.map((name) => readFileSync(join(state, 'logs', name), 'latin1')).join('\n');
+    const secrets = readdirSync(join(state, 'secrets')).map((name) => readFileSync(join(state, 'secrets', name), 'utf8'));
+    for (const canary of [...RESIDENTS.anna.name.split(' '), ...secrets.map((secret) => secret.trim())]) {
+      // As yes or no: a failing match would print the secret.
+      expect((read + printed).includes(canary)).toBe(false);
+    }
+    expect(/(-?0\.\d{4,},\s*){8}|[АВЕКМНОРСТУХ]\d{3}[АВЕКМНОРСТУХ]{2}\d{2}|eyJ[\w-]{20,}/.test(read + printed)).toBe(false);
   });
 
   it('leaves no process behind when it is asked to end', async () => {
