@@ -154,12 +154,16 @@ describe('the running stack', () => {
     // Whatever else the processes print lies beside them.
     const plain = readdirSync(join(state, 'logs')).filter((name) => name.endsWith('.log'));
     const printed = plain.map((name) => readFileSync(join(state, 'logs', name), 'latin1')).join('\n');
-    const secrets = readdirSync(join(state, 'secrets')).map((name) => readFileSync(join(state, 'secrets', name), 'utf8'));
+    const secrets = readdirSync(join(state, 'secrets')).map((name) =>
+      readFileSync(join(state, 'secrets', name), 'utf8'),
+    );
     for (const canary of [...RESIDENTS.anna.name.split(' '), ...secrets.map((secret) => secret.trim())]) {
       // As yes or no: a failing match would print the secret.
       expect((read + printed).includes(canary)).toBe(false);
     }
-    expect(/(-?0\.\d{4,},\s*){8}|[АВЕКМНОРСТУХ]\d{3}[АВЕКМНОРСТУХ]{2}\d{2}|eyJ[\w-]{20,}/.test(read + printed)).toBe(false);
+    expect(/(-?0\.\d{4,},\s*){8}|[АВЕКМНОРСТУХ]\d{3}[АВЕКМНОРСТУХ]{2}\d{2}|eyJ[\w-]{20,}/.test(read + printed)).toBe(
+      false,
+    );
   });
 
   it('leaves no process behind when it is asked to end', async () => {

@@ -62,10 +62,15 @@ describe('after the story, with every partner,', () => {
     );
     const base64 = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString('base64');
     const encrypted = {
-      metadata: Object.fromEntries(Object.entries(started?.metadata ?? {}).map(([name, value]) => [name, base64(value)])),
+      metadata: Object.fromEntries(
+        Object.entries(started?.metadata ?? {}).map(([name, value]) => [name, base64(value)]),
+      ),
       data: base64(started?.data),
     };
-    const strange = { ...encrypted, metadata: { ...encrypted.metadata, 'encryption-key-id': base64(Buffer.from('gone')) } };
+    const strange = {
+      ...encrypted,
+      metadata: { ...encrypted.metadata, 'encryption-key-id': base64(Buffer.from('gone')) },
+    };
     const path = '/staff/v1/codec/decode';
     const body = { payloads: [encrypted, strange] };
     const operations = await staffMember(h, ['operations']);
