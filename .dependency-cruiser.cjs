@@ -5,7 +5,7 @@ const only = (name, from, to, comment) => ({
   severity: 'error',
   from: { path: from, pathNot: '\\.test\\.ts$' },
   to: {
-    path: '^(access|activities|api|bench|cli|config|console|contracts|erasure|governance|journal|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
+    path: '^(access|activities|api|bench|cli|config|console|contracts|erasure|governance|journal|monitoring|partners|prisma|reads|registry|sandbox|stack|test|vault|workers|workflows)/',
     pathNot: to,
   },
 });
@@ -24,6 +24,12 @@ module.exports = {
     only('vault', '^vault/', '^(vault|contracts|prisma)/', 'The vault knows stores and contracts.'),
     only('journal', '^journal/', '^(journal|contracts|prisma|vault)/', 'The journal knows stores, contracts and keys.'),
     only(
+      'monitoring-is-pure',
+      '^monitoring/',
+      '^(monitoring|contracts|journal)/',
+      'Rules look at the journal and do nothing.',
+    ),
+    only(
       'partners',
       '^partners/',
       '^(partners|contracts|config|prisma|vault)/',
@@ -32,13 +38,13 @@ module.exports = {
     only(
       'activities',
       '^activities/',
-      '^(activities|access|contracts|erasure|governance|journal|partners|prisma|reads|registry|vault)/',
+      '^(activities|access|contracts|erasure|governance|journal|monitoring|partners|prisma|reads|registry|vault)/',
       'Activities know ports and stores.',
     ),
     only(
       'api',
       '^api/',
-      '^(api|access|config|contracts|erasure|governance|journal|partners|prisma|reads|registry|vault)/|^workflows/',
+      '^(api|access|config|contracts|erasure|governance|journal|monitoring|partners|prisma|reads|registry|vault)/|^workflows/',
       'The API starts and signals workflows, and reads.',
     ),
     only(

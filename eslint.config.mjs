@@ -62,6 +62,8 @@ export default defineConfig(
                 '!**/contracts/failures',
                 '!**/contracts/ids',
                 '!**/contracts/search-attributes',
+                '!**/contracts/correlation',
+                '!**/contracts/security-alerts',
                 '@prisma/*',
                 'zod',
               ],

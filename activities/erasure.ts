@@ -22,6 +22,7 @@ import type { Database, Transaction } from '../prisma/database';
 import type { Erasure } from '../prisma/generated/client';
 import { deletionRequestOf } from '../vault/biometrics';
 import { signDocument, type DocumentSigner } from '../vault/document-signature';
+import type { KeyEncryption } from '../vault/key-encryption';
 
 export type ErasureActivities = ReturnType<typeof createErasureActivities>;
 
@@ -53,6 +54,8 @@ export function createErasureActivities(deps: {
   ledger: ErasureLedger;
   /** Folders of files that are searched, such as logs. */
   searchedFolders: readonly string[];
+  /** Opens logs that rest encrypted. */
+  keyEncryption: KeyEncryption;
   followUpMs: number;
 }) {
   const { database, executions } = deps;
@@ -115,7 +118,7 @@ export function createErasureActivities(deps: {
     async searchEverywhere(erasureId: string): Promise<SearchResult> {
       const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
       const identifiers = identifiersOf(row) ?? (await rememberedIdentifiers(database, row));
-      const result = await searchStores(database, identifiers, deps.searchedFolders);
+      const result = await searchStores(database, identifiers, deps.searchedFolders, deps.keyEncryption);
       await database.$transaction(async (tx) => {
         await tx.erasure.update({ where: { id: erasureId }, data: { search: result } });
         const outcome = result.found.length === 0 ? 'search-clean' : 'search-found';

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import express, { type Router, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from '../config/logger';
+import type { RequestMetrics } from '../config/request-metrics';
+import { opaque } from '../journal/exchanges';
 import { documentRoutes } from './documentation';
 import { invalidField, notFound, problemHandler } from './problem';
 import { problemPages } from './problem-pages';
@@ -15,6 +17,11 @@ import { problemPages } from './problem-pages';
  */
 export function createApp(deps: {
   log: Logger;
+  metrics?: RequestMetrics;
+  /** Counts who was not let in. */
+  refusals?: RequestHandler;
+  /** Answers what browsers ask before they send from another origin. */
+  cors?: Router;
   routers: Readonly<Record<string, Router>>;
   open: readonly Router[];
   admitAnyone: RequestHandler;
@@ -28,7 +35,9 @@ export function createApp(deps: {
   app.enable('strict routing');
   app.set('query parser', 'simple');
   app.set('trust proxy', false);
-  app.use(requestIds, requestLog(deps.log), helmet(), singleFields);
+  app.use(requestIds, requestLog(deps.log, deps.metrics), helmet(), singleFields);
+  if (deps.refusals) app.use(deps.refusals);
+  if (deps.cors) app.use(deps.cors);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
   app.use(deps.admitAnyone, ...deps.open);
   app.use(documentRoutes(deps.openApiDocument));
@@ -47,6 +56,7 @@ const requestIds: RequestHandler = (req, res, next) => {
   const given = req.get('x-request-id');
   const requestId = given !== undefined && REQUEST_ID_FORMAT.test(given) ? given : randomUUID();
   res.locals['requestId'] = requestId;
+  res.locals['correlationId'] = opaque(requestId);
   res.set('x-request-id', requestId);
   next();
 };
@@ -77,13 +87,15 @@ const singleFields: RequestHandler = (req, _res, next) => {
 
 /** One line for each request. The path stays out of it: only the matched route is a listed word. */
 const requestLog =
-  (log: Logger): RequestHandler =>
+  (log: Logger, metrics?: RequestMetrics): RequestHandler =>
   (req, res, next) => {
     const startedMs = performance.now();
     res.on('finish', () => {
       const route = typeof req.route === 'object' ? `${req.baseUrl}${(req.route as { path: string }).path}` : 'none';
-      const durationMs = Math.round(performance.now() - startedMs);
-      const locals = res.locals as { requestId: string; caller?: { clientId: string } };
+      const elapsedMs = performance.now() - startedMs;
+      const durationMs = Math.round(elapsedMs);
+      metrics?.answered(route, req.method, res.statusCode, elapsedMs);
+      const locals = res.locals as { requestId: string; correlationId: string; caller?: { clientId: string } };
       log.info(
         {
           event: 'request',
@@ -92,6 +104,7 @@ const requestLog =
           status: res.statusCode,
           durationMs,
           requestId: locals.requestId,
+          correlationId: locals.correlationId,
           clientId: locals.caller?.clientId,
         },
         'request',

@@ -1,15 +1,19 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import type { Express, RequestHandler, Router } from 'express';
 import type { ApiSecrets, ApiSettings, ErasureSettings } from '../config/environment';
 import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
+import type { RequestMetrics } from '../config/request-metrics';
 import type { ExchangeJournal } from '../journal/exchanges';
+import type { RefusalJournal } from '../journal/refusals';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createSealedFiles } from '../vault/sealed-files';
 import { createPhotoStage } from '../vault/staged-photos';
+import { createPayloadCodec } from '../vault/payload-codec';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
 import { createApp } from './app';
@@ -40,9 +44,12 @@ import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
+import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessReviewOperations } from './staff/access-reviews';
+import { codecCors, codecOperations } from './staff/codec';
+import { clientSuspensionOperations } from './staff/client-suspensions';
 import { accessPointOperations } from './staff/access-points';
 import { staffErasureOperations } from './staff/erasures';
 import { escalationOperations } from './staff/escalations';
@@ -77,18 +84,28 @@ export type ApiDependencies = {
   readonly identityProvider: IdentityProvider;
   readonly tokenKeys: TokenKeys;
   readonly log: Logger;
+  readonly metrics?: RequestMetrics;
+  readonly refusals?: Pick<RefusalJournal, 'refused'>;
 };
 
 /** What the operations are made of. */
 type OperationDependencies = Omit<
   ApiDependencies,
-  'secrets' | 'requestLimits' | 'identificationGuard' | 'exchanges' | 'identityProvider' | 'tokenKeys'
+  | 'secrets'
+  | 'requestLimits'
+  | 'identificationGuard'
+  | 'exchanges'
+  | 'identityProvider'
+  | 'tokenKeys'
+  | 'metrics'
+  | 'refusals'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
   readonly identification: Identification;
   readonly plates: PlateIdentifier;
   readonly signer: DocumentSigner;
+  readonly payloadCodec: PayloadCodec;
 };
 
 /** The operations of each audience, as they are mounted and documented. */
@@ -142,7 +159,9 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
       tag: 'staff',
       operations: [
         ...staffSessionOperations({ database }),
-        ...securityAlertOperations({ database }),
+        ...securityAlertOperations({ database, temporal }),
+        ...clientSuspensionOperations({ database }),
+        ...codecOperations({ codec: deps.payloadCodec, uiOrigin: settings.TEMPORAL_UI_ORIGIN }),
         ...staffPartnerOperations({ database, temporal }),
         ...dataSetAgreementOperations({ database }),
         ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
@@ -205,7 +224,9 @@ export function createStack(deps: ApiDependencies): Express {
     signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
   };
   const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
-  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer });
+  const { PAYLOAD_KEYS: payloadKeys } = secrets;
+  const payloadCodec = createPayloadCodec(payloadKeys.keys, payloadKeys.currentId);
+  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer, payloadCodec });
   const authenticate =
     (base: string) =>
     (operation: Operation): RequestHandler[] => {
@@ -226,8 +247,15 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
+  const { metrics, refusals } = deps;
+  const watched = {
+    ...(metrics && { metrics }),
+    ...(refusals && { refusals: noteRefusals(refusals, secrets.HIDDEN_ID_KEY) }),
+  };
   return createApp({
     log,
+    ...watched,
+    cors: codecCors(settings.TEMPORAL_UI_ORIGIN),
     routers,
     open: [staff, events, server.router, documentKeyRoutes(signer)],
     admitAnyone: deps.requestLimits.admitAnyone,
@@ -255,7 +283,7 @@ export function documentOf(publicUrl: string): object {
     log: nothing,
   };
   const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing, signer: nothing };
-  return describe(apiSections({ settings, ...stores, ...finders }), publicUrl);
+  return describe(apiSections({ settings, ...stores, ...finders, payloadCodec: nothing }), publicUrl);
 }
 
 /** The default of config/environment.ts; an installation's own document says its own limit. */

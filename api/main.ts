@@ -3,10 +3,13 @@ import { Registry } from 'prom-client';
 import { readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
-import { createLogger, type Logger } from '../config/logger';
+import { createLogger, logDestination, type Logger } from '../config/logger';
+import { showPool } from '../config/pool-metrics';
+import { createRequestMetrics } from '../config/request-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { createExchangeJournal } from '../journal/exchanges';
+import { createRefusalJournal } from '../journal/refusals';
 import { openDatabase, type Database } from '../prisma/database';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
@@ -19,10 +22,14 @@ import { openTokenKeys } from './token-keys';
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
   const { settings, secrets } = readApiConfiguration(process.env);
-  const log = createLogger('api', settings.LOG_LEVEL);
-  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
-  const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const keyEncryption = createKeyEncryption(settings, secrets);
+  const destination = await logDestination('api', settings.LOG_SEGMENTS_DIR, keyEncryption);
+  const log = createLogger('api', settings.LOG_LEVEL, destination);
+  const registry = new Registry();
+  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
+    showPool(registry, pool, settings.DATABASE_POOL_SIZE);
+  });
+  const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const identificationGuard = createIdentificationGuard({
     databaseUrl: secrets.DATABASE_URL,
     database,
@@ -38,6 +45,7 @@ async function main(): Promise<void> {
   const exchanges = createExchangeJournal(database, (count) => {
     log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
   });
+  const refusals = createRefusalJournal(database);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
   const tokenKeys = await openTokenKeys({ database, keyEncryption, configured: secrets.TOKEN_SIGNING_KEYS, log });
   const app = createStack({
@@ -52,6 +60,8 @@ async function main(): Promise<void> {
     identificationGuard,
     requestLimits,
     exchanges,
+    metrics: createRequestMetrics(registry),
+    refusals,
     log,
   });
 
@@ -65,7 +75,7 @@ async function main(): Promise<void> {
   const health = await serveHealth({
     host: settings.HEALTH_HOST,
     port: settings.HEALTH_PORT,
-    registry: new Registry(),
+    registry,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
       tokenKeys: tokenKeys.assertFresh,
@@ -84,6 +94,7 @@ async function main(): Promise<void> {
         requestLimits.close,
         pluginTokenGuesses.close,
         exchanges.close,
+        refusals.close,
         identityProvider.close,
         tokenKeys.close,
       ]).catch(() => undefined);

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { json, raw, type RequestHandler, type Router } from 'express';
 import { z } from 'zod';
+import { correlated } from '../config/correlation';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
@@ -43,16 +45,23 @@ export type Operation<
 } & (ForClients | ForStaff);
 
 /** For who brings a token or signs its messages, within this scope. */
-type ForClients = { readonly scope: string; readonly permission?: never; readonly stepUp?: never };
+type ForClients = {
+  readonly scope: string;
+  readonly permission?: never;
+  readonly stepUp?: never;
+  readonly fromOrigin?: never;
+};
 /** For staff whose role has the permission (contracts/staff.ts). */
 type ForStaff = {
   readonly permission: StaffPermission;
   /** Wants a proof of who it is from the last minutes, not only a session. */
   readonly stepUp?: true;
+  /** Origin of the one other page that may ask this, besides ours: it cannot send our CSRF token (api/staff/codec.ts). */
+  readonly fromOrigin?: string | undefined;
   readonly scope?: never;
 };
 
-type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body };
+type JsonBody<Body extends z.ZodType> = { readonly kind: 'json'; readonly schema: Body; readonly maxBytes?: number };
 /** An image as the request body. Its content is looked at by the handler, never trusted by its media type. */
 type PhotoBody = { readonly kind: 'photo'; readonly maxBytes: number };
 
@@ -129,11 +138,11 @@ const journaled =
   (operation: Operation, exchanges: Pick<ExchangeJournal, 'note'>): RequestHandler =>
   (_req, res, next) => {
     res.once('close', () => {
-      const { caller, requestId } = res.locals as { caller?: Caller; requestId: string };
+      const { caller, correlationId } = res.locals as { caller?: Caller; correlationId: string };
       if (!caller) return;
       exchanges.note({
         integration: caller.integration ?? null,
-        requestId,
+        requestId: correlationId,
         actor: caller.clientId,
         operation: operation.id,
         outcome: res.writableFinished ? res.statusCode.toString() : 'aborted',
@@ -143,7 +152,7 @@ const journaled =
   };
 
 /** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
-export const jsonBody = (): RequestHandler => json({ limit: JSON_LIMIT_BYTES, verify: keepRaw });
+export const jsonBody = (limit = JSON_LIMIT_BYTES): RequestHandler => json({ limit, verify: keepRaw });
 
 const keepRaw = (req: object, _res: object, buffer: Buffer): void => {
   (req as { rawBody?: Buffer }).rawBody = buffer;
@@ -152,7 +161,7 @@ const keepRaw = (req: object, _res: object, buffer: Buffer): void => {
 /** Reads the body that the operation takes; a second time does nothing. */
 export function bodyParsers({ body }: Pick<Operation, 'body'>): RequestHandler[] {
   if (!body) return [];
-  if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody()];
+  if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody(body.maxBytes)];
   if (body.kind === 'lines') {
     const { mediaTypes = LINES_MEDIA_TYPES, maxBytes: limit } = body;
     return [wantMediaType(mediaTypes), raw({ type: () => true, limit, verify: keepRaw })];
@@ -207,12 +216,13 @@ function serve(operation: Operation, database: Database): RequestHandler {
     const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
     const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
     const network = networkOf(req.ip);
-    const requestId = (res.locals as { requestId?: string }).requestId ?? '';
-    const work = (): Promise<Answer> =>
-      operation.handle({
-        ...{ params, query, body, photo, pdf, lines },
-        ...{ caller, network, idempotencyKey, fingerprint, requestId },
-      });
+    const { requestId = '', correlationId = randomUUID() } = res.locals as {
+      requestId?: string;
+      correlationId?: string;
+    };
+    const asked = { params, query, body, photo, pdf, lines };
+    const input = { ...asked, caller, network, idempotencyKey, fingerprint, requestId };
+    const work = (): Promise<Answer> => correlated({ id: correlationId }, () => operation.handle(input));
     const key = `${operation.id}/${idempotencyKey}`;
     const answer = await atWork(res, () =>
       operation.idempotency === 'stored'

@@ -1,10 +1,11 @@
 import '../stack/check-node';
 import { benchAccess } from './access';
 import { benchFaces } from './faces';
+import { benchJournal } from './journal';
 
-const CHAPTERS = { access: benchAccess, faces: benchFaces };
+const CHAPTERS = { access: benchAccess, faces: benchFaces, journal: benchJournal };
 
-/** `npm run bench -- access | faces`: measures, prints the figures and writes them to `docs/benchmarks`. */
+/** `npm run bench -- access | faces | journal`: measures, prints the figures and writes them to `docs/benchmarks`. */
 async function main(): Promise<void> {
   const [, , name = ''] = process.argv;
   const chapter = Object.entries(CHAPTERS).find(([known]) => known === name)?.[1];

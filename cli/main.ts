@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommand } from './audit';
 import { journalCommand } from './journal';
+import { logsCommand } from './logs';
 import { CommandRefusal } from './refusal';
 import { verifyCommand } from './verify';
 
@@ -11,7 +12,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .description('Checks what Domovoy signed and recorded.')
     .exitOverride()
     .configureHelp({ sortSubcommands: true });
-  program.addCommand(verifyCommand()).addCommand(journalCommand()).addCommand(auditCommand());
+  for (const command of [verifyCommand(), journalCommand(), auditCommand(), logsCommand()]) program.addCommand(command);
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -36,6 +36,8 @@ const SharedSettings = z.object({
   /** The file that an agent keeps a token in; read for each request. */
   TRANSIT_TOKEN_FILE: z.string().optional(),
   TRANSIT_TIMEOUT_MS: DurationMs.max(30_000).default(2_000),
+  /** Where log lines rest, encrypted (vault/log-segments.ts); left out: they go to the standard output as they are. */
+  LOG_SEGMENTS_DIR: z.string().min(1).optional(),
 });
 
 export type KeyRing = { readonly keys: ReadonlyMap<string, Buffer>; readonly currentId: string };
@@ -82,6 +84,9 @@ const SharedSecrets = z.object({
 /** Words, separated by commas. */
 const Words = z.string().transform((text) => text.split(',').flatMap((word) => word.trim() || []));
 
+/** https://www.standardwebhooks.com: what both sides know of a webhook. */
+const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
+
 /** JSON object: value of the roles' claim → roles, as contracts/staff.ts writes them. */
 const RolesOfClaim = z.string().transform((text, context) => {
   try {
@@ -109,6 +114,11 @@ const StaffSettings = {
   STAFF_MFA_AMR: Words.default(['mfa']),
   /** Where a browser goes after signing in; a path of this API. */
   STAFF_HOME: z.string().startsWith('/').default('/staff/v1/session'),
+  /** Origin of the Temporal UI, whose pages may ask for payloads to be decoded; left out: none may. */
+  TEMPORAL_UI_ORIGIN: z
+    .url()
+    .transform((url) => new URL(url).origin)
+    .optional(),
 };
 
 /** How long the law gives for an erasure (152-FZ, article 21, parts 5 and 5.1). Counsel confirms them. */
@@ -199,10 +209,17 @@ const CoreSettings = SharedSettings.extend({
   ERASURE_FOLLOW_UP_MS: DurationMs.default(7 * 24 * 3_600_000),
   /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */
   JOURNAL_HEADS_DIR: z.string().min(1),
+  /** Where security alerts are told (Standard Webhooks), and the authority of its certificate; left out: nowhere. */
+  SECURITY_WEBHOOK_URL: z.url({ protocol: /^https$/ }).optional(),
+  SECURITY_WEBHOOK_CA_FILE: z.string().optional(),
 });
 const CoreSecrets = SharedSecrets.extend({
   /** The same key that the API signs documents with; integrations do not have it. */
   DOCUMENT_SIGNING_KEY: PrivateKeyPem,
+  /** `whsec_` and base64 of 24 to 64 bytes, comma separated, newest first. */
+  SECURITY_WEBHOOK_SECRETS: Words.refine((words) => words.every((word) => WEBHOOK_SECRET.test(word)), {
+    message: 'wants whsec_ and base64',
+  }).optional(),
 });
 
 export type ErasureSettings = z.infer<typeof ErasureClocks>;
@@ -234,6 +251,20 @@ const AuditSecrets = z.object({ DATABASE_URL: z.url({ protocol: /^postgres(ql)?$
 /** Connection string of whoever reads the journal with the command (cli/). */
 export const readAuditConfiguration = (env: NodeJS.ProcessEnv): z.infer<typeof AuditSecrets> =>
   read(env, z.object({}), AuditSecrets).secrets;
+
+const KeyEncryptionSettings = SharedSettings.pick({
+  KEY_ENCRYPTION: true,
+  TRANSIT_URL: true,
+  TRANSIT_MOUNT: true,
+  TRANSIT_KEY: true,
+  TRANSIT_CA_FILE: true,
+  TRANSIT_TOKEN_FILE: true,
+  TRANSIT_TIMEOUT_MS: true,
+});
+
+/** What whoever reads encrypted logs with the command (cli/) has to hold: what wraps their keys. */
+export const readLogReaderConfiguration = (env: NodeJS.ProcessEnv) =>
+  read(env, KeyEncryptionSettings, SharedSecrets.pick({ KEY_ENCRYPTION_KEYS: true }));
 
 const MigrationSecrets = z.object({ OWNER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
 

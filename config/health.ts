@@ -14,11 +14,13 @@ export async function serveHealth(options: {
   checks: Readonly<Record<string, () => Promise<unknown>>>;
   /** What `/metrics` shows; the process's own figures are added. */
   registry: Registry;
+  /** Figures that somebody else in this process keeps, in the same text format. */
+  more?: () => Promise<string>;
 }): Promise<Health> {
   const { registry } = options;
   collectDefaultMetrics({ register: registry });
   const server = createServer((request, response) => {
-    answer(request, options.checks, registry)
+    answer(request, options)
       .catch(() => ({ status: 500, type: 'text/plain', body: '' }))
       .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
       .catch(() => response.destroy());
@@ -37,8 +39,7 @@ export async function serveHealth(options: {
 
 async function answer(
   { method = '', url }: IncomingMessage,
-  checks: Readonly<Record<string, () => Promise<unknown>>>,
-  registry: Registry,
+  { checks, registry, more }: Pick<Parameters<typeof serveHealth>[0], 'checks' | 'registry' | 'more'>,
 ): Promise<{ status: number; type: string; body: string }> {
   if (!['GET', 'HEAD'].includes(method)) return { status: 405, type: 'text/plain', body: '' };
   switch (url) {
@@ -59,7 +60,11 @@ async function answer(
       return { status: ready ? 200 : 503, type: 'application/json', body };
     }
     case '/metrics':
-      return { status: 200, type: registry.contentType, body: await registry.metrics() };
+      return {
+        status: 200,
+        type: registry.contentType,
+        body: (await registry.metrics()) + ((await more?.().catch(() => '')) ?? ''),
+      };
     default:
       return { status: 404, type: 'text/plain', body: '' };
   }

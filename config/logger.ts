@@ -1,4 +1,6 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
+import type { KeyEncryption } from '../vault/key-encryption';
+import { openLogSegments } from '../vault/log-segments';
 
 export type { Logger };
 
@@ -14,6 +16,7 @@ const ALLOWED_FIELDS = new Set([
   'status',
   'durationMs',
   'requestId',
+  'correlationId',
   'clientId',
   'partnerId',
   'integration',
@@ -32,12 +35,29 @@ const ALLOWED_FIELDS = new Set([
   'sdkComponent',
 ]);
 
+/**
+ * Where the lines of a process rest: encrypted, when it has a folder for them; else on the standard output, for whoever
+ * runs it to keep safe. What is waiting is written when the process ends.
+ */
+export async function logDestination(
+  name: string,
+  folder: string | undefined,
+  keyEncryption: KeyEncryption,
+): Promise<DestinationStream | undefined> {
+  if (folder === undefined) return undefined;
+  const segments = await openLogSegments({ folder, process: name, keyEncryption });
+  process.on('exit', () => {
+    segments.flush();
+  });
+  return segments;
+}
+
 /** @returns a JSON-lines logger in which redaction is decided once, for every process alike */
-export function createLogger(process: string, level: string, destination?: DestinationStream): Logger {
+export function createLogger(name: string, level: string, destination?: DestinationStream): Logger {
   return pino(
     {
       level,
-      base: { process },
+      base: { process: name },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: allowedOnly },
     },

@@ -1,6 +1,7 @@
 import { Connection, Client, type ConnectionOptions, type DataConverter } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { createPayloadCodec } from '../vault/payload-codec';
+import { correlatedClient } from './correlated-client';
 import type { KeyRing } from './environment';
 
 export function dataConverterWith({ keys, currentId }: KeyRing): DataConverter {
@@ -31,5 +32,10 @@ export function temporalAddress(): { connectionOptions: TemporalAddress; namespa
 export async function connectTemporal(payloadKeys: KeyRing): Promise<Client> {
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '20 seconds' });
-  return new Client({ connection, namespace, dataConverter: dataConverterWith(payloadKeys) });
+  return new Client({
+    connection,
+    namespace,
+    dataConverter: dataConverterWith(payloadKeys),
+    interceptors: { workflow: [correlatedClient] },
+  });
 }

@@ -23,6 +23,8 @@ export const JOURNAL_SEALING_SCHEDULE_ID = 'journal-sealing';
 export const credentialRotationWorkflowId = (partnerId: string, direction: string, name: string): string =>
   `credential-rotation/${partnerId}/${direction}/${name}`;
 export const credentialScheduleId = (taskQueue: TaskQueue): string => `credentials/${taskQueue}`;
+export const securityAlertWorkflowId = (alertId: string): string => `security-alert/${alertId}`;
+export const SECURITY_MONITORING_SCHEDULE_ID = 'security-monitoring';
 export const KEY_REWRAP_SCHEDULE_ID = 'key-rewrap';
 export const accessReviewWorkflowId = (reviewId: string): string => `access-review/${reviewId}`;
 export const ACCESS_REVIEW_SCHEDULE_ID = 'access-review';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { INTEGRATIONS } from './ids';
+import { SEVERITIES } from './security-alerts';
 
 export const STAFF_ROLES = [
   'operations',
@@ -20,6 +21,10 @@ export const PERMISSIONS = {
   'session:own': EVERYBODY,
   'alerts:read': ['operations', 'compliance', 'information-security', 'auditor'],
   'alerts:acknowledge': ['information-security'],
+  'suspensions:read': ['operations', 'information-security', 'auditor'],
+  'suspensions:lift': ['information-security'],
+  /** What executions were given and gave back: opaque ids, and yet all of them (api/staff/codec.ts). */
+  'payloads:decode': ['operations', 'information-security'],
   'partners:read': EVERYBODY,
   'equipment:read': ['operations', 'information-security', 'auditor', 'integration-manager'],
   'equipment:sync': ['operations', 'integration-manager'],
@@ -120,6 +125,10 @@ export const SecurityAlertView = z
     raisedAt: z.iso.datetime(),
     until: z.iso.datetime(),
     acknowledgedAt: z.iso.datetime().nullable(),
+    acknowledgedBy: z.string().nullable(),
+    severity: z.enum(SEVERITIES),
+    evidence: z.array(z.string()).describe('Numbers of the entries of the journal that it rests on'),
+    times: z.int().describe('How often its cause was seen'),
   })
   .meta({ id: 'SecurityAlert' });
 
@@ -137,6 +146,17 @@ export const EscalationView = z
     resolvedAt: z.iso.datetime().nullable().describe('When what was waited for came'),
   })
   .meta({ id: 'Escalation', description: 'A call to a person by a process that cannot end alone' });
+export const ClientSuspensionView = z
+  .object({
+    suspensionId: z.uuid(),
+    clientId: z.string(),
+    alertId: z.uuid(),
+    suspendedAt: z.iso.datetime(),
+    until: z.iso.datetime(),
+    liftedAt: z.iso.datetime().nullable(),
+    liftedBy: z.string().nullable(),
+  })
+  .meta({ id: 'ClientSuspension', description: 'A caller that was kept out by policy (R2.6)' });
 
 export const StaffPartnerView = z
   .object({

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { SearchResult } from '../contracts/erasure';
 import type { Database, Transaction } from '../prisma/database';
+import type { KeyEncryption } from '../vault/key-encryption';
+import { readLogSegment, SEGMENT_SUFFIX } from '../vault/log-segments';
 
 /** What is searched for: hexadecimal digits and hyphens, in lower case. */
 export const Identifiers = z.object({
@@ -33,11 +35,12 @@ export async function searchStores(
   database: Database,
   identifiers: Identifiers,
   folders: readonly string[],
+  keyEncryption: KeyEncryption,
 ): Promise<SearchResult> {
   const needles = [identifiers.residentId, ...identifiers.tokens, ...(await ownPlates(database, identifiers))];
   const columns = await database.$queryRaw<{ place: string; hits: bigint }[]>`
     SELECT place, hits FROM find_identifiers(${needles}::text[])`;
-  const files = await Promise.all(folders.map((folder) => filesHolding(folder, needles)));
+  const files = await Promise.all(folders.map((folder) => filesHolding(folder, needles, keyEncryption)));
   const places = [
     ...columns.map(({ place, hits }) => ({ place, hits: Number(hits) })),
     ...files.map((hits) => ({ place: 'files', hits })),
@@ -60,19 +63,25 @@ async function ownPlates(tx: Transaction, { residentId, plates }: Identifiers): 
 }
 
 /** @returns how many files of the folder, those of its folders included, hold one of them */
-async function filesHolding(folder: string, needles: readonly string[]): Promise<number> {
+async function filesHolding(folder: string, needles: readonly string[], keyEncryption: KeyEncryption): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   let holding = 0;
   for (const entry of entries) {
-    if (entry.isFile() && (await holds(join(entry.parentPath, entry.name), needles))) holding++;
+    if (entry.isFile() && (await holds(textOf(join(entry.parentPath, entry.name), keyEncryption), needles))) holding++;
   }
   return holding;
 }
 
-async function holds(file: string, needles: readonly string[]): Promise<boolean> {
+/** Logs that rest encrypted are searched as they read; a segment that does not open would be searched in vain. */
+const textOf = (file: string, keyEncryption: KeyEncryption): AsyncIterable<string> =>
+  file.endsWith(SEGMENT_SUFFIX)
+    ? readLogSegment(file, keyEncryption)
+    : (createReadStream(file, { encoding: 'latin1' }) as AsyncIterable<string>);
+
+async function holds(pieces: AsyncIterable<string>, needles: readonly string[]): Promise<boolean> {
   const overlap = Math.max(...needles.map(({ length }) => length));
   let rest = '';
-  for await (const chunk of createReadStream(file, { encoding: 'latin1' }) as AsyncIterable<string>) {
+  for await (const chunk of pieces) {
     const text = rest + chunk.toLowerCase();
     if (needles.some((needle) => text.includes(needle))) return true;
     rest = text.slice(-overlap);

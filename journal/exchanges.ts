@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Integration } from '../contracts/ids';
 import type { Database } from '../prisma/database';
 import { appendJournal, type JournalRecord } from './journal';
+import { partnerCallRecord, type PartnerCallEntry } from './partner-calls';
 
 /** One request between the systems and its answer (R0.11): who asked for what and what the status was, no content. */
 export type Exchange = {
@@ -17,6 +18,8 @@ export type Exchange = {
 export type ExchangeJournal = {
   /** Takes note; nobody waits for it to be written. */
   readonly note: (exchange: Exchange) => void;
+  /** Takes note of a call of ours to another system. */
+  readonly called: (call: PartnerCallEntry) => void;
   /** Writes what is noted. */
   readonly close: () => Promise<void>;
 };
@@ -57,14 +60,21 @@ export function createExchangeJournal(database: Database, onLost: (count: number
     }
   }
 
+  function add(record: JournalRecord): void {
+    noted.push(record);
+    later();
+    // Never the batch that is being written: those at the front may be on their way.
+    if (noted.length <= AT_MOST) return;
+    noted.splice(AT_ONCE, 1);
+    onLost(1);
+  }
+
   return {
-    note({ operation, requestId, ...exchange }) {
-      noted.push({ kind: 'exchange', objectId: opaque(requestId), reason: operation, ...exchange });
-      later();
-      // Never the batch that is being written: those at the front may be on their way.
-      if (noted.length <= AT_MOST) return;
-      noted.splice(AT_ONCE, 1);
-      onLost(1);
+    note: ({ operation, requestId, ...exchange }) => {
+      add({ kind: 'exchange', objectId: opaque(requestId), reason: operation, ...exchange });
+    },
+    called: (call) => {
+      add(partnerCallRecord(call));
     },
     async close() {
       clearTimeout(timer);
@@ -78,5 +88,5 @@ export function createExchangeJournal(database: Database, onLost: (count: number
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
-/** A caller may choose its request id, and may choose to put anything there. */
-const opaque = (requestId: string): string => (UUID.test(requestId) ? requestId : randomUUID());
+/** A caller may choose its request id, and may choose to put anything there: what is no UUID is given one of its own. */
+export const opaque = (requestId: string): string => (UUID.test(requestId) ? requestId : randomUUID());

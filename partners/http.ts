@@ -1,5 +1,6 @@
 import { Agent, errors, request, type Dispatcher } from 'undici';
 import type { ZodType } from 'zod';
+import { correlation } from '../config/correlation';
 import { SERVER_TLS } from '../config/tls';
 import { PartnerError } from './failure';
 import type { PartnerCall } from './ports';
@@ -82,7 +83,7 @@ export function createPartnerHttp(options: {
       const exchange = async (): Promise<HttpAnswer> => {
         const answer = await request(url, {
           method,
-          headers: { accept: 'application/json', 'accept-encoding': 'identity', ...headers },
+          headers: { accept: 'application/json', 'accept-encoding': 'identity', ...correlationHeaders(), ...headers },
           body: body ?? null,
           signal,
           dispatcher: agent.compose(
@@ -104,6 +105,13 @@ export function createPartnerHttp(options: {
       }
     },
   };
+}
+
+/** So that the partner's log and ours can be laid side by side: a UUID, and the trace while traces are on. */
+function correlationHeaders(): Record<string, string> {
+  const known = correlation();
+  if (!known) return {};
+  return { 'x-request-id': known.id, ...(known.traceparent !== undefined && { traceparent: known.traceparent }) };
 }
 
 /**

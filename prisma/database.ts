@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import { Pool } from 'pg';
 import { Prisma, PrismaClient } from './generated/client';
 
 export type Database = PrismaClient;
@@ -14,12 +15,12 @@ export const { sql } = Prisma;
  *
  * @param url connection string with user and password
  * @param poolSize connections at most
+ * @param watch is given the pool, to show its figures
  */
-export function openDatabase(url: string, poolSize = 10): Database {
-  const adapter = new PrismaPg(
-    { connectionString: url, max: poolSize, connectionTimeoutMillis: 5_000 },
-    { statementNameGenerator: preparedStatements() },
-  );
+export function openDatabase(url: string, poolSize = 10, watch?: (pool: Pool) => void): Database {
+  const pool = new Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis: 5_000 });
+  watch?.(pool);
+  const adapter = new PrismaPg(pool, { statementNameGenerator: preparedStatements(), disposeExternalPool: true });
   return new PrismaClient({ adapter, errorFormat: 'minimal' });
 }
 

@@ -22,6 +22,7 @@ export type Certificates = {
   readonly api: CertificatePaths;
   readonly billing: CertificatePaths;
   readonly identityProvider: CertificatePaths;
+  readonly securityDesk: CertificatePaths;
   readonly kluch: CertificatePaths;
   readonly vizor: CertificatePaths;
   readonly shlagbaum: CertificatePaths;
@@ -67,6 +68,7 @@ export async function ensureCertificates(folder: string): Promise<Certificates> 
     api: await server('api', company),
     billing: await server('billing', company),
     identityProvider: await server('identity-provider', company),
+    securityDesk: await server('security-desk', company),
     kluch: await server('kluch', partners),
     vizor: await server('vizor', partners),
     shlagbaum: await server('shlagbaum', partners),

@@ -19,6 +19,8 @@ const DEFAULTS = {
   billingControl: 9451,
   identityProvider: 9460,
   identityProviderControl: 9461,
+  securityDesk: 9470,
+  securityDeskControl: 9471,
 } as const;
 
 /** Every port of the stack, by name. */
@@ -43,6 +45,8 @@ const WANTED_FOR: Readonly<Record<keyof Ports, string>> = {
   billingControl: "billing's control",
   identityProvider: 'the staff identity provider',
   identityProviderControl: "the staff identity provider's control",
+  securityDesk: 'the security desk',
+  securityDeskControl: "the security desk's control",
 };
 
 /** The ports of the local stack, all shifted by DOMOVOY_PORT_OFFSET so that two stacks can live side by side. */

@@ -64,6 +64,13 @@ export function sandboxPlans(configuration: SandboxConfiguration, ports: Ports):
       {},
       ready(ports.identityProviderControl),
     ),
+    program(
+      'security-desk',
+      'sandbox/security-desk/main.js',
+      [configuration.securityDesk],
+      {},
+      ready(ports.securityDeskControl),
+    ),
     program('partners', 'sandbox/partners/main.js', [configuration.partners], {}, ready(ports.sandboxControl)),
   ];
 }
@@ -92,6 +99,7 @@ export function apiPlan(parts: Parts): ProcessPlan {
       STAFF_CLIENT_SECRET_FILE: secrets.staffClient.path,
       STAFF_ROLES: JSON.stringify(STAFF_GROUPS),
       STAFF_MFA_ACR: 'urn:sandbox:acr:two-factor',
+      TEMPORAL_UI_ORIGIN: `http://localhost:${ports.temporalUi.toString()}`,
       ...OPERATOR,
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
       FACE_THRESHOLD: '0.8',
@@ -117,6 +125,9 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
         ? {
             ...OPERATOR,
             DOCUMENT_SIGNING_KEY_FILE: secrets.documentSigningKey.path,
+            SECURITY_WEBHOOK_URL: `https://localhost:${ports.securityDesk.toString()}/alerts`,
+            SECURITY_WEBHOOK_CA_FILE: certificates.companyCa,
+            SECURITY_WEBHOOK_SECRETS_FILE: secrets.securityWebhook.path,
             JOURNAL_HEADS_DIR: parts.journalHeads,
             ERASURES_DIR: parts.erasures,
             ERASURE_SEARCH_DIRS: [parts.logs, parts.journalHeads, parts.erasures].join(','),
@@ -132,7 +143,7 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
 }
 
 function shared(
-  { secrets, ports }: Parts,
+  { secrets, ports, logs }: Parts,
   login: Integration | 'api' | 'core',
   healthPort: number,
   databasePassword: string,
@@ -145,5 +156,6 @@ function shared(
     DATABASE_URL: postgresUrl(ports.postgres, databasePassword, DATABASE, LOGINS[login]),
     KEY_ENCRYPTION_KEYS_FILE: secrets.keyEncryptionKeys.path,
     PAYLOAD_KEYS_FILE: secrets.payloadKeys.path,
+    LOG_SEGMENTS_DIR: join(logs, 'segments'),
   };
 }

@@ -13,7 +13,9 @@ type Parts = {
   readonly apiUrl: string;
 };
 
-export type SandboxConfiguration = Readonly<Record<'partners' | 'billing' | 'identityProvider', string>>;
+export type SandboxConfiguration = Readonly<
+  Record<'partners' | 'billing' | 'identityProvider' | 'securityDesk', string>
+>;
 
 /** Writes what the sandbox's programs are told at their start. Secrets stay in their own files. @returns the paths */
 export function writeSandboxConfiguration(parts: Parts): SandboxConfiguration {
@@ -23,7 +25,9 @@ export function writeSandboxConfiguration(parts: Parts): SandboxConfiguration {
   writeDurably(partners, JSON.stringify(partnersConfiguration(parts), null, 2));
   writeDurably(billing, JSON.stringify(billingConfiguration(parts), null, 2));
   writeDurably(identityProvider, JSON.stringify(identityProviderConfiguration(parts), null, 2));
-  return { partners, billing, identityProvider };
+  const securityDesk = join(parts.folder.sandbox, 'security-desk.json');
+  writeDurably(securityDesk, JSON.stringify(securityDeskConfiguration(parts), null, 2));
+  return { partners, billing, identityProvider, securityDesk };
 }
 
 function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }: Parts): object {
@@ -112,6 +116,16 @@ function billingConfiguration({ folder, secrets, certificates, ports }: Parts): 
       string,
       unknown
     >,
+  };
+}
+
+function securityDeskConfiguration({ folder, secrets, certificates, ports }: Parts): object {
+  return {
+    dataDir: join(folder.sandbox, 'security-desk'),
+    port: ports.securityDesk,
+    controlPort: ports.securityDeskControl,
+    tls: { certFile: certificates.securityDesk.certificate, keyFile: certificates.securityDesk.key },
+    secretFile: secrets.securityWebhook.path,
   };
 }
 

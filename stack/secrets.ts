@@ -34,6 +34,8 @@ export function stackSecrets(folder: StateFolder) {
     messageSigningKey: file('message-signing-key', ed25519),
     documentSigningKey: file('document-signing-key', ed25519),
     billing: file('billing-secret', password),
+    /** What alerts to the security team are signed with (Standard Webhooks). */
+    securityWebhook: file('security-webhook-secret', () => `whsec_${randomBytes(32).toString('base64')}`),
     appClient: file('app-client-secret', password),
     /** What the API presents to the staff identity provider. */
     staffClient: file('staff-client-secret', password),

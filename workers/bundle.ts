@@ -9,6 +9,7 @@ async function main(): Promise<void> {
   const { code } = await bundleWorkflowCode({
     workflowsPath: require.resolve('../workflows'),
     failureConverterPath: require.resolve('../config/failure-converter'),
+    workflowInterceptorModules: [require.resolve('../workflows/lib/correlation')],
     logger: { log: silent, trace: silent, debug: silent, info: silent, warn: console.warn, error: console.error },
   });
   writeFileSync(WORKFLOW_BUNDLE_FILE, code);

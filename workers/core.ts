@@ -1,12 +1,16 @@
+import { readFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
+import type { Registry } from 'prom-client';
 import type { CoreSecrets, CoreSettings, ProcessSettings } from '../config/environment';
 import { connectTemporal } from '../config/temporal';
 import type { DeletionRequest } from '../contracts/deletions';
+import type { AlertRequest } from '../contracts/security-alerts';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
 import { acceptErasuresAgain } from '../erasure/again';
 import { openErasureLedger } from '../erasure/ledger';
 import { openHeadsFolder } from '../journal/heads-folder';
+import { createSecurityWebhook, type SecurityWebhook } from '../partners/security-webhook';
 import type { Database } from '../prisma/database';
 import { documentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -14,8 +18,10 @@ import { createSubjectVault } from '../vault/subject-keys';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../workflows/consent/ended';
 import { startErasure } from '../workflows/erasure/start';
+import { startSecurityAlert } from '../workflows/security-alert/start';
 import { resumeSale } from '../workflows/property-sale/start';
 import { tellVehicleAccess, type PlatePartner } from '../workflows/vehicle-access/start';
+import { showWhatIsDue } from './due-metrics';
 import { createErasureExecutions } from './erasure-executions';
 import type { Integrated } from './integration';
 import { ensureSchedules } from './schedules';
@@ -28,10 +34,11 @@ export const processesOf = (client: Client) => ({
   tellVehicle: (vehicleId: string, partner: PlatePartner) => tellVehicleAccess(client, vehicleId, [partner]),
   tellConsent: (consentId: string) => tellConsentEnded(client, consentId),
   startErasure: (erasureId: string) => startErasure(client, erasureId),
+  startAlert: (request: AlertRequest) => startSecurityAlert(client, request),
 });
 
 type Settings = Omit<CoreSettings, keyof ProcessSettings>;
-type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY'>;
+type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'SECURITY_WEBHOOK_SECRETS'>;
 
 /** Everything that the worker is made of which belongs to no integration, and the schedules that it serves. */
 export async function composeCore(
@@ -39,12 +46,28 @@ export async function composeCore(
   settings: Settings,
   secrets: Secrets & Pick<CoreSecrets, 'PAYLOAD_KEYS'>,
   keyEncryption: KeyEncryption,
+  registry: Registry,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  const { activities, eraseAgain } = composeCoreActivities(database, client, settings, secrets, keyEncryption);
-  await eraseAgain();
-  return { activities, close: () => client.connection.close() };
+  showWhatIsDue(registry, database, client);
+  const core = composeCoreActivities(database, client, settings, secrets, keyEncryption);
+  await core.eraseAgain();
+  const close = async (): Promise<void> => {
+    await core.close();
+    await client.connection.close();
+  };
+  return { activities: core.activities, close };
+}
+
+/** `null`: no receiver is configured; alerts are in the API all the same. */
+function securityWebhookOf(settings: Settings, { SECURITY_WEBHOOK_SECRETS: secrets }: Secrets): SecurityWebhook | null {
+  const { SECURITY_WEBHOOK_URL: url, SECURITY_WEBHOOK_CA_FILE: caFile } = settings;
+  if (url === undefined) return null;
+  if (caFile === undefined || secrets === undefined) {
+    throw new Error('SECURITY_WEBHOOK_URL wants SECURITY_WEBHOOK_CA_FILE and SECURITY_WEBHOOK_SECRETS.');
+  }
+  return createSecurityWebhook({ url, caPem: readFileSync(caFile, 'utf8'), secrets });
 }
 
 /** @returns what the worker may do, and what it does first: a restored backup may have brought erased people back */
@@ -54,7 +77,7 @@ export function composeCoreActivities(
   settings: Settings,
   secrets: Secrets,
   keyEncryption: KeyEncryption,
-): { activities: object; eraseAgain: () => Promise<void> } {
+): { activities: object; eraseAgain: () => Promise<void>; close: () => Promise<void> } {
   const ledger = openErasureLedger(settings.ERASURES_DIR);
   const subjects = createSubjectVault(keyEncryption);
   const clocks = {
@@ -62,6 +85,7 @@ export function composeCoreActivities(
     demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
     prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
   };
+  const webhook = securityWebhookOf(settings, secrets);
   const activities = coreActivities({
     database,
     keyEncryption,
@@ -73,10 +97,14 @@ export function composeCoreActivities(
     ledger,
     searchedFolders: settings.ERASURE_SEARCH_DIRS,
     followUpMs: settings.ERASURE_FOLLOW_UP_MS,
+    webhook,
   });
   const eraseAgain = async (): Promise<void> => {
     const erasureIds = await acceptErasuresAgain(database, { subjects, ledger, clocks });
     for (const erasureId of erasureIds) await startErasure(client, erasureId);
   };
-  return { activities, eraseAgain };
+  const close = async (): Promise<void> => {
+    await webhook?.close();
+  };
+  return { activities, eraseAgain, close };
 }

@@ -5,11 +5,13 @@ import type { Integration } from '../contracts/ids';
 import { createBillingClient } from '../partners/billing';
 import { createGateways } from '../partners/gateways';
 import { createPartnerMetrics } from '../partners/measured';
+import { createExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createSecretStore } from '../vault/secrets';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createSubjectVault } from '../vault/subject-keys';
+import { journaledCalls, measuredBilling } from './journaled-calls';
 import { integrationActivities } from './worker';
 
 export type Integrated = { readonly activities: object; readonly close: () => Promise<void> };
@@ -22,13 +24,13 @@ export function composeIntegration(
   secrets: Pick<WorkerSecrets, 'BILLING_SECRET'>,
   keyEncryption: KeyEncryption,
   registry: Registry,
+  /** Told how many entries about calls were given up. */
+  onLost: (count: number) => void = () => undefined,
 ): Integrated {
   const secretStore = createSecretStore(keyEncryption);
-  const gateways = createGateways({
-    database,
-    secretStore,
-    metrics: createPartnerMetrics(registry),
-  });
+  const journal = createExchangeJournal(database, onLost);
+  const metrics = journaledCalls(createPartnerMetrics(registry), journal, integration);
+  const gateways = createGateways({ database, secretStore, metrics });
   const billing = createBillingClient({
     baseUrl: settings.BILLING_URL,
     caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),
@@ -39,7 +41,7 @@ export function composeIntegration(
     integration,
     database,
     gatewayOf: gateways.get,
-    billing,
+    billing: measuredBilling(billing, metrics),
     policy: { billingMaxAgeMs: settings.BILLING_MAX_AGE_MS },
     billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
     secrets: secretStore,
@@ -49,6 +51,7 @@ export function composeIntegration(
   const close = async (): Promise<void> => {
     await gateways.close();
     await billing.close();
+    await journal.close();
   };
   return { activities, close };
 }

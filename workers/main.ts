@@ -9,13 +9,15 @@ import {
 } from '../config/environment';
 import { serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
-import { createLogger, type Logger } from '../config/logger';
+import { createLogger, logDestination, type Logger } from '../config/logger';
+import { showPool } from '../config/pool-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
 import { composeIntegration, type Integrated } from './integration';
+import { sdkMetrics, type SdkMetrics } from './sdk-metrics';
 import { createWorker } from './worker';
 import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
 
@@ -25,14 +27,19 @@ async function main(): Promise<void> {
   if (!taskQueue) throw new Error(`Say which worker this is: ${TASK_QUEUES.join(', ')}.`);
   if (!existsSync(WORKFLOW_BUNDLE_FILE)) throw new Error('The workflow bundle is missing: run `npm run build`.');
   const { settings, secrets, compose } = configurationOf(taskQueue);
-  const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL);
-  installRuntime(log);
+  const keyEncryption = createKeyEncryption(settings, secrets);
+  const destination = await logDestination(`worker-${taskQueue}`, settings.LOG_SEGMENTS_DIR, keyEncryption);
+  const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL, destination);
+  const sdk = await sdkMetrics();
+  installRuntime(log, sdk);
 
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
-  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE);
   const registry = new Registry();
-  const { activities, close } = await compose(database, registry);
+  const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
+    showPool(registry, pool, settings.DATABASE_POOL_SIZE);
+  });
+  const { activities, close } = await compose(database, registry, log);
   const worker = await createWorker({
     connection,
     namespace,
@@ -45,6 +52,7 @@ async function main(): Promise<void> {
     host: settings.HEALTH_HOST,
     port: settings.HEALTH_PORT,
     registry,
+    more: sdk.read,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
       worker: () => (worker.getState() === 'RUNNING' ? Promise.resolve() : Promise.reject(new Error('not running'))),
@@ -70,7 +78,7 @@ async function main(): Promise<void> {
 type WorkerConfiguration = {
   readonly settings: ProcessSettings;
   readonly secrets: ProcessSecrets;
-  readonly compose: (database: Database, registry: Registry) => Promise<Integrated>;
+  readonly compose: (database: Database, registry: Registry, log: Logger) => Promise<Integrated>;
 };
 
 /** Each kind of worker reads what it needs and no more: the key that signs documents is not an integration's. */
@@ -80,19 +88,30 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     return {
       settings,
       secrets,
-      compose: (database) => composeCore(database, settings, secrets, createKeyEncryption(settings, secrets)),
+      compose: (database, registry) =>
+        composeCore(database, settings, secrets, createKeyEncryption(settings, secrets), registry),
     };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
-  const compose = (database: Database, registry: Registry): Promise<Integrated> =>
+  const compose = (database: Database, registry: Registry, log: Logger): Promise<Integrated> =>
     Promise.resolve(
-      composeIntegration(taskQueue, database, settings, secrets, createKeyEncryption(settings, secrets), registry),
+      composeIntegration(
+        taskQueue,
+        database,
+        settings,
+        secrets,
+        createKeyEncryption(settings, secrets),
+        registry,
+        (count) => {
+          log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
+        },
+      ),
     );
   return { settings, secrets, compose };
 }
 
 /** The SDK's own log lines go through the same logger and the same allow-list of fields. */
-function installRuntime(log: Logger): void {
+function installRuntime(log: Logger, { bindAddress }: SdkMetrics): void {
   const levels: Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'> = {
     TRACE: 'trace',
     DEBUG: 'debug',
@@ -103,7 +122,10 @@ function installRuntime(log: Logger): void {
   const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {
     log[levels[level]](meta ?? {}, message);
   });
-  Runtime.install({ logger, shutdownSignals: [] });
+  const metrics = {
+    prometheus: { bindAddress, countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true },
+  };
+  Runtime.install({ logger, shutdownSignals: [], telemetryOptions: { metrics } });
 }
 
 main().catch((error: unknown) => {

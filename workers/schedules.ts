@@ -11,6 +11,7 @@ import {
   type Integration,
   type TaskQueue,
   SECURITY_AUDIT_SCHEDULE_ID,
+  SECURITY_MONITORING_SCHEDULE_ID,
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
@@ -19,6 +20,7 @@ const SCHEDULES: readonly ScheduleOptions[] = [
   // What is written between two turns is not protected yet.
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
   coreSchedule(ATTESTATION_SCHEDULE_ID, 'attestationRoundWorkflow', '1 hour'),
+  coreSchedule(SECURITY_MONITORING_SCHEDULE_ID, 'securityMonitoringWorkflow', '1 minute'),
   coreSchedule(KEY_REWRAP_SCHEDULE_ID, 'keyRewrapWorkflow', '1 hour'),
   {
     ...coreSchedule(SECURITY_AUDIT_SCHEDULE_ID, 'securityAuditWorkflow', '1 hour'),

@@ -15,9 +15,11 @@ import { createKeyRewrapActivities } from '../activities/key-rewrap';
 import { createLogExportActivities } from '../activities/log-export';
 import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
-import { createTokenKeyActivities } from '../activities/token-key-rotation';
 import { createSecurityAuditActivities } from '../activities/security-audit';
+import { createSecurityMonitoringActivities } from '../activities/security-monitoring';
+import { createTokenKeyActivities } from '../activities/token-key-rotation';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
+import { correlatedActivities } from './correlated-activities';
 import { heartbeats } from './heartbeats';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
@@ -46,7 +48,8 @@ export function coreActivities(
     Parameters<typeof createKeyRewrapActivities>[0] &
     Parameters<typeof createTokenKeyActivities>[0] &
     Parameters<typeof createPropertySaleActivities>[0] &
-    Parameters<typeof createErasureActivities>[0],
+    Parameters<typeof createErasureActivities>[0] &
+    Parameters<typeof createSecurityMonitoringActivities>[0],
 ) {
   return {
     ...createHousekeepingActivities(deps),
@@ -59,6 +62,7 @@ export function coreActivities(
     ...createAccessReviewActivities(deps),
     ...createLogExportActivities(deps),
     ...createSecurityAuditActivities(deps),
+    ...createSecurityMonitoringActivities(deps),
   };
 }
 
@@ -80,7 +84,7 @@ export function createWorker(options: {
     ...rest,
     ...workflows,
     ...(identity !== undefined && { identity }),
-    interceptors: { activity: [heartbeats] },
+    interceptors: { activity: [correlatedActivities, heartbeats] },
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
     maxConcurrentWorkflowTaskExecutions: 200,

@@ -13,4 +13,6 @@ export { logExportWorkflow } from './log-export/workflow';
 export { openAccessWorkflow } from './open-access/workflow';
 export { propertySaleWorkflow } from './property-sale/workflow';
 export { securityAuditWorkflow } from './security-audit/workflow';
+export { securityAlertWorkflow } from './security-alert/workflow';
+export { securityMonitoringWorkflow } from './security-monitoring/workflow';
 export { vehicleAccessWorkflow } from './vehicle-access/workflow';

@@ -9,10 +9,12 @@ import {
   type SignedRequest,
   type SigningKey,
 } from '../../partners/message-signature';
+import type { RefusalCode } from '../../journal/refusals';
 import { MessageKeys, PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
 import { createSecretSightings } from '../secret-sightings';
 import { findClientRow } from '../oauth/client-row';
+import { noteRefusalOf } from '../refusals';
 import { matchesSecret } from '../../vault/secret-hash';
 import type { Caller } from './caller';
 import { agreedLimits, insufficientScope, unauthorized } from './token';
@@ -45,7 +47,11 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     const keys = keysOf(partner?.active === true ? partner.profile : null);
     const message = messageOf(req, checks.publicUrl);
     const refusal = await refusalOf(checks.database, message, { signer: client.partnerId, keys });
-    if (refusal !== null) throw refuse(refusal);
+    if (refusal !== null) {
+      const code = provedBy(refusal, message);
+      noteRefusalOf(res, { code, client: { id: client.id, integration: client.integration } });
+      throw refuse(refusal);
+    }
     if (!partner) throw refuse('credential');
     await sightings.seen(client.id, credentials.password);
 
@@ -93,6 +99,12 @@ async function refusalOf(
   return (await useNonce(database, signer, check.nonce, check.expiresAt)) ? null : 'replayed';
 }
 
+/** What a refused message proves about who sent it with the client's password. */
+function provedBy(refusal: string, message: SignedRequest): RefusalCode {
+  if (refusal === 'replayed') return 'replayed';
+  return isOfAnotherTime(message, Date.now()) ? 'signature-time' : 'signature';
+}
+
 function basicCredentials(header: string | undefined): { username: string; password: string } | null {
   const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return null;
@@ -112,6 +124,14 @@ function importedKeys(settings: unknown): Map<string, KeyObject> {
   const keys = MessageKeys.safeParse(settings);
   return new Map((keys.data ?? []).map(({ keyId, publicKeyPem }) => [keyId, createPublicKey(publicKeyPem)]));
 }
+
+/** Whether the signature says to be made at a time that is not now: the clocks are apart, or the message is old. */
+function isOfAnotherTime({ headers }: SignedRequest, nowMs: number): boolean {
+  const created = /;created=(\d{1,12})(?:;|$)/.exec(headers['signature-input'] ?? '')?.[1];
+  return created !== undefined && Math.abs(Number(created) * 1_000 - nowMs) > OTHER_TIME_MS;
+}
+/** As long as a signature lives. */
+const OTHER_TIME_MS = 60_000;
 
 /** The address is ours by configuration; a Host header proves nothing. */
 function messageOf(req: Request, publicUrl: string): SignedRequest {

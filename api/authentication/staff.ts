@@ -16,19 +16,21 @@ const LIMITS = { requestsPerSecond: 20, concurrency: 8 };
 /** A session is written at most this often for being used. */
 const TOUCH_EVERY_MS = 30_000;
 
-type StaffOperation = Pick<Operation, 'method' | 'permission' | 'stepUp'>;
+type StaffOperation = Pick<Operation, 'method' | 'permission' | 'stepUp' | 'fromOrigin'>;
 
 /**
  * Lets in a member of staff: session, then that the write comes from a page of ours, then the role, then the proof of
  * the last minutes where the operation wants one. Roles are read anew at each request, so what is taken away is gone.
  */
 export function requireStaff(checks: StaffChecks, operation: StaffOperation): RequestHandler {
-  const { method, permission, stepUp } = operation;
+  const { method, permission, stepUp, fromOrigin } = operation;
   return async (req, res, next) => {
     const found = await sessionOf(checks, req);
     if (!found) throw unauthorized(checks.log, 'staff-session', 'Cookie');
     const { memberId, session } = found;
-    if (method !== 'get') assertOurPage(checks, req, session);
+    // A browser says where a page is from, and no page can say otherwise (Fetch, section 3.1).
+    const isOtherPage = fromOrigin !== undefined && req.get('origin') === fromOrigin;
+    if (method !== 'get' && !isOtherPage) assertOurPage(checks, req, session);
     const held = session.roles.flatMap((role) => parseHeldRole(role) ?? []);
     const reach = permission === undefined ? null : reachOf(held, permission);
     if (reach === null) throw forbidden(checks.log);

@@ -1,7 +1,10 @@
+import type { Client } from '@temporalio/client';
 import { z } from 'zod';
+import type { Severity } from '../../contracts/security-alerts';
 import { SecurityAlertView } from '../../contracts/staff';
 import { appendJournal } from '../../journal/journal';
 import type { Database } from '../../prisma/database';
+import { tellAlertAcknowledged } from '../../workflows/security-alert/start';
 import { defineOperation, type Operation } from '../operation';
 import { notFound } from '../problem';
 
@@ -11,7 +14,7 @@ const AlertList = z.object({ alerts: z.array(SecurityAlertView) }).meta({ id: 'S
 type AlertRow = Awaited<ReturnType<Database['securityAlert']['findUniqueOrThrow']>>;
 
 /** What somebody has to look at (R2.6, R0.12). */
-export function securityAlertOperations({ database }: { database: Database }): Operation[] {
+export function securityAlertOperations({ database, temporal }: { database: Database; temporal: Client }): Operation[] {
   return [
     defineOperation({
       id: 'listSecurityAlerts',
@@ -45,12 +48,15 @@ export function securityAlertOperations({ database }: { database: Database }): O
           const known = await tx.securityAlert.findUnique({ where: { id } });
           if (!known) throw notFound();
           const open = { id, acknowledgedAt: null };
-          const { count } = await tx.securityAlert.updateMany({ where: open, data: { acknowledgedAt: new Date() } });
+          const data = { acknowledgedAt: new Date(), acknowledgedBy: caller.clientId };
+          const { count } = await tx.securityAlert.updateMany({ where: open, data });
           const { integration } = known;
           const entry = { integration, objectId: id, actor: caller.clientId, outcome: 'acknowledged' };
           if (count > 0) await appendJournal(tx, { kind: 'security-alert', ...entry });
           return tx.securityAlert.findUniqueOrThrow({ where: { id } });
         });
+        // Its execution looks by itself as well: an answer does not hang on it.
+        await tellAlertAcknowledged(temporal, id);
         return { status: 200, body: viewOf(row) };
       },
     }),
@@ -66,4 +72,8 @@ const viewOf = ({ id, integration, kind, scope, objectId, ...row }: AlertRow): z
   raisedAt: row.raisedAt.toISOString(),
   until: row.until.toISOString(),
   acknowledgedAt: row.acknowledgedAt?.toISOString() ?? null,
+  acknowledgedBy: row.acknowledgedBy,
+  severity: row.severity as Severity,
+  evidence: row.evidence,
+  times: row.times,
 });

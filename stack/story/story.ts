@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { projectFile } from '../../config/project-root';
 import type { Stack } from '../stack';
 import { APP_CLIENT_ID, PARTNERS } from '../town';
+import { provokeAlert, tellAlert } from './alert-chapter';
 import { createAppBackend, createRegistryBackend } from './app-backend';
 import { tellEquipment } from './equipment-chapter';
 import { tellErasure } from './erasure-chapter';
@@ -55,6 +56,8 @@ export async function tellStory(
   const photos = { resident: photo('resident'), stranger: photo('stranger') };
   const cast = { teller, app, sandbox, photos };
   try {
+    // Found by the next turn of the monitoring, and told of at the end.
+    await provokeAlert(sandbox);
     for (const partner of PARTNERS) {
       const consentId = await tellOpening(cast, partner);
       await tellPlates(cast, partner);
@@ -73,6 +76,7 @@ export async function tellStory(
     await tellStaff({ teller, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellGovernance({ teller, sandbox, stack, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellErasure(cast, stack, out);
+    await tellAlert({ teller, openBrowser, passwords: staffPasswords(stack.secrets), ports: stack.ports });
     await tellJournal(teller, stack, out);
   } finally {
     await Promise.allSettled([app.close(), registry.close(), sandbox.close()]);

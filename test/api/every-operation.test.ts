@@ -310,6 +310,8 @@ describe('every operation of the API', () => {
     ['GET', '/docs'],
     ['GET', '/problems/unauthorized'],
     ['GET', '/staff/sign-in'],
+    ['POST', '/security-events'],
+    ['POST', '/back-channel-logout'],
     ['GET', '/nothing'],
   ])('holds a network to the rate of what anybody may ask: %s %s', async (method, path) => {
     expect((await callers.nobody({ method, path })).headers['ratelimit-policy']).toBe('"network";q=1000;w=1');

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
 import { stackPorts, type Ports } from '../../stack/ports';
 import { postgresUrl } from '../../stack/postgres';
@@ -15,6 +16,9 @@ import { createAppBackend, createRegistryBackend, type AppBackend } from '../../
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { APP_CLIENT_ID, GALINA, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { verifyDocument } from '../../vault/document-signature';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { readLogSegment } from '../../vault/log-segments';
+import { askedOfPrometheus, namesIn } from '../support/promql';
 import { until } from '../support/until';
 
 const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
@@ -177,6 +181,47 @@ describe('the running stack', () => {
       60_000,
     );
   }, 90_000);
+
+  it('shows every figure that the dashboards and the alert rules ask for', async () => {
+    const { apiHealth, smartHomeHealth, communalHealth, coreHealth } = ports;
+    const shown = await Promise.all(
+      [apiHealth, smartHomeHealth, communalHealth, coreHealth].map(async (port) =>
+        (await fetch(`http://127.0.0.1:${port.toString()}/metrics`)).text(),
+      ),
+    );
+    const { asked, recorded } = askedOfPrometheus();
+    expect(asked.size).toBeGreaterThan(20);
+    const known = new Set([...shown.flatMap(namesIn), ...recorded, 'up']);
+    expect([...asked].filter((name) => !known.has(name))).toEqual([]);
+    // Nothing of a person, of a request or of a payload is a label.
+    expect(shown.join('\n')).not.toMatch(new RegExp(`${anna}|${consentId}|[Аа]нна|eyJ`));
+  });
+
+  it('keeps logs that nobody reads from the disk, and that name nobody when they are decrypted', async () => {
+    const folder = join(state, 'logs/segments');
+    const files = readdirSync(folder).map((name) => join(folder, name));
+    expect(new Set(files.map((file) => file.replace(/-\d{4}-.*$/, ''))).size).toBe(4);
+    const ring = parseKeyRing(readFileSync(join(state, 'secrets/key-encryption-keys'), 'utf8'));
+    let read = '';
+    for (const file of files) {
+      expect(readFileSync(file, 'latin1')).not.toMatch(/"level"|"msg"|openOnDemand/);
+      for await (const text of readLogSegment(file, localKeyEncryption(ring.keys, ring.currentId))) read += text;
+    }
+    expect(read).toContain('"event":"request"');
+    // Whatever else the processes print lies beside them.
+    const plain = readdirSync(join(state, 'logs')).filter((name) => name.endsWith('.log'));
+    const printed = plain.map((name) => readFileSync(join(state, 'logs', name), 'latin1')).join('\n');
+    const secrets = readdirSync(join(state, 'secrets')).map((name) =>
+      readFileSync(join(state, 'secrets', name), 'utf8'),
+    );
+    for (const canary of [...RESIDENTS.anna.name.split(' '), ...secrets.map((secret) => secret.trim())]) {
+      // As yes or no: a failing match would print the secret.
+      expect((read + printed).includes(canary)).toBe(false);
+    }
+    expect(/(-?0\.\d{4,},\s*){8}|[АВЕКМНОРСТУХ]\d{3}[АВЕКМНОРСТУХ]{2}\d{2}|eyJ[\w-]{20,}/.test(read + printed)).toBe(
+      false,
+    );
+  });
 
   it('leaves no process behind when it is asked to end', async () => {
     const pids = ['api', 'worker-smart-home', 'worker-communal', 'worker-core', 'partners', 'temporal', 'postgres'].map(

@@ -19,12 +19,16 @@ export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs'
 /** The worker `core`, with the rights of its role and no others, started as its process starts it. */
 export async function startCore(
   h: Harness,
-  options: { followUpMs?: number; wrap?: <T extends object>(activities: T) => T } = {},
+  options: {
+    followUpMs?: number;
+    securityWebhookUrl?: string;
+    wrap?: <T extends object>(activities: T) => T;
+  } = {},
 ): Promise<CoreWorker> {
   const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
   mkdirSync(searchedFolder(h), { recursive: true });
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
-  const { activities, eraseAgain } = composeCoreActivities(
+  const { activities, eraseAgain, close } = composeCoreActivities(
     database,
     h.temporal.client,
     {
@@ -35,8 +39,15 @@ export async function startCore(
       ...ERASURE_CLOCKS,
       OPERATOR_NAME: 'PropDevelopment (tests)',
       OPERATOR_ADDRESS: '1 Example Street, Moscow',
+      ...(options.securityWebhookUrl !== undefined && {
+        SECURITY_WEBHOOK_URL: options.securityWebhookUrl,
+        SECURITY_WEBHOOK_CA_FILE: h.certificates.companyCa,
+      }),
     },
-    { DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value },
+    {
+      DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value,
+      SECURITY_WEBHOOK_SECRETS: [h.secrets.securityWebhook.value],
+    },
     localKeyEncryption(ring.keys, ring.currentId),
   );
   await eraseAgain();
@@ -53,6 +64,7 @@ export async function startCore(
     async stop() {
       worker.shutdown();
       await running;
+      await close();
       await database.$disconnect();
     },
   };

@@ -17,12 +17,14 @@ import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { openTokenKeys } from '../../api/token-keys';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
+import { correlatedClient } from '../../config/correlated-client';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith } from '../../config/temporal';
 import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { createExchangeJournal } from '../../journal/exchanges';
+import { createRefusalJournal } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
@@ -154,6 +156,7 @@ export async function createHarness(
     });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
+    const refusals = createRefusalJournal(database, 500);
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
     const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
     const tokenKeys = await openTokenKeys({
@@ -175,6 +178,7 @@ export async function createHarness(
       requestLimits,
       pluginTokenGuesses,
       exchanges,
+      refusals,
       log,
     });
     const keys = {
@@ -191,6 +195,7 @@ export async function createHarness(
       requestLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
+      refusals.close,
       identityProvider.close,
       () => closeServer(server),
     );
@@ -357,6 +362,7 @@ function apiSettings(
     STAFF_MFA_ACR: ['urn:sandbox:acr:two-factor'],
     STAFF_MFA_AMR: ['mfa'],
     STAFF_HOME: '/staff/v1/session',
+    TEMPORAL_UI_ORIGIN: 'https://temporal.company.example',
     ERASURE_WITHDRAWAL_DAYS: 30,
     ERASURE_DEMAND_WORKING_DAYS: 10,
     ERASURE_PROLONG_WORKING_DAYS: 5,
@@ -397,7 +403,7 @@ async function startSkippingServer(dataConverter: DataConverter): Promise<TestWo
   const environment = await patiently(() =>
     TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path } },
-      client: { dataConverter },
+      client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
     }),
   );
   await environment.connection.operatorService
@@ -418,7 +424,7 @@ async function startRealServer(dataConverter: DataConverter): Promise<TestWorkfl
         searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
         extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
       },
-      client: { dataConverter },
+      client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
     }),
   );
 }

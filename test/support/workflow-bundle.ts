@@ -10,6 +10,7 @@ export async function bundleWorkflows(file: string): Promise<void> {
   const { code } = await bundleWorkflowCode({
     workflowsPath: projectFile('workflows'),
     failureConverterPath: projectFile('config/failure-converter'),
+    workflowInterceptorModules: [projectFile('workflows/lib/correlation')],
     logger: new DefaultLogger('ERROR'),
   });
   writeFileSync(file, code);

@@ -4,7 +4,8 @@ import { projectFile } from '../../config/project-root';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createHarness, type Harness } from '../support/harness';
 import { textsOf } from '../support/histories';
-import { ended } from '../support/until';
+import { staffMember } from '../support/staff';
+import { ended, until } from '../support/until';
 
 const photo = readFileSync(projectFile('sandbox/media/resident.jpg'));
 const anna = RESIDENTS.anna;
@@ -53,6 +54,40 @@ describe('after the story, with every partner,', () => {
     const { stored } = await textsOf(h, histories);
     expect(stored).not.toContain('openingId');
     expect(stored).not.toContain(Buffer.from('"openingId"').toString('base64'));
+  });
+
+  it('staff with the permission read payloads through the codec server, from our pages and the Temporal UI only, and it is written down', async () => {
+    const [started] = histories.flatMap(({ events }) =>
+      (events ?? []).flatMap((event) => event.workflowExecutionStartedEventAttributes?.input?.payloads ?? []),
+    );
+    const base64 = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString('base64');
+    const encrypted = {
+      metadata: Object.fromEntries(
+        Object.entries(started?.metadata ?? {}).map(([name, value]) => [name, base64(value)]),
+      ),
+      data: base64(started?.data),
+    };
+    const strange = {
+      ...encrypted,
+      metadata: { ...encrypted.metadata, 'encryption-key-id': base64(Buffer.from('gone')) },
+    };
+    const path = '/staff/v1/codec/decode';
+    const body = { payloads: [encrypted, strange] };
+    const operations = await staffMember(h, ['operations']);
+    const answer = await operations.call('post', path, { body });
+    const [decoded, same] = (answer.body as { payloads: { data: string }[] }).payloads;
+    expect(JSON.parse(Buffer.from(decoded?.data ?? '', 'base64').toString())).toBeInstanceOf(Object);
+    expect(same).toEqual(strange);
+
+    const asked = (origin: string) => operations.call('post', path, { body, csrfToken: '', origin });
+    expect((await asked('https://temporal.company.example')).status).toBe(200);
+    expect((await asked('https://temporal.company.example.evil.example')).status).toBe(403);
+    expect((await (await staffMember(h, ['auditor'])).call('post', path, { body })).status).toBe(403);
+    await until('it is written down', async () => {
+      const actor = `staff/${operations.memberId}`;
+      const where = { kind: 'exchange', actor, reason: 'decodePayloads', outcome: '200' };
+      return (await h.owner.journalEntry.count({ where })) === 2;
+    });
   });
 
   it('no log line holds a name, a token, a secret, a photo or a vector', async () => {

@@ -1,0 +1,290 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { cancellationSignal, log } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { AlertEvent, AlertRequest, Severity } from '../contracts/security-alerts';
+import { headAbove, HeadInvalid, newestHead } from '../journal/heads';
+import { hashText, type Head } from '../journal/head';
+import { appendJournal } from '../journal/journal';
+import type { EntrySeen, HeadSeen, Observation } from '../monitoring/observation';
+import { watch, type Found, type Memories } from '../monitoring/watch';
+import type { SecurityWebhook } from '../partners/security-webhook';
+import type { Database, Transaction } from '../prisma/database';
+import type { JournalEntry, SecurityAlert } from '../prisma/generated/client';
+
+export type SecurityMonitoringActivities = ReturnType<typeof createSecurityMonitoringActivities>;
+
+const STATE_ID = 'journal';
+const ACTOR = 'security-monitoring';
+const BATCH = 1_000;
+const HEADS_AT_ONCE = 100;
+const MOST_EVIDENCE = 30;
+const TURN_TIMEOUT_MS = 60_000;
+
+/**
+ * Effects of the monitoring, run by the `core` worker. A turn looks, remembers and raises in one transaction: a worker
+ * that dies in it has done nothing, and one that comes twice finds nothing new.
+ *
+ * @param deps.webhook `null`: nobody is told by message; alerts are in the API and in the log all the same
+ */
+export function createSecurityMonitoringActivities(deps: {
+  database: Database;
+  startAlert: (request: AlertRequest) => Promise<void>;
+  webhook: SecurityWebhook | null;
+}) {
+  const { database } = deps;
+  return {
+    /** Shows the rules what came since. @returns how much, what was raised anew, and whether more waits */
+    async watchJournal(): Promise<{ seen: number; raised: number; more: boolean }> {
+      return database.$transaction(
+        async (tx) => {
+          const [state] = await tx.$queryRaw<State[]>`
+            SELECT position, alarm_seq AS "alarmSeq", memory FROM monitoring_state WHERE id = ${STATE_ID} FOR UPDATE`;
+          if (!state) throw new Error('The monitoring has lost its place.');
+          const { position, alarmSeq, memory } = state;
+          const placed = await placedFrom(tx, position);
+          const alarms = await tx.journalEntry.findMany({
+            where: { objectId: 'journal', kind: 'alarm', seq: { gt: alarmSeq } },
+            orderBy: { seq: 'asc' },
+          });
+          const observations: Observation[] = [
+            // What the sealing cries out has no place yet when the sealing is what is broken.
+            ...(await seenOf(
+              tx,
+              placed.filter(({ kind }) => kind !== 'alarm'),
+            )),
+            ...alarms.map((entry) => seenEntry(entry)),
+            ...(await headsSince(tx, memory)),
+            await ownClock(tx),
+          ];
+          const { memories, found } = watch(memory, observations);
+          let raised = 0;
+          for (const each of found) if (await raise(tx, each)) raised++;
+          await tx.monitoringState.update({
+            where: { id: STATE_ID },
+            data: {
+              position: position + BigInt(placed.length),
+              alarmSeq: alarms.at(-1)?.seq ?? alarmSeq,
+              memory: memories,
+              updatedAt: new Date(),
+            },
+          });
+          return { seen: placed.length, raised, more: placed.length === BATCH };
+        },
+        { timeout: TURN_TIMEOUT_MS, maxWait: TURN_TIMEOUT_MS },
+      );
+    },
+
+    /**
+     * Sees to it that every alert that nobody has looked at has an execution, whoever raised it: a process may have died
+     * between the two.
+     *
+     * @returns how many are open
+     */
+    async beginAlerts(): Promise<number> {
+      const open = await database.securityAlert.findMany({
+        where: { acknowledgedAt: null },
+        orderBy: { raisedAt: 'asc' },
+      });
+      for (const { id: alertId, severity, raisedAt } of open) {
+        await deps.startAlert({ alertId, severity: severity as Severity, raisedAt: raisedAt.toISOString() });
+      }
+      return open.length;
+    },
+
+    async isAlertAcknowledged(alertId: string): Promise<boolean> {
+      const { acknowledgedAt } = await database.securityAlert.findUniqueOrThrow({ where: { id: alertId } });
+      return acknowledgedAt !== null;
+    },
+
+    /** Writes down what is to be told, once for each event. @returns the message's id */
+    async prepareAlertMessage(event: { alertId: string; event: AlertEvent; level: number }): Promise<string> {
+      const { alertId, level } = event;
+      const id = ['alert', alertId, event.event, level.toString()].join('_');
+      await database.$transaction(async (tx) => {
+        const alert = await tx.securityAlert.findUniqueOrThrow({
+          where: { id: alertId },
+          include: { suspensions: true },
+        });
+        const at = new Date();
+        const body = JSON.stringify(messageOf(alert, alert.suspensions[0]?.clientId, event, at));
+        const row = { id, alertId, event: event.event, level, at, body };
+        const { count } = await tx.alertDelivery.createMany({ data: [row], skipDuplicates: true });
+        if (count === 0 || event.event !== 'escalated') return;
+        const { integration } = alert;
+        const entry = { integration, objectId: alertId, actor: ACTOR, outcome: 'raised', reason: level.toString() };
+        await appendJournal(tx, { kind: 'escalation', ...entry });
+        log.error('nobody has looked at a security alert', { event: 'security-alert', code: alert.kind, count: level });
+      });
+      return id;
+    },
+
+    /** Tells the security team. @throws until the receiver has taken it */
+    async deliverAlert(messageId: string): Promise<void> {
+      const { body, deliveredAt } = await database.alertDelivery.findUniqueOrThrow({ where: { id: messageId } });
+      if (deliveredAt !== null || deps.webhook === null) return;
+      const tried = { attempts: { increment: 1 } };
+      try {
+        await deps.webhook.deliver({ id: messageId, body }, cancellationSignal());
+      } catch {
+        await database.alertDelivery.update({ where: { id: messageId }, data: tried });
+        // Whatever went wrong there may be right later: the execution decides how long it is tried.
+        throw ApplicationFailure.create({
+          type: 'PartnerUnavailable',
+          message: 'The receiver did not take the message.',
+        });
+      }
+      await database.alertDelivery.update({ where: { id: messageId }, data: { ...tried, deliveredAt: new Date() } });
+    },
+  };
+}
+
+type State = { readonly position: bigint; readonly alarmSeq: bigint; readonly memory: Memories };
+
+/** Entries in the order of the tree; what has no place yet is seen once it has one. */
+function placedFrom(tx: Transaction, position: bigint): Promise<JournalEntry[]> {
+  return tx.$queryRaw<JournalEntry[]>`
+    SELECT e.seq, e.at, e.integration, e.kind, e.object_id AS "objectId", e.actor, e.outcome, e.reason
+    FROM journal_leaves l JOIN journal_entries e ON e.seq = l.entry_seq
+    WHERE l.position >= ${position} ORDER BY l.position LIMIT ${BATCH}`;
+}
+
+const seenEntry = (entry: JournalEntry, opening?: EntrySeen['opening']): EntrySeen => ({
+  type: 'entry',
+  seq: entry.seq.toString(),
+  atMs: entry.at.getTime(),
+  kind: entry.kind,
+  integration: entry.integration,
+  objectId: entry.objectId,
+  actor: entry.actor,
+  outcome: entry.outcome,
+  reason: entry.reason,
+  ...(opening && { opening }),
+});
+
+/** With the rows of openings: the journal says that there was one, the row says where. */
+async function seenOf(tx: Transaction, entries: readonly JournalEntry[]): Promise<EntrySeen[]> {
+  const ids = entries.flatMap(({ kind, objectId }) => (kind === 'opening' && objectId !== null ? [objectId] : []));
+  const rows = await tx.$queryRaw<OpeningRow[]>`
+    SELECT o.id, o.method, o.access_point_id AS "accessPointId", a.house_id AS "houseId", o.resident_id AS "residentId"
+    FROM openings o JOIN access_points a ON a.id = o.access_point_id WHERE o.id = ANY(${ids}::uuid[])`;
+  const openings = new Map(rows.map((row) => [row.id, row]));
+  return entries.map((entry) => {
+    const row = entry.objectId === null ? undefined : openings.get(entry.objectId);
+    if (!row) return seenEntry(entry);
+    const { method, accessPointId, houseId, residentId } = row;
+    return seenEntry(entry, { method, accessPointId, houseId, who: residentId === null ? null : nameOf(residentId) });
+  });
+}
+
+type OpeningRow = {
+  readonly id: string;
+  readonly method: string;
+  readonly accessPointId: string;
+  readonly houseId: string;
+  readonly residentId: string | null;
+};
+
+/** Rules tell people apart and need not know them: nothing that they remember leads back by itself. */
+const nameOf = (residentId: string): string =>
+  createHash('sha256').update(`monitoring/${residentId}`).digest('base64url').slice(0, 22);
+
+/** Heads after the last one that was seen, each with its proof; when there is none, the newest as it is now. */
+async function headsSince(tx: Transaction, memories: Memories): Promise<HeadSeen[]> {
+  const [last] = memories['journal-head']?.['last'] ?? [];
+  const seen: HeadSeen[] = [];
+  try {
+    let size = Number(last?.value ?? 0);
+    while (seen.length < HEADS_AT_ONCE) {
+      const next = await headAbove(tx, size);
+      if (!next) break;
+      // Before anything was seen, only the newest is of use: there is nothing that it could extend.
+      if (!last) return [seenHead((await newestHead(tx)) ?? next)];
+      seen.push(seenHead(next));
+      size = next.treeSize;
+    }
+    const newest = seen.length === 0 && last ? await newestHead(tx) : null;
+    return newest ? [seenHead(newest)] : seen;
+  } catch (error) {
+    if (!(error instanceof HeadInvalid)) throw error;
+    return [...seen, { type: 'head', atMs: Date.now(), treeSize: error.treeSize, rootHash: 'invalid', previous: null }];
+  }
+}
+
+const seenHead = ({ at, treeSize, rootHash, previous }: Head): HeadSeen => ({
+  type: 'head',
+  atMs: Date.parse(at),
+  treeSize,
+  rootHash: hashText(rootHash),
+  previous,
+});
+
+/** The way there and back is shared equally: what is left is the difference of the clocks. */
+async function ownClock(tx: Transaction): Promise<Observation> {
+  const beforeMs = Date.now();
+  const [row] = await tx.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS now`;
+  const nowMs = Date.now();
+  const skewMs = (beforeMs + nowMs) / 2 - (row?.now.getTime() ?? nowMs);
+  return { type: 'clock', atMs: nowMs, of: 'worker-core', skewMs };
+}
+
+/** One alert for each cause while it lasts, in all processes together. @returns whether it is a new one */
+async function raise(tx: Transaction, found: Found): Promise<boolean> {
+  const { kind, scope, objectId, integration, severity, times } = found;
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${kind}/${scope}/${objectId}`}, 0))`;
+  const current = await tx.securityAlert.findFirst({ where: { kind, scope, objectId, until: { gt: new Date() } } });
+  const alertId = current?.id ?? randomUUID();
+  if (current) {
+    const evidence = [...new Set([...current.evidence, ...found.evidence])].slice(-MOST_EVIDENCE);
+    await tx.securityAlert.update({ where: { id: alertId }, data: { times: { increment: times }, evidence } });
+  } else {
+    const until = new Date(Date.now() + found.quietMs);
+    const evidence = found.evidence.slice(-MOST_EVIDENCE);
+    const row = { id: alertId, integration, kind, scope, objectId, until, severity, evidence, times };
+    await tx.securityAlert.create({ data: row });
+    const entry = { integration, objectId: alertId, actor: ACTOR, outcome: kind, reason: severity };
+    await appendJournal(tx, { kind: 'security-alert', ...entry });
+    log.warn('a security alert was raised', { event: 'security-alert', code: kind });
+  }
+  if (found.suspend) await suspend(tx, alertId, found.suspend);
+  return !current;
+}
+
+/** By policy, for a time, and partners only. What a person has lifted is not taken up again for the same alert. */
+async function suspend(
+  tx: Transaction,
+  alertId: string,
+  { clientId, forMs }: NonNullable<Found['suspend']>,
+): Promise<void> {
+  const client = await tx.oAuthClient.findUnique({ where: { id: clientId } });
+  if (client?.audience !== 'partner') return;
+  const suspendedAt = new Date();
+  const until = new Date(suspendedAt.getTime() + forMs);
+  const row = { id: randomUUID(), clientId, alertId, suspendedAt, until };
+  const { count } = await tx.clientSuspension.createMany({ data: [row], skipDuplicates: true });
+  if (count === 0) return;
+  await tx.oAuthClient.update({ where: { id: clientId }, data: { suspendedUntil: until } });
+  const { integration } = client;
+  const entry = { integration, objectId: row.id, actor: ACTOR, outcome: 'suspended', reason: clientId };
+  await appendJournal(tx, { kind: 'client-suspension', ...entry });
+}
+
+/** What the security team is told: listed words and ids; who may, looks further in the API. */
+function messageOf(
+  alert: SecurityAlert,
+  suspendedClientId: string | undefined,
+  { event, level }: { event: AlertEvent; level: number },
+  at: Date,
+): object {
+  const { id: alertId, kind, severity, scope, objectId, integration, evidence, times } = alert;
+  const about = { alertId, kind, severity, scope, objectId, integration, evidence, times, level };
+  return {
+    type: `security.alert.${event}`,
+    timestamp: at.toISOString(),
+    data: {
+      ...about,
+      raisedAt: alert.raisedAt.toISOString(),
+      ...(suspendedClientId !== undefined && { suspendedClientId }),
+      ...(alert.acknowledgedBy !== null && { acknowledgedBy: alert.acknowledgedBy }),
+    },
+  };
+}

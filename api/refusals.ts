@@ -1,0 +1,42 @@
+import { createHmac } from 'node:crypto';
+import type { Request, RequestHandler, Response } from 'express';
+import type { Refusal, RefusalJournal } from '../journal/refusals';
+import { networkOf } from './network';
+
+type Proved = Pick<Refusal, 'code' | 'client'>;
+
+/** Left by an authentication that found out who it is before something else was wrong. */
+export function noteRefusalOf(res: Response, proved: Proved): void {
+  (res.locals as { refusal?: Proved }).refusal = proved;
+}
+
+/**
+ * Counts who was not let in, for the monitoring (monitoring/rules/): which network, and how many names it tried. Neither
+ * an address nor a name is kept: both are hidden under a key of the API.
+ */
+export const noteRefusals =
+  (journal: Pick<RefusalJournal, 'refused'>, key: Buffer): RequestHandler =>
+  (req, res, next) => {
+    const hidden = (...parts: string[]): string =>
+      createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 32);
+    const network = hidden('network', networkOf(req.ip));
+    res.once('finish', () => {
+      const { refusal, caller } = res.locals as { refusal?: Proved; caller?: unknown };
+      if (caller !== undefined || !wasRefused(req, res)) return;
+      const name = nameTried(req);
+      const who = refusal ?? { code: 'credentials' as const };
+      journal.refused({ ...who, network, ...(name !== undefined && { name: hidden('name', name) }) });
+    });
+    next();
+  };
+
+/** A sign-in of staff that was refused answers 400 or 403 with a page. */
+const wasRefused = (req: Request, { statusCode }: Response): boolean =>
+  statusCode === 401 || (req.path === '/staff/callback' && statusCode >= 400 && statusCode < 500);
+
+function nameTried(req: Request): string | undefined {
+  const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(req.get('authorization') ?? '')?.[1];
+  if (encoded !== undefined) return Buffer.from(encoded, 'base64').toString('utf8').split(':')[0];
+  const { client_id: given } = (req.body ?? {}) as { client_id?: unknown };
+  return typeof given === 'string' ? given : undefined;
+}

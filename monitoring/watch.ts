@@ -1,0 +1,59 @@
+import type { Severity } from '../contracts/security-alerts';
+import { written, type WrittenMemory } from './memory';
+import type { Observation } from './observation';
+import type { Finding, Rule } from './rule';
+import { clockDrift } from './rules/clock-drift';
+import { credentialStuffing } from './rules/credential-stuffing';
+import { guessing } from './rules/guessing';
+import { impossibleTravel } from './rules/impossible-travel';
+import { journalHead } from './rules/journal-head';
+import { offHoursExport } from './rules/off-hours-export';
+import { outsideHouses } from './rules/outside-houses';
+import { replay } from './rules/replay';
+
+export const RULES: readonly Rule[] = [
+  guessing,
+  replay,
+  credentialStuffing,
+  impossibleTravel,
+  offHoursExport,
+  outsideHouses,
+  clockDrift,
+  journalHead,
+];
+
+export type Memories = Readonly<Record<string, WrittenMemory>>;
+export type Found = Finding & {
+  readonly kind: string;
+  readonly severity: Severity;
+  readonly quietMs: number;
+  readonly times: number;
+};
+
+/**
+ * Shows every rule what was seen. What is found about one thing in one turn is one finding, the newest, which says how
+ * often; a second turn with the rest of a stream finds what one turn with all of it would have.
+ */
+export function watch(
+  memories: Memories,
+  observations: readonly Observation[],
+): { readonly memories: Memories; readonly found: readonly Found[] } {
+  const nowMs = Math.max(0, ...observations.map(({ atMs }) => atMs));
+  const after: Record<string, WrittenMemory> = {};
+  const found = new Map<string, Found>();
+  for (const rule of RULES) {
+    const { kind, severity, quietMs } = rule;
+    const memory = new Map(Object.entries(memories[kind] ?? {}));
+    for (const seen of observations) {
+      const finding = rule.step(memory, seen);
+      if (!finding) continue;
+      const key = JSON.stringify([kind, finding.scope, finding.objectId]);
+      const earlier = found.get(key);
+      const suspend = finding.suspend ?? earlier?.suspend;
+      const times = (earlier?.times ?? 0) + 1;
+      found.set(key, { ...finding, ...(suspend && { suspend }), kind, severity, quietMs, times });
+    }
+    after[kind] = written(memory, nowMs - rule.reachMs);
+  }
+  return { memories: after, found: [...found.values()] };
+}

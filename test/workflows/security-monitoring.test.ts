@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { startSecurityDesk, type ReceivedAlert } from '../../sandbox/security-desk/service';
+import { securityAlertWorkflowId } from '../../contracts/ids';
+import { startCore, type CoreWorker } from '../support/core';
+import { freePorts } from '../support/free-ports';
+import { createHarness, type Harness } from '../support/harness';
+import { staffMember, type StaffCaller } from '../support/staff';
+import { ended, until } from '../support/until';
+
+describe('monitoring of the journal', () => {
+  let h: Harness;
+  let core: CoreWorker;
+  let desk: Awaited<ReturnType<typeof startSecurityDesk>>;
+  let officer: StaffCaller;
+  beforeAll(async () => {
+    h = await createHarness();
+    const [port = 0, controlPort = 0] = await freePorts(2);
+    desk = await startSecurityDesk({
+      dataDir: join(h.stateFolder, 'security-desk'),
+      host: '127.0.0.1',
+      port,
+      controlPort,
+      tls: {
+        cert: readFileSync(h.certificates.securityDesk.certificate, 'utf8'),
+        key: readFileSync(h.certificates.securityDesk.key, 'utf8'),
+      },
+      secret: h.secrets.securityWebhook.value,
+    });
+    core = await startCore(h, { securityWebhookUrl: `https://localhost:${port.toString()}/alerts` });
+    officer = await staffMember(h, ['information-security']);
+  }, 120_000);
+  afterAll(async () => {
+    await core.stop();
+    await desk.close();
+    await h.close();
+  });
+
+  /** Without skipping time, as waiting for the result would: alerts have calls that are due. */
+  const run = async (workflowType: string): Promise<void> => {
+    const workflowId = `${workflowType}/${randomUUID()}`;
+    await h.temporal.client.workflow.start(workflowType, { taskQueue: 'core', workflowId, args: [] });
+    await ended(h, workflowId);
+  };
+  /** One turn of both schedules. */
+  const turn = async (): Promise<void> => {
+    await run('journalSealingWorkflow');
+    await run('securityMonitoringWorkflow');
+  };
+  const told = async () => {
+    const answer = await fetch(`http://127.0.0.1:${desk.controlPort.toString()}/control/alerts`);
+    return (await answer.json()) as { alerts: ReceivedAlert[]; counts: Record<string, number> };
+  };
+  const toldOf = async (alertId: string) =>
+    (await told()).alerts
+      .filter(({ message }) => (message['data'] as { alertId: string }).alertId === alertId)
+      .map(({ message }) => message);
+  const askElsewhere = () =>
+    h.sandbox.callCompany('vizor', '/partner/v1/resident-requests', {
+      clientId: randomUUID(),
+      deviceId: `not-ours-${randomUUID()}`,
+      action: 'open',
+    });
+  const alertOf = (kind: string) => h.owner.securityAlert.findFirst({ where: { kind } });
+  const raised = async (kind: string) => {
+    const alert = await alertOf(kind);
+    if (!alert) throw new Error(`no alert of kind ${kind}`);
+    return alert;
+  };
+
+  it('suspends a partner that looks through ids it does not have, tells the security team once, and a person lets it in again', async () => {
+    await h.owner.partner.updateMany({ data: { inboundPerSecond: 100_000, inboundConcurrency: 1_000 } });
+    const answers = await Promise.all(Array.from({ length: 26 }, askElsewhere));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([404]));
+    await until('the requests are in the journal', async () => {
+      const noted = await h.owner.journalEntry.count({ where: { kind: 'exchange', actor: 'vizor', outcome: '404' } });
+      return noted >= 26;
+    });
+    await turn();
+    await turn();
+    expect(await h.owner.securityAlert.count({ where: { kind: 'outside-houses' } })).toBe(1);
+    const alert = await raised('outside-houses');
+    expect(alert).toMatchObject({ scope: 'client', objectId: 'vizor', severity: 'high', integration: 'smart-home' });
+    const entries = await h.owner.journalEntry.findMany({ where: { seq: { in: alert.evidence.map(BigInt) } } });
+    expect(entries.length).toBeGreaterThan(4);
+    expect(new Set(entries.map(({ actor, outcome }) => `${String(actor)} ${String(outcome)}`))).toEqual(
+      new Set(['vizor 404']),
+    );
+
+    // Its token is refused, and it gets no other.
+    expect((await askElsewhere()).status).toBeNull();
+    await until('the team is told', async () => (await toldOf(alert.id)).length === 1);
+    expect(await toldOf(alert.id)).toMatchObject([
+      { type: 'security.alert.raised', data: { kind: 'outside-houses', suspendedClientId: 'vizor', level: 0 } },
+    ]);
+
+    const { body } = await officer.call('get', '/staff/v1/client-suspensions');
+    const [suspension] = body['suspensions'] as { suspensionId: string; clientId: string }[];
+    expect(suspension).toMatchObject({ clientId: 'vizor', alertId: alert.id, liftedAt: null });
+    const lift = `/staff/v1/client-suspensions/${suspension?.suspensionId ?? ''}/lift`;
+    expect((await (await staffMember(h, ['operations'])).call('post', lift)).status).toBe(403);
+    expect(await officer.call('post', lift)).toMatchObject({
+      status: 200,
+      body: { liftedBy: `staff/${officer.memberId}` },
+    });
+    expect((await askElsewhere()).status).toBe(404);
+    // What a person has lifted stays lifted, although the alert goes on.
+    await turn();
+    expect((await askElsewhere()).status).toBe(404);
+    const kept = await h.owner.journalEntry.findMany({ where: { kind: 'client-suspension' }, orderBy: { seq: 'asc' } });
+    expect(kept.map(({ outcome, reason }) => [outcome, reason])).toEqual([
+      ['suspended', 'vizor'],
+      ['lifted', 'vizor'],
+    ]);
+  }, 120_000);
+
+  it('calls again and again until a person has looked, and then no more', async () => {
+    const { id } = await raised('outside-houses');
+    await h.temporal.sleep('16 minutes');
+    await until('the first call', async () => (await toldOf(id)).length === 2);
+    await h.temporal.sleep('46 minutes');
+    await until('the second call', async () => (await toldOf(id)).length === 3);
+    expect((await toldOf(id)).map(({ type, data }) => [type, (data as { level: number }).level])).toEqual([
+      ['security.alert.raised', 0],
+      ['security.alert.escalated', 1],
+      ['security.alert.escalated', 2],
+    ]);
+    const path = `/staff/v1/security-alerts/${id}/acknowledgement`;
+    expect(await officer.call('post', path)).toMatchObject({
+      status: 200,
+      body: { acknowledgedBy: `staff/${officer.memberId}` },
+    });
+    await ended(h, securityAlertWorkflowId(id));
+    await until('the team is told that somebody has', async () => (await toldOf(id)).length === 4);
+    expect((await toldOf(id)).at(-1)).toMatchObject({
+      type: 'security.alert.acknowledged',
+      data: { acknowledgedBy: `staff/${officer.memberId}` },
+    });
+    const calls = await h.owner.journalEntry.count({ where: { kind: 'escalation', objectId: id } });
+    expect(calls).toBe(2);
+  }, 120_000);
+
+  it('tells with the same id and the same words until the receiver has taken it, and looks after alerts that others raised', async () => {
+    await fetch(`http://127.0.0.1:${desk.controlPort.toString()}/control/fault`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ failures: 2 }),
+    });
+    const id = randomUUID();
+    const until_ = new Date(Date.now() + 900_000);
+    const row = {
+      id,
+      integration: 'communal',
+      kind: 'lockout',
+      scope: 'device',
+      objectId: randomUUID(),
+      until: until_,
+    };
+    await h.owner.securityAlert.create({ data: row });
+    await turn();
+    await turn();
+    // The clock of the server is ahead by what was skipped: calls are due at once, and fail or arrive as the first does.
+    const deliveries = () => h.owner.alertDelivery.findMany({ where: { alertId: id } });
+    await until('everything is told', async () => {
+      const rows = await deliveries();
+      return rows.length >= 1 && rows.every(({ deliveredAt }) => deliveredAt !== null);
+    });
+    const rows = await deliveries();
+    expect(rows.map(({ event }) => event)).toContain('raised');
+    expect(rows.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(rows.length + 2);
+    expect((await told()).counts).toMatchObject({ failed: 2, refused: 0 });
+    const bodies = rows.map(({ body }) => body).toSorted();
+    expect((await toldOf(id)).map((message) => JSON.stringify(message)).toSorted()).toEqual(bodies);
+    await officer.call('post', `/staff/v1/security-alerts/${id}/acknowledgement`);
+    await ended(h, securityAlertWorkflowId(id));
+  }, 120_000);
+
+  it('raises an alert about somebody who tries many names, and keeps neither the names nor the address', async () => {
+    for (let index = 0; index < 6; index++) {
+      const name = `canary-name-${index.toString()}`;
+      const authorization = `Basic ${Buffer.from(`${name}:guess`).toString('base64')}`;
+      const request = {
+        method: 'POST',
+        headers: { authorization, 'content-type': 'application/x-www-form-urlencoded' },
+      };
+      const { Agent, fetch: send } = await import('undici');
+      const dispatcher = new Agent({ connect: { ca: h.caPem } });
+      const answer = await send(`${h.apiUrl}/oauth/token`, {
+        ...request,
+        body: 'grant_type=client_credentials',
+        dispatcher,
+      });
+      expect(answer.status).toBe(401);
+      await dispatcher.close();
+    }
+    await until('they are counted', async () => (await h.owner.journalEntry.count({ where: { kind: 'refusal' } })) > 0);
+    await turn();
+    expect(await raised('credential-stuffing')).toMatchObject({ scope: 'network', severity: 'high' });
+    const stored = JSON.stringify([
+      await h.owner.journalEntry.findMany({
+        where: { kind: 'refusal' },
+        select: { objectId: true, actor: true, reason: true },
+      }),
+      await h.owner.monitoringState.findMany({ select: { memory: true } }),
+    ]);
+    expect(stored).not.toMatch(/canary|127\.0\.0/);
+  }, 60_000);
+});

@@ -1,0 +1,96 @@
+import { temporal as protocol } from '@temporalio/proto';
+import type { Client } from '@temporalio/client';
+import { Gauge, type Registry } from 'prom-client';
+import { TASK_QUEUES } from '../contracts/ids';
+import { SEVERITIES } from '../contracts/security-alerts';
+import type { Database } from '../prisma/database';
+
+/** Scrapes come more often than these change; several Prometheus servers may ask. */
+const KEEP_MS = 10_000;
+
+/**
+ * Shows what waits and what is due: entries without a place in the tree, deletions and erasures that are not confirmed,
+ * alerts that nobody has looked at, tasks that no worker has taken. One process shows it for all: the worker `core`.
+ */
+export function showWhatIsDue(registry: Registry, database: Database, temporal: Client): void {
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    // All of them are read together; the first one that a scrape comes to asks for all.
+    new Gauge({ name, help, labelNames, registers: [registry], collect: () => refresh() });
+  const waiting = gauge('domovoy_waiting', 'What is not done yet, by kind.', ['kind']);
+  const oldest = gauge('domovoy_waiting_oldest_seconds', 'Age of the oldest that is not done yet, by kind.', ['kind']);
+  const dueIn = gauge('domovoy_due_seconds', 'Seconds until the next date that must be kept, by kind.', ['kind']);
+  const alerts = gauge('domovoy_security_alerts_open', 'Alerts that nobody has acknowledged.', ['severity']);
+  const backlog = gauge('domovoy_task_queue_backlog', 'Tasks that wait for a worker.', ['task_queue', 'kind']);
+  const lag = gauge('domovoy_task_queue_lag_seconds', 'Age of the oldest task that waits for a worker.', [
+    'task_queue',
+    'kind',
+  ]);
+
+  let askedMs = 0;
+  let asking: Promise<void> = Promise.resolve();
+  function refresh(): Promise<void> {
+    if (Date.now() - askedMs < KEEP_MS) return asking;
+    askedMs = Date.now();
+    // A part that does not answer leaves its figures as they were: its own readiness says so.
+    const parts = Promise.allSettled([ofDatabase(), ofAlerts(), ...TASK_QUEUES.map(ofQueue)]);
+    return (asking = parts.then(() => undefined));
+  }
+
+  async function ofDatabase(): Promise<void> {
+    const rows = await database.$queryRaw<Due[]>`
+      SELECT 'journal-entries' AS kind, count(*)::int AS count, min(e.at) AS since, NULL::timestamptz AS due
+        FROM journal_pending p JOIN journal_entries e ON e.seq = p.entry_seq
+      UNION ALL SELECT 'biometric-deletions', count(*)::int, min(requested_at), NULL
+        FROM biometric_deletions WHERE state = 'deleting'
+      UNION ALL SELECT 'erasures', count(*)::int, min(requested_at), min(due_at)
+        FROM erasures WHERE state NOT IN ('erased', 'closed')
+      UNION ALL SELECT 'sales', count(*)::int, min(effective_at), NULL
+        FROM property_sales WHERE fan_out = 'due' AND effective_at < now()
+      UNION ALL SELECT 'escalations', count(*)::int, min(raised_at), NULL FROM escalations WHERE resolved_at IS NULL
+      UNION ALL SELECT 'consents', 0, NULL, min(expires_at) FROM consents WHERE status = 'granted'
+      UNION ALL SELECT 'journal-head', 0, max(at), NULL FROM journal_heads`;
+    for (const { kind, count, since, due } of rows) {
+      waiting.set({ kind }, count);
+      oldest.set({ kind }, since === null ? 0 : (Date.now() - since.getTime()) / 1_000);
+      if (due === null) dueIn.remove({ kind });
+      else dueIn.set({ kind }, (due.getTime() - Date.now()) / 1_000);
+    }
+  }
+
+  async function ofAlerts(): Promise<void> {
+    const groups = await database.securityAlert.groupBy({
+      by: ['severity'],
+      where: { acknowledgedAt: null },
+      _count: { _all: true },
+    });
+    for (const severity of SEVERITIES) {
+      alerts.set({ severity }, groups.find((group) => group.severity === severity)?._count._all ?? 0);
+    }
+  }
+
+  async function ofQueue(taskQueue: string): Promise<void> {
+    for (const [kind, taskQueueType] of Object.entries(QUEUE_TYPES)) {
+      const { stats } = await temporal.workflowService.describeTaskQueue({
+        namespace: temporal.options.namespace,
+        taskQueue: { name: taskQueue },
+        taskQueueType,
+        reportStats: true,
+      });
+      backlog.set({ task_queue: taskQueue, kind }, Number(stats?.approximateBacklogCount ?? 0));
+      lag.set({ task_queue: taskQueue, kind }, Number(stats?.approximateBacklogAge?.seconds ?? 0));
+    }
+  }
+}
+
+type Due = {
+  readonly kind: string;
+  readonly count: number;
+  readonly since: Date | null;
+  readonly due: Date | null;
+};
+
+const { TaskQueueType } = protocol.api.enums.v1;
+const QUEUE_TYPES = {
+  workflow: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+  activity: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+} as const;

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto';
+import { correlation } from '../config/correlation';
+import type { Integration } from '../contracts/ids';
+import type { ExchangeJournal } from '../journal/exchanges';
+import type { BillingPort } from '../partners/billing';
+import { PartnerError } from '../partners/failure';
+import type { PartnerMetrics } from '../partners/measured';
+
+/** Has every measured call to a partner noted in the journal. It rides with the others: no call waits for its line. */
+export function journaledCalls(
+  metrics: PartnerMetrics,
+  journal: Pick<ExchangeJournal, 'called'>,
+  integration: Integration,
+): PartnerMetrics {
+  return {
+    promised: (...args) => {
+      metrics.promised(...args);
+    },
+    called(partnerId, operation, outcome, durationMs) {
+      metrics.called(partnerId, operation, outcome, durationMs);
+      const known = correlation();
+      journal.called({
+        integration,
+        partnerId,
+        operation,
+        outcome,
+        durationMs,
+        correlationId: known?.id ?? randomUUID(),
+        execution: known?.workflowId ?? `worker-${integration}`,
+      });
+    },
+  };
+}
+
+/** Billing is a system of its own: asked as measured and journaled as a partner is. */
+export const measuredBilling = (billing: BillingPort, metrics: PartnerMetrics): BillingPort => ({
+  async standing(question, call) {
+    const startedMs = performance.now();
+    const end = (outcome: string): void => {
+      metrics.called('billing', 'standing', outcome, performance.now() - startedMs);
+    };
+    try {
+      const answer = await billing.standing(question, call);
+      end('ok');
+      return answer;
+    } catch (error) {
+      end(error instanceof PartnerError ? error.type : 'cancelled');
+      throw error;
+    }
+  },
+});
