@@ -106,6 +106,8 @@ const resolved = ({ $ref, ...schema }: Schema): Schema =>
 
 /** What the schema asks for, but for one member. */
 function almost(schema: Schema): fc.Arbitrary<unknown> {
+  const { anyOf } = resolved(schema);
+  if (anyOf) return fc.oneof(...anyOf.map(almost));
   const names = Object.keys(resolved(schema).properties ?? {});
   const wrong = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...NASTY) }, { weight: 1, arbitrary: garbage });
   const changed = fc.tuple(exactly(schema), fc.constantFrom(...names), wrong);

@@ -98,6 +98,9 @@ describe('integrations are apart in the database', () => {
     'staff_sessions',
     'approvals',
     'data_set_agreements',
+    'alert_deliveries',
+    'client_suspensions',
+    'monitoring_state',
     'erasures',
     'erasure_certificates',
     'property_sales',
@@ -231,9 +234,6 @@ const SMART_HOME_ROWS = `
   INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
   INSERT INTO secret_sightings (client_id, sha256, integration) VALUES ('p', 's', 'smart-home');
-  INSERT INTO erasures (id, resident_id, basis, actor, due_at) VALUES ('${ID}', '${ID}', 'demand', 'a', now());
-  INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
-    VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
   INSERT INTO credential_handovers (id, integration, partner_id, direction, name, owner, secret_name, version, expires_at)
     VALUES ('${ID}', 'smart-home', 'p', 'presented', 'n', 'p', 'n', 1, now());
   INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
