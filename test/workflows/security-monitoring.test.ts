@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
 import { startSecurityDesk, type ReceivedAlert } from '../../sandbox/security-desk/service';
 import { securityAlertWorkflowId } from '../../contracts/ids';
+import { readRefusals } from '../../journal/refusals';
 import { startCore, type CoreWorker } from '../support/core';
 import { freePorts } from '../support/free-ports';
 import { createHarness, type Harness } from '../support/harness';
@@ -194,7 +195,10 @@ describe('monitoring of the journal', () => {
       expect(answer.status).toBe(401);
       await dispatcher.close();
     }
-    await until('they are counted', async () => (await h.owner.journalEntry.count({ where: { kind: 'refusal' } })) > 0);
+    await until('all of them are counted', async () => {
+      const entries = await h.owner.journalEntry.findMany({ where: { kind: 'refusal' } });
+      return entries.reduce((sum, entry) => sum + (readRefusals(entry)?.times ?? 0), 0) >= 6;
+    });
     await turn();
     expect(await raised('credential-stuffing')).toMatchObject({ scope: 'network', severity: 'high' });
     const stored = JSON.stringify([
