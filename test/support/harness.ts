@@ -392,7 +392,7 @@ async function patiently<T>(start: () => Promise<T>): Promise<T> {
     try {
       return await start();
     } catch (error) {
-      if (attempt === 3) throw error;
+      if (attempt === 10) throw error;
     }
   }
 }
