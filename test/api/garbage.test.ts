@@ -21,6 +21,7 @@ type Schema = {
   readonly pattern?: string;
   readonly required?: readonly string[];
   readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
 };
 type Document = {
   readonly paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } }>>;
@@ -71,10 +72,13 @@ const text = fc.oneof(
 const number = fc.oneof(fc.double(), fc.maxSafeInteger(), fc.constantFrom(-0, 1e308, -1e308, 5e-324));
 const garbage: fc.Arbitrary<unknown> = fc.oneof(text, number, fc.constantFrom(null, true, [], {}), fc.jsonValue());
 
+const shapesOf = ({ anyOf, oneOf }: Schema): readonly Schema[] | undefined => anyOf ?? oneOf;
+
 /** What the schema asks for. */
 function exactly(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.$ref !== undefined) return exactly(resolved(schema));
-  if (schema.anyOf) return fc.oneof(...schema.anyOf.map(exactly));
+  const shapes = shapesOf(schema);
+  if (shapes) return fc.oneof(...shapes.map(exactly));
   if ('const' in schema) return fc.constant(schema.const);
   if (schema.enum) return fc.constantFrom(...schema.enum);
   switch (schema.type) {
@@ -106,8 +110,8 @@ const resolved = ({ $ref, ...schema }: Schema): Schema =>
 
 /** What the schema asks for, but for one member. */
 function almost(schema: Schema): fc.Arbitrary<unknown> {
-  const { anyOf } = resolved(schema);
-  if (anyOf) return fc.oneof(...anyOf.map(almost));
+  const shapes = shapesOf(resolved(schema));
+  if (shapes) return fc.oneof(...shapes.map(almost));
   const names = Object.keys(resolved(schema).properties ?? {});
   const wrong = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...NASTY) }, { weight: 1, arbitrary: garbage });
   const changed = fc.tuple(exactly(schema), fc.constantFrom(...names), wrong);
