@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { AlertEvent, AlertRequest, Severity } from '../contracts/security-alerts';
@@ -6,18 +6,17 @@ import { headAbove, HeadInvalid, newestHead } from '../journal/heads';
 import { hashText, type Head } from '../journal/head';
 import { appendJournal } from '../journal/journal';
 import type { EntrySeen, HeadSeen, Observation } from '../monitoring/observation';
-import { watch, type Found, type Memories } from '../monitoring/watch';
+import { watch, type Memories } from '../monitoring/watch';
 import type { SecurityWebhook } from '../partners/security-webhook';
 import type { Database, Transaction } from '../prisma/database';
 import type { JournalEntry, SecurityAlert } from '../prisma/generated/client';
+import { ACTOR, raiseFinding, SUSPENSION_ALERT } from './raise-finding';
 
 export type SecurityMonitoringActivities = ReturnType<typeof createSecurityMonitoringActivities>;
 
 const STATE_ID = 'journal';
-const ACTOR = 'security-monitoring';
 const BATCH = 1_000;
 const HEADS_AT_ONCE = 100;
-const MOST_EVIDENCE = 30;
 const TURN_TIMEOUT_MS = 60_000;
 
 /**
@@ -58,7 +57,7 @@ export function createSecurityMonitoringActivities(deps: {
           ];
           const { memories, found } = watch(memory, observations);
           let raised = 0;
-          for (const each of found) if (await raise(tx, each)) raised++;
+          for (const each of found) if (await raiseFinding(tx, each, log)) raised++;
           await tx.monitoringState.update({
             where: { id: STATE_ID },
             data: {
@@ -106,7 +105,7 @@ export function createSecurityMonitoringActivities(deps: {
           include: { suspensions: true },
         });
         const at = new Date();
-        const body = JSON.stringify(messageOf(alert, alert.suspensions[0]?.clientId, event, at));
+        const body = JSON.stringify(messageOf(alert, suspendedIn(alert), event, at));
         const row = { id, alertId, event: event.event, level, at, body };
         const { count } = await tx.alertDelivery.createMany({ data: [row], skipDuplicates: true });
         if (count === 0 || event.event !== 'escalated') return;
@@ -227,46 +226,9 @@ async function ownClock(tx: Transaction): Promise<Observation> {
   return { type: 'clock', atMs: nowMs, of: 'worker-core', skewMs };
 }
 
-/** One alert for each cause while it lasts, in all processes together. @returns whether it is a new one */
-async function raise(tx: Transaction, found: Found): Promise<boolean> {
-  const { kind, scope, objectId, integration, severity, times } = found;
-  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${kind}/${scope}/${objectId}`}, 0))`;
-  const current = await tx.securityAlert.findFirst({ where: { kind, scope, objectId, until: { gt: new Date() } } });
-  const alertId = current?.id ?? randomUUID();
-  if (current) {
-    const evidence = [...new Set([...current.evidence, ...found.evidence])].slice(-MOST_EVIDENCE);
-    await tx.securityAlert.update({ where: { id: alertId }, data: { times: { increment: times }, evidence } });
-  } else {
-    const until = new Date(Date.now() + found.quietMs);
-    const evidence = found.evidence.slice(-MOST_EVIDENCE);
-    const row = { id: alertId, integration, kind, scope, objectId, until, severity, evidence, times };
-    await tx.securityAlert.create({ data: row });
-    const entry = { integration, objectId: alertId, actor: ACTOR, outcome: kind, reason: severity };
-    await appendJournal(tx, { kind: 'security-alert', ...entry });
-    log.warn('a security alert was raised', { event: 'security-alert', code: kind });
-  }
-  if (found.suspend) await suspend(tx, alertId, found.suspend);
-  return !current;
-}
-
-/** By policy, for a time, and partners only. What a person has lifted is not taken up again for the same alert. */
-async function suspend(
-  tx: Transaction,
-  alertId: string,
-  { clientId, forMs }: NonNullable<Found['suspend']>,
-): Promise<void> {
-  const client = await tx.oAuthClient.findUnique({ where: { id: clientId } });
-  if (client?.audience !== 'partner') return;
-  const suspendedAt = new Date();
-  const until = new Date(suspendedAt.getTime() + forMs);
-  const row = { id: randomUUID(), clientId, alertId, suspendedAt, until };
-  const { count } = await tx.clientSuspension.createMany({ data: [row], skipDuplicates: true });
-  if (count === 0) return;
-  await tx.oAuthClient.update({ where: { id: clientId }, data: { suspendedUntil: until } });
-  const { integration } = client;
-  const entry = { integration, objectId: row.id, actor: ACTOR, outcome: 'suspended', reason: clientId };
-  await appendJournal(tx, { kind: 'client-suspension', ...entry });
-}
+/** Whom the alert had suspended, or tells of. */
+const suspendedIn = (alert: SecurityAlert & { suspensions: { clientId: string }[] }): string | undefined =>
+  alert.kind === SUSPENSION_ALERT ? alert.objectId : alert.suspensions[0]?.clientId;
 
 /** What the security team is told: listed words and ids; who may, looks further in the API. */
 function messageOf(

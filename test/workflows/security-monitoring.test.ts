@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
+import { DefaultLogger } from '@temporalio/worker';
+import { raiseFinding } from '../../activities/raise-finding';
+import type { Found } from '../../monitoring/watch';
 import { startSecurityDesk, type ReceivedAlert } from '../../sandbox/security-desk/service';
 import { securityAlertWorkflowId } from '../../contracts/ids';
 import { startCore, type CoreWorker } from '../support/core';
@@ -174,6 +177,32 @@ describe('monitoring of the journal', () => {
     expect((await toldOf(id)).map((message) => JSON.stringify(message)).toSorted()).toEqual(bodies);
     await officer.call('post', `/staff/v1/security-alerts/${id}/acknowledgement`);
     await ended(h, securityAlertWorkflowId(id));
+  }, 120_000);
+
+  it('tells of a suspension that follows an alert at which somebody has looked already, with a message of its own', async () => {
+    const about = { scope: 'client', objectId: 'shlagbaum', integration: 'communal', severity: 'high' } as const;
+    const finding = { ...about, kind: 'outside-houses', quietMs: 3_600_000, times: 5, evidence: ['1'] };
+    const raise = (found: Found) => h.owner.$transaction((tx) => raiseFinding(tx, found, new DefaultLogger('ERROR')));
+    expect(await raise(finding)).toBe(true);
+    const { id } = await h.owner.securityAlert.findFirstOrThrow({ where: { objectId: 'shlagbaum' } });
+    await turn();
+    await until('the team is told', async () => (await toldOf(id)).length === 1);
+    await officer.call('post', `/staff/v1/security-alerts/${id}/acknowledgement`);
+    await ended(h, securityAlertWorkflowId(id));
+
+    const suspend = { clientId: 'shlagbaum', forMs: 3_600_000 };
+    for (let time = 0; time < 2; time++) expect(await raise({ ...finding, suspend })).toBe(false);
+    await turn();
+    const alerts = await h.owner.securityAlert.findMany({ where: { kind: 'client-suspension' } });
+    expect(alerts).toMatchObject([{ objectId: 'shlagbaum', acknowledgedAt: null, severity: 'high' }]);
+    const suspension = alerts[0]?.id ?? '';
+    await until('the team is told of the suspension', async () => (await toldOf(suspension)).length > 0);
+    expect((await toldOf(suspension))[0]).toMatchObject({
+      type: 'security.alert.raised',
+      data: { kind: 'client-suspension', suspendedClientId: 'shlagbaum', level: 0 },
+    });
+    await officer.call('post', `/staff/v1/security-alerts/${suspension}/acknowledgement`);
+    await ended(h, securityAlertWorkflowId(suspension));
   }, 120_000);
 
   it('raises an alert about somebody who tries many names, and keeps neither the names nor the address', async () => {
