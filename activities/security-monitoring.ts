@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { AlertEvent, AlertRequest, Severity } from '../contracts/security-alerts';
+import {
+  CALLING_SEVERITIES,
+  type AlertEvent,
+  type AlertRequest,
+  type CallingSeverity,
+} from '../contracts/security-alerts';
 import { headAbove, HeadInvalid, newestHead } from '../journal/heads';
 import { hashText, type Head } from '../journal/head';
 import { appendJournal } from '../journal/journal';
@@ -17,6 +22,9 @@ export type SecurityMonitoringActivities = ReturnType<typeof createSecurityMonit
 const STATE_ID = 'journal';
 const BATCH = 1_000;
 const HEADS_AT_ONCE = 100;
+const MOST_BEGUN = 100;
+const MOST_SWEPT = 1_000;
+const SWEEP_EVERY_MS = 3_600_000;
 const TURN_TIMEOUT_MS = 60_000;
 
 /**
@@ -31,6 +39,7 @@ export function createSecurityMonitoringActivities(deps: {
   webhook: SecurityWebhook | null;
 }) {
   const { database } = deps;
+  let sweptMs = -Infinity;
   return {
     /** Shows the rules what came since. @returns how much, what was raised anew, and whether more waits */
     async watchJournal(): Promise<{ seen: number; raised: number; more: boolean }> {
@@ -74,20 +83,26 @@ export function createSecurityMonitoringActivities(deps: {
     },
 
     /**
-     * Sees to it that every alert that nobody has looked at has an execution, whoever raised it: a process may have died
-     * between the two.
+     * Sees to it that every alert that calls and that nobody has looked at has an execution, whoever raised it: a process
+     * may have died between the two. An alert of which a message was written has had one; whether it still has is looked
+     * at once an hour. The most severe and newest come first, and a flood waits its turn.
      *
      * @returns how many are open
      */
     async beginAlerts(): Promise<number> {
+      const isOpen = { acknowledgedAt: null, severity: { in: [...CALLING_SEVERITIES] } };
+      const isSweep = Date.now() - sweptMs >= SWEEP_EVERY_MS;
       const open = await database.securityAlert.findMany({
-        where: { acknowledgedAt: null },
-        orderBy: { raisedAt: 'asc' },
+        where: isSweep ? isOpen : { ...isOpen, deliveries: { none: {} } },
+        orderBy: [{ severity: 'asc' }, { raisedAt: 'desc' }],
+        take: isSweep ? MOST_SWEPT : MOST_BEGUN,
+        select: { id: true, severity: true, raisedAt: true },
       });
       for (const { id: alertId, severity, raisedAt } of open) {
-        await deps.startAlert({ alertId, severity: severity as Severity, raisedAt: raisedAt.toISOString() });
+        await deps.startAlert({ alertId, severity: severity as CallingSeverity, raisedAt: raisedAt.toISOString() });
       }
-      return open.length;
+      if (isSweep) sweptMs = Date.now();
+      return database.securityAlert.count({ where: isOpen });
     },
 
     async isAlertAcknowledged(alertId: string): Promise<boolean> {
