@@ -14,13 +14,22 @@ const MOST_EVIDENCE = 30;
 export async function raiseFinding(tx: Transaction, found: Found, log: Logger): Promise<boolean> {
   const { kind, scope, objectId, integration, severity, times } = found;
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${kind}/${scope}/${objectId}`}, 0))`;
-  const current = await tx.securityAlert.findFirst({ where: { kind, scope, objectId, until: { gt: new Date() } } });
+  const now = new Date();
+  const until = new Date(now.getTime() + found.quietMs);
+  // While nobody has looked, a cause that lasts is the same alert, which goes on calling.
+  const isCurrent = { OR: [{ until: { gt: now } }, { acknowledgedAt: null }] };
+  const current = await tx.securityAlert.findFirst({
+    where: { kind, scope, objectId, ...isCurrent },
+    orderBy: { raisedAt: 'desc' },
+  });
   const alertId = current?.id ?? randomUUID();
   if (current) {
     const evidence = [...new Set([...current.evidence, ...found.evidence])].slice(-MOST_EVIDENCE);
-    await tx.securityAlert.update({ where: { id: alertId }, data: { times: { increment: times }, evidence } });
+    await tx.securityAlert.update({
+      where: { id: alertId },
+      data: { times: { increment: times }, evidence, ...(current.acknowledgedAt === null && { until }) },
+    });
   } else {
-    const until = new Date(Date.now() + found.quietMs);
     const evidence = found.evidence.slice(-MOST_EVIDENCE);
     const row = { id: alertId, integration, kind, scope, objectId, until, severity, evidence, times };
     await tx.securityAlert.create({ data: row });
