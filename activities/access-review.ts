@@ -29,7 +29,13 @@ export function createAccessReviewActivities({ database }: { database: Database 
         if (count > 0) {
           const data = (await rightsInForce(tx)).map((right) => ({ id: itemId(reviewId, right), reviewId, ...right }));
           await tx.accessReviewItem.createMany({ data });
-          const alert = { kind: 'access-review', scope: 'opened', objectId: reviewId, integration: null };
+          const alert = {
+            kind: 'access-review',
+            severity: 'low',
+            scope: 'opened',
+            objectId: reviewId,
+            integration: null,
+          } as const;
           const told = { cause: `${reviewId}/opened`, kind: 'access-review', actor: ACTOR } as const;
           await raiseAlertOnce(tx, { ...alert, until: dueAt, raisedAt: openedAt }, told);
         }
@@ -47,7 +53,8 @@ export function createAccessReviewActivities({ database }: { database: Database 
       scope: '7-days' | '1-days',
       at: { now: string; due: string },
     ): Promise<void> {
-      const alert = { kind: 'access-review', scope, objectId: reviewId, integration: null };
+      const severity = scope === '1-days' ? 'high' : 'medium';
+      const alert = { kind: 'access-review', severity, scope, objectId: reviewId, integration: null } as const;
       const told = { cause: `${reviewId}/${scope}`, kind: 'access-review', actor: ACTOR } as const;
       await database.$transaction((tx) =>
         raiseAlertOnce(tx, { ...alert, until: new Date(at.due), raisedAt: new Date(at.now) }, told),

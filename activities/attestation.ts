@@ -1,4 +1,5 @@
 import { attestationWarning } from '../access/attestation';
+import type { Severity } from '../contracts/security-alerts';
 import { raiseAlertOnce } from '../journal/alerts';
 import type { Database } from '../prisma/database';
 
@@ -26,7 +27,16 @@ export function createAttestationActivities({ database }: { database: Database }
         const warning = attestationWarning(endMs, raisedAt.getTime());
         if (!warning) continue;
         const { scope, untilMs } = warning;
-        const alert = { kind: 'attestation', scope, objectId, integration, until: new Date(untilMs), raisedAt };
+        const severity = severityOf(scope);
+        const alert = {
+          kind: 'attestation',
+          severity,
+          scope,
+          objectId,
+          integration,
+          until: new Date(untilMs),
+          raisedAt,
+        };
         const cause = `${objectId}/${endMs?.toString() ?? 'none'}/${scope}`;
         const told = { cause, kind: 'attestation-letter', actor: 'attestation-round' } as const;
         if (await database.$transaction((tx) => raiseAlertOnce(tx, alert, told))) warned++;
@@ -34,4 +44,10 @@ export function createAttestationActivities({ database }: { database: Database }
       return warned;
     },
   };
+}
+
+/** The first warning has a month: it is read, nobody is called for it. What keeps residents out is urgent. */
+function severityOf(scope: string): Severity {
+  if (scope === '30-days') return 'low';
+  return scope.endsWith('-days') ? 'medium' : 'high';
 }

@@ -1,4 +1,5 @@
 import { log } from '@temporalio/activity';
+import type { Severity } from '../contracts/security-alerts';
 import type { AlarmDay, CredentialRef } from '../contracts/credentials';
 import { nameBasedId } from '../journal/alerts';
 import { appendJournal } from '../journal/journal';
@@ -35,7 +36,8 @@ export async function raiseExpiryAlarm(
   const objectId = credentialId(credential);
   const scope = `${day.toString()}-days`;
   const raised = await database.$transaction(async (tx) => {
-    const alert = { integration, kind: 'credential-expiry', scope, objectId, until: new Date(at.end) };
+    const severity: Severity = day <= 1 ? 'high' : 'medium';
+    const alert = { integration, kind: 'credential-expiry', severity, scope, objectId, until: new Date(at.end) };
     const id = nameBasedId(`credential-expiry/${objectId}/${at.end}/${scope}`);
     const { count } = await tx.securityAlert.createMany({
       data: [{ id, ...alert, raisedAt: new Date(at.now) }],

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Severity } from '../contracts/security-alerts';
 import type { CredentialRef } from '../contracts/credentials';
 import { PartnerError } from '../partners/failure';
 import { sql, type Database, type Transaction } from '../prisma/database';
@@ -52,7 +53,9 @@ async function offer(database: Database, credential: CredentialRef, of: Version)
     if (newest && !newest.takenAt && newest.expiresAt.getTime() > Date.now()) return;
     const row = { id, integration, partnerId, direction, name: credential.name, version, expiresAt };
     await tx.credentialHandover.create({ data: { ...row, owner, secretName: name } });
-    const alert = { integration, kind: 'credential-handover', scope: credentialId(credential), objectId: id };
+    const severity: Severity = 'medium';
+    const about = { scope: credentialId(credential), objectId: id };
+    const alert = { integration, kind: 'credential-handover', severity, ...about };
     await tx.securityAlert.create({ data: { id: randomUUID(), ...alert, until: expiresAt } });
     await noteCredential(tx, credential, 'offered', `version-${version.toString()}`);
   });

@@ -20,7 +20,9 @@ export function createLogExportActivities({ database }: { database: Database }) 
             data: { status: 'overdue' },
           });
         }
-        const alert = { kind: 'log-export', scope, objectId: demandId, integration: demand.partner.integration };
+        const severity = scope === 'overdue' ? 'high' : 'medium';
+        const { integration } = demand.partner;
+        const alert = { kind: 'log-export', severity, scope, objectId: demandId, integration } as const;
         const told = { cause: `${demandId}/${scope}`, kind: 'log-export', actor: 'log-export' } as const;
         await raiseAlertOnce(tx, { ...alert, until: demand.dueAt ?? new Date(at), raisedAt: new Date(at) }, told);
         return false;

@@ -28,7 +28,11 @@ export function createSecurityAuditActivities({
       await database.$transaction(async (tx) => {
         await tx.securityAudit.createMany({ data: [{ id: auditId, at: when, report, failed }], skipDuplicates: true });
         await tx.securityAudit.deleteMany({ where: { at: { lt: new Date(when.getTime() - KEPT_MS) } } });
-        const alert = { kind: 'security-audit', scope: failed > 0 ? 'failed' : 'passed', objectId: auditId };
+        const verdict =
+          failed > 0
+            ? ({ scope: 'failed', severity: 'high' } as const)
+            : ({ scope: 'passed', severity: 'low' } as const);
+        const alert = { kind: 'security-audit', ...verdict, objectId: auditId };
         const until = new Date(when.getTime() + TOLD_FOR_MS);
         const told = { cause: auditId, kind: 'security-audit', actor: 'security-audit' } as const;
         await raiseAlertOnce(tx, { ...alert, integration: null, until, raisedAt: when }, told);

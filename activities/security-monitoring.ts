@@ -1,23 +1,30 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { AlertEvent, AlertRequest, Severity } from '../contracts/security-alerts';
+import {
+  CALLING_SEVERITIES,
+  type AlertEvent,
+  type AlertRequest,
+  type CallingSeverity,
+} from '../contracts/security-alerts';
 import { headAbove, HeadInvalid, newestHead } from '../journal/heads';
 import { hashText, type Head } from '../journal/head';
 import { appendJournal } from '../journal/journal';
 import type { EntrySeen, HeadSeen, Observation } from '../monitoring/observation';
-import { watch, type Found, type Memories } from '../monitoring/watch';
+import { watch, type Memories } from '../monitoring/watch';
 import type { SecurityWebhook } from '../partners/security-webhook';
 import type { Database, Transaction } from '../prisma/database';
 import type { JournalEntry, SecurityAlert } from '../prisma/generated/client';
+import { ACTOR, raiseFinding, SUSPENSION_ALERT } from './raise-finding';
 
 export type SecurityMonitoringActivities = ReturnType<typeof createSecurityMonitoringActivities>;
 
 const STATE_ID = 'journal';
-const ACTOR = 'security-monitoring';
 const BATCH = 1_000;
 const HEADS_AT_ONCE = 100;
-const MOST_EVIDENCE = 30;
+const MOST_BEGUN = 100;
+const MOST_SWEPT = 1_000;
+const SWEEP_EVERY_MS = 3_600_000;
 const TURN_TIMEOUT_MS = 60_000;
 
 /**
@@ -32,6 +39,7 @@ export function createSecurityMonitoringActivities(deps: {
   webhook: SecurityWebhook | null;
 }) {
   const { database } = deps;
+  let sweptMs = -Infinity;
   return {
     /** Shows the rules what came since. @returns how much, what was raised anew, and whether more waits */
     async watchJournal(): Promise<{ seen: number; raised: number; more: boolean }> {
@@ -58,7 +66,7 @@ export function createSecurityMonitoringActivities(deps: {
           ];
           const { memories, found } = watch(memory, observations);
           let raised = 0;
-          for (const each of found) if (await raise(tx, each)) raised++;
+          for (const each of found) if (await raiseFinding(tx, each, log)) raised++;
           await tx.monitoringState.update({
             where: { id: STATE_ID },
             data: {
@@ -75,20 +83,26 @@ export function createSecurityMonitoringActivities(deps: {
     },
 
     /**
-     * Sees to it that every alert that nobody has looked at has an execution, whoever raised it: a process may have died
-     * between the two.
+     * Sees to it that every alert that calls and that nobody has looked at has an execution, whoever raised it: a process
+     * may have died between the two. An alert of which a message was written has had one; whether it still has is looked
+     * at once an hour. The most severe and newest come first, and a flood waits its turn.
      *
      * @returns how many are open
      */
     async beginAlerts(): Promise<number> {
+      const isOpen = { acknowledgedAt: null, severity: { in: [...CALLING_SEVERITIES] } };
+      const isSweep = Date.now() - sweptMs >= SWEEP_EVERY_MS;
       const open = await database.securityAlert.findMany({
-        where: { acknowledgedAt: null },
-        orderBy: { raisedAt: 'asc' },
+        where: isSweep ? isOpen : { ...isOpen, deliveries: { none: {} } },
+        orderBy: [{ severity: 'asc' }, { raisedAt: 'desc' }],
+        take: isSweep ? MOST_SWEPT : MOST_BEGUN,
+        select: { id: true, severity: true, raisedAt: true },
       });
       for (const { id: alertId, severity, raisedAt } of open) {
-        await deps.startAlert({ alertId, severity: severity as Severity, raisedAt: raisedAt.toISOString() });
+        await deps.startAlert({ alertId, severity: severity as CallingSeverity, raisedAt: raisedAt.toISOString() });
       }
-      return open.length;
+      if (isSweep) sweptMs = Date.now();
+      return database.securityAlert.count({ where: isOpen });
     },
 
     async isAlertAcknowledged(alertId: string): Promise<boolean> {
@@ -106,7 +120,7 @@ export function createSecurityMonitoringActivities(deps: {
           include: { suspensions: true },
         });
         const at = new Date();
-        const body = JSON.stringify(messageOf(alert, alert.suspensions[0]?.clientId, event, at));
+        const body = JSON.stringify(messageOf(alert, suspendedIn(alert), event, at));
         const row = { id, alertId, event: event.event, level, at, body };
         const { count } = await tx.alertDelivery.createMany({ data: [row], skipDuplicates: true });
         if (count === 0 || event.event !== 'escalated') return;
@@ -227,46 +241,9 @@ async function ownClock(tx: Transaction): Promise<Observation> {
   return { type: 'clock', atMs: nowMs, of: 'worker-core', skewMs };
 }
 
-/** One alert for each cause while it lasts, in all processes together. @returns whether it is a new one */
-async function raise(tx: Transaction, found: Found): Promise<boolean> {
-  const { kind, scope, objectId, integration, severity, times } = found;
-  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${kind}/${scope}/${objectId}`}, 0))`;
-  const current = await tx.securityAlert.findFirst({ where: { kind, scope, objectId, until: { gt: new Date() } } });
-  const alertId = current?.id ?? randomUUID();
-  if (current) {
-    const evidence = [...new Set([...current.evidence, ...found.evidence])].slice(-MOST_EVIDENCE);
-    await tx.securityAlert.update({ where: { id: alertId }, data: { times: { increment: times }, evidence } });
-  } else {
-    const until = new Date(Date.now() + found.quietMs);
-    const evidence = found.evidence.slice(-MOST_EVIDENCE);
-    const row = { id: alertId, integration, kind, scope, objectId, until, severity, evidence, times };
-    await tx.securityAlert.create({ data: row });
-    const entry = { integration, objectId: alertId, actor: ACTOR, outcome: kind, reason: severity };
-    await appendJournal(tx, { kind: 'security-alert', ...entry });
-    log.warn('a security alert was raised', { event: 'security-alert', code: kind });
-  }
-  if (found.suspend) await suspend(tx, alertId, found.suspend);
-  return !current;
-}
-
-/** By policy, for a time, and partners only. What a person has lifted is not taken up again for the same alert. */
-async function suspend(
-  tx: Transaction,
-  alertId: string,
-  { clientId, forMs }: NonNullable<Found['suspend']>,
-): Promise<void> {
-  const client = await tx.oAuthClient.findUnique({ where: { id: clientId } });
-  if (client?.audience !== 'partner') return;
-  const suspendedAt = new Date();
-  const until = new Date(suspendedAt.getTime() + forMs);
-  const row = { id: randomUUID(), clientId, alertId, suspendedAt, until };
-  const { count } = await tx.clientSuspension.createMany({ data: [row], skipDuplicates: true });
-  if (count === 0) return;
-  await tx.oAuthClient.update({ where: { id: clientId }, data: { suspendedUntil: until } });
-  const { integration } = client;
-  const entry = { integration, objectId: row.id, actor: ACTOR, outcome: 'suspended', reason: clientId };
-  await appendJournal(tx, { kind: 'client-suspension', ...entry });
-}
+/** Whom the alert had suspended, or tells of. */
+const suspendedIn = (alert: SecurityAlert & { suspensions: { clientId: string }[] }): string | undefined =>
+  alert.kind === SUSPENSION_ALERT ? alert.objectId : alert.suspensions[0]?.clientId;
 
 /** What the security team is told: listed words and ids; who may, looks further in the API. */
 function messageOf(

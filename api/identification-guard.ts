@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { RateLimiterRes } from 'rate-limiter-flexible';
+import type { Severity } from '../contracts/security-alerts';
 import type { Logger } from '../config/logger';
 import { LOCKOUTS, lockoutKey, lockoutKeyPrefix, pauseS, type LockoutScope } from '../contracts/lockout';
 import { appendJournal } from '../journal/journal';
@@ -81,7 +82,9 @@ export function createIdentificationGuard(deps: {
       await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${scope}/${objectId}`}, 0))`;
       const current = await tx.securityAlert.findFirst({ where: { kind, scope, objectId, until: { gt: new Date() } } });
       if (current) return false;
-      await tx.securityAlert.create({ data: { id: randomUUID(), integration, kind, scope, objectId, until } });
+      const severity: Severity = 'high';
+      const about = { integration, kind, severity, scope, objectId };
+      await tx.securityAlert.create({ data: { id: randomUUID(), ...about, until } });
       await appendJournal(tx, {
         kind: 'security-alert',
         integration,

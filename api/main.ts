@@ -23,7 +23,7 @@ import { openTokenKeys } from './token-keys';
 async function main(): Promise<void> {
   const { settings, secrets } = readApiConfiguration(process.env);
   const keyEncryption = createKeyEncryption(settings, secrets);
-  const destination = await logDestination('api', settings.LOG_SEGMENTS_DIR, keyEncryption);
+  const destination = await logDestination('api', settings, keyEncryption);
   const log = createLogger('api', settings.LOG_LEVEL, destination);
   const registry = new Registry();
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {

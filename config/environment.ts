@@ -38,6 +38,8 @@ const SharedSettings = z.object({
   TRANSIT_TIMEOUT_MS: DurationMs.max(30_000).default(2_000),
   /** Where log lines rest, encrypted (vault/log-segments.ts); left out: they go to the standard output as they are. */
   LOG_SEGMENTS_DIR: z.string().min(1).optional(),
+  /** After how long they are deleted (docs/retention.md). */
+  LOG_SEGMENTS_DAYS: z.coerce.number().int().min(1).max(3_660).default(90),
 });
 
 export type KeyRing = { readonly keys: ReadonlyMap<string, Buffer>; readonly currentId: string };

@@ -35,19 +35,22 @@ const ALLOWED_FIELDS = new Set([
   'sdkComponent',
 ]);
 
+const DAY_MS = 86_400_000;
+
 /**
  * Where the lines of a process rest: encrypted, when it has a folder for them; else on the standard output, for whoever
  * runs it to keep safe. What is waiting is written when the process ends.
  */
 export async function logDestination(
   name: string,
-  folder: string | undefined,
+  settings: { LOG_SEGMENTS_DIR?: string | undefined; LOG_SEGMENTS_DAYS: number },
   keyEncryption: KeyEncryption,
 ): Promise<DestinationStream | undefined> {
+  const { LOG_SEGMENTS_DIR: folder, LOG_SEGMENTS_DAYS: days } = settings;
   if (folder === undefined) return undefined;
-  const segments = await openLogSegments({ folder, process: name, keyEncryption });
+  const segments = await openLogSegments({ folder, process: name, keyEncryption, keepMs: days * DAY_MS });
   process.on('exit', () => {
-    segments.flush();
+    segments.end();
   });
   return segments;
 }

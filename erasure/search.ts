@@ -67,9 +67,19 @@ async function filesHolding(folder: string, needles: readonly string[], keyEncry
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   let holding = 0;
   for (const entry of entries) {
-    if (entry.isFile() && (await holds(textOf(join(entry.parentPath, entry.name), keyEncryption), needles))) holding++;
+    if (entry.isFile() && (await fileHolds(join(entry.parentPath, entry.name), needles, keyEncryption))) holding++;
   }
   return holding;
+}
+
+/** A segment whose term ended while the folder was being read is gone, and holds nobody. */
+async function fileHolds(file: string, needles: readonly string[], keyEncryption: KeyEncryption): Promise<boolean> {
+  try {
+    return await holds(textOf(file, keyEncryption), needles);
+  } catch (error) {
+    if ((error as { code?: unknown } | null)?.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Logs that rest encrypted are searched as they read; a segment that does not open would be searched in vain. */

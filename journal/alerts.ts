@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { Severity } from '../contracts/security-alerts';
 import type { Transaction } from '../prisma/database';
 import { appendJournal, type JournalRecord } from './journal';
 
 export type Alert = {
   readonly kind: string;
+  /** `low` is in the list and calls nobody. */
+  readonly severity: Severity;
   /** What it is about that `kind`: a listed word. */
   readonly scope: string;
   readonly objectId: string;

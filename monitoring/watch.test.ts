@@ -118,6 +118,20 @@ const FIRES: readonly [rule: string, why: string, seen: Observation[], about: st
     series(30, MINUTE, (ms) => staff(ms + 12 * 60 * MINUTE, 'getStaffOpening')),
     'staff/m',
   ],
+  ...['getLogExportPart', 'downloadCredential'].map((read): (typeof FIRES)[number] => [
+    'off-hours-export',
+    `${read} on a Saturday`,
+    [staff(SATURDAY, read)],
+    'staff/m',
+  ]),
+  ...['getAccessReview', 'getAttestationLetterFile', 'getStaffErasureCertificatePaper'].map(
+    (read): (typeof FIRES)[number] => [
+      'off-hours-export',
+      `${read} again and again by night`,
+      series(10, MINUTE, (ms) => staff(ms + 12 * 60 * MINUTE, read)),
+      'staff/m',
+    ],
+  ),
   ['outside-houses', 'five devices that are not its own', series(5, MINUTE, (ms) => notThere(ms)), 'vizor'],
   [
     'clock-drift',
@@ -234,21 +248,27 @@ describe('monitoring of the journal', () => {
   });
 
   it.each(FIRES)('%s finds the same over two turns, its memory written down in between: %s', (rule, _why, seen) => {
-    for (let cut = 0; cut <= seen.length; cut++) {
-      const before = watch({}, seen.slice(0, cut));
-      const after = watch(JSON.parse(JSON.stringify(before.memories)) as typeof before.memories, seen.slice(cut));
-      expect([...before.found, ...after.found].map(({ kind }) => kind)).toContain(rule);
-    }
+    const inTwo = (now: readonly Observation[]): void => {
+      for (let cut = 0; cut <= seen.length; cut++) {
+        const before = watch({}, [...seen.slice(0, cut), ...now]);
+        const written = JSON.parse(JSON.stringify(before.memories)) as typeof before.memories;
+        const after = watch(written, [...seen.slice(cut), ...now]);
+        expect([...before.found, ...after.found].map(({ kind }) => kind)).toContain(rule);
+      }
+    };
+    inTwo([]);
+    // The stream is a month behind: what every turn sees as it is now makes no rule forget.
+    const monthLater = FRIDAY + 30 * 86_400_000;
+    inTwo([{ type: 'clock', atMs: monthLater, of: 'worker-core', skewMs: 0 }]);
+    inTwo([entry(monthLater, { kind: 'alarm', outcome: 'sealed-late' })]);
   });
 
-  it('suspends a partner that looks through ids, and nobody for what a stranger could cause', () => {
-    const { found } = watch(
-      {},
-      series(25, SECOND, (ms) => notThere(ms)),
-    );
-    expect(found).toMatchObject([{ kind: 'outside-houses', suspend: { clientId: 'vizor', forMs: 3_600_000 } }]);
-    const others = FIRES.flatMap(([, , seen]) => watch({}, seen).found);
-    expect(others.filter(({ suspend }) => suspend)).toEqual([]);
+  it('suspends nobody: neither for what a stranger could cause, nor for one device that we do not list yet', () => {
+    const often = series(50, SECOND, (ms) => notThere(ms));
+    const { found } = watch({}, often);
+    expect(found).toMatchObject([{ kind: 'outside-houses', times: 46 }]);
+    const all = [often, ...FIRES.map(([, , seen]) => seen)].flatMap((seen) => watch({}, seen).found);
+    expect(all.filter(({ suspend }) => suspend)).toEqual([]);
   });
 
   it('is bounded: a flood of names and numbers leaves a memory of limited size', () => {

@@ -38,7 +38,7 @@ export function watch(
   memories: Memories,
   observations: readonly Observation[],
 ): { readonly memories: Memories; readonly found: readonly Found[] } {
-  const nowMs = Math.max(0, ...observations.map(({ atMs }) => atMs));
+  const nowMs = timeOf(observations);
   const after: Record<string, WrittenMemory> = {};
   const found = new Map<string, Found>();
   for (const rule of RULES) {
@@ -57,3 +57,13 @@ export function watch(
   }
   return { memories: after, found: [...found.values()] };
 }
+
+/**
+ * How far the stream has come, by its own times. Clocks, heads and alarms are seen as they are at this moment: a stream
+ * that is behind must not be forgotten by them. Without an entry nothing is.
+ */
+const timeOf = (observations: readonly Observation[]): number =>
+  Math.max(
+    -Infinity,
+    ...observations.map((seen) => (seen.type === 'entry' && seen.kind !== 'alarm' ? seen.atMs : -Infinity)),
+  );

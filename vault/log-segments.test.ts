@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newKey } from './envelope';
 import { localKeyEncryption } from './key-encryption';
+import { until } from '../test/support/until';
 import { openLogSegments, readLogSegment, SegmentBroken } from './log-segments';
 
 const key = newKey();
@@ -28,6 +29,29 @@ async function threeFrames(): Promise<{ folder: string; file: string }> {
     log.flush();
   }
   return { folder, file: filesIn(folder)[0] ?? '' };
+}
+
+/** A log whose folder went away under it, with one line that has no place. */
+async function failing() {
+  const folder = newFolder();
+  const elsewhere: string[] = [];
+  const fallback = (line: string): void => void elsewhere.push(line);
+  const log = await openLogSegments({ folder, process: 'api', keyEncryption, fallback });
+  rmSync(folder, { recursive: true });
+  log.write('after\n');
+  expect(() => {
+    log.flush();
+  }).not.toThrow();
+  return { folder, log, elsewhere };
+}
+
+/** The log tries again some seconds later: the clock says that they have passed. */
+async function next(log: { flush: () => void }, isThere: () => boolean): Promise<void> {
+  const nowMs = Date.now() + 60_000;
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(nowMs);
+  log.flush();
+  clock.mockRestore();
+  await until('the next segment has begun', () => Promise.resolve(isThere()));
 }
 
 describe('segments of a log', () => {
@@ -79,5 +103,68 @@ describe('segments of a log', () => {
       (file) => (JSON.parse(readFileSync(file, 'utf8').split('\n')[0] ?? '') as { wrapped: string }).wrapped,
     );
     expect(new Set(wrapped).size).toBe(files.length);
+  });
+
+  it('hold nothing when the process died before the first line was whole', async () => {
+    const { file } = await threeFrames();
+    const [header = ''] = readFileSync(file, 'utf8').split('\n');
+    for (const rest of ['', header.slice(0, 20)]) {
+      writeFileSync(file, rest);
+      expect(await textOf(file)).toBe('');
+    }
+  });
+
+  it('let a process start and go on while nothing can be written, within a bound, and say what went elsewhere', async () => {
+    const folder = join(newFolder(), 'segments');
+    // A file where the folder should be: whatever is written there fails, for whichever user.
+    writeFileSync(folder, '');
+    const elsewhere: string[] = [];
+    const fallback = (line: string): void => void elsewhere.push(line);
+    const log = await openLogSegments({ folder, process: 'api', keyEncryption, fallback });
+    expect(elsewhere.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({ event: 'log-segments', code: expect.any(String) as unknown }),
+    ]);
+    const line = (index: number): string => `${index.toString()} ${'x'.repeat(1_000)}\n`;
+    for (let index = 0; index < 1_500; index++) log.write(line(index));
+    const written = elsewhere.slice(1);
+    expect(written.length).toBeGreaterThan(400);
+    expect(written).toEqual(written.map((_, index) => line(index)));
+
+    rmSync(folder);
+    await next(log, () => filesIn(folder).length > 0);
+    log.flush();
+    const text = await textOf(filesIn(folder)[0] ?? '');
+    const [notice = '', ...kept] = text.split('\n').filter(Boolean);
+    expect(JSON.parse(notice)).toMatchObject({ event: 'log-segments', count: written.length });
+    expect(kept[0]).toBe(line(written.length).trimEnd());
+    expect(written.length + kept.length).toBe(1_500);
+  });
+
+  it('lose no line when the disk fails under a segment: the next one has it, and the old one can still be read', async () => {
+    const { folder, log, elsewhere } = await failing();
+    expect(elsewhere).toHaveLength(1);
+    mkdirSync(folder);
+    await next(log, () => filesIn(folder).length > 0);
+    log.flush();
+    expect(await textOf(filesIn(folder)[0] ?? '')).toBe('after\n');
+  });
+
+  it('give what the disk does not take to the fallback when the process ends', async () => {
+    const { log, elsewhere } = await failing();
+    log.end();
+    expect(elsewhere.at(-1)).toBe('after\n');
+  });
+
+  it('are deleted when their term is over, with what a killed process left of one, and nothing else is', async () => {
+    const { folder, file } = await threeFrames();
+    const old = new Date(Date.now() - 10_000_000);
+    const others = ['notes.txt', 'left.dlog.new'].map((name) => join(folder, name));
+    for (const each of others) writeFileSync(each, '');
+    for (const each of [file, ...others]) utimesSync(each, old, old);
+    const [young] = filesIn((await threeFrames()).folder);
+    writeFileSync(join(folder, 'young.dlog'), readFileSync(young ?? ''));
+    await openLogSegments({ folder, process: 'worker', keyEncryption, keepMs: 9_000_000 });
+    const left = filesIn(folder).map((path) => path.slice(folder.length + 1));
+    expect(left).toEqual(['notes.txt', expect.stringMatching(/^worker-/), 'young.dlog']);
   });
 });

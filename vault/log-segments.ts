@@ -1,4 +1,17 @@
-import { appendFileSync, createReadStream, mkdirSync, type ReadStream } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  createReadStream,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  type ReadStream,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -8,6 +21,7 @@ import type { KeyEncryption } from './key-encryption';
 const FORMAT = 'domovoy-log/1';
 /** Files of this ending are segments. */
 export const SEGMENT_SUFFIX = '.dlog';
+const DRAFT_SUFFIX = '.new';
 
 const Header = z.object({
   format: z.literal(FORMAT),
@@ -22,38 +36,66 @@ const segmentPlace = (segment: string): string => `log-segments/${segment}`;
 const framePlace = (segment: string, frame: number): string => `log-segments/${segment}/${frame.toString()}`;
 
 export type LogSegments = {
+  /** Never throws: a process does not end for want of a place for its lines. */
   write(line: string): void;
-  /** Puts what is waiting on the disk; also when the process is about to end. */
+  /** Puts what is waiting on the disk. */
   flush(): void;
+  /** When the process is about to end: what the disk does not take goes to the fallback. */
+  end(): void;
 };
 
-type Segment = { readonly file: string; readonly id: string; readonly key: Buffer; frames: number; bytes: number };
+type Segment = {
+  readonly file: string;
+  readonly id: string;
+  readonly key: Buffer;
+  readonly begunMs: number;
+  frames: number;
+  bytes: number;
+};
 
+const HOUR_MS = 3_600_000;
 const FLUSH_EVERY_MS = 250;
 const FLUSH_FROM_BYTES = 64 * 1024;
+/** While the disk takes nothing: what is beyond goes to the fallback, the oldest first. */
+const MOST_WAITING_BYTES = 1024 * 1024;
+/** A full disk and a key encryption that is away are not asked with each line. */
+const BEGIN_AGAIN_MS = 5_000;
+/** A segment of an idle process ends, too, so that what it holds can go when its term is over. */
+const SEGMENT_MS = 24 * HOUR_MS;
 
 /**
  * A destination for log lines that rests encrypted: segments of AES-256-GCM frames, each segment under a data key of its
  * own that the key encryption wraps. A frame is bound to its segment and place, so that none can be moved or left out of
  * the middle. A process that is killed loses what came in the last quarter of a second.
  *
+ * A disk that is full, or a folder that cannot be written, stops nobody: lines wait within a bound, what is beyond it
+ * goes to the fallback, and the next segment says how many lines did. What was tried in vain is tried again.
+ *
  * @param options.segmentBytes from this size on the next segment begins
+ * @param options.keepMs segments, of whichever process, that nobody has written to for so long are deleted
+ * @param options.fallback takes lines that the disk does not
  */
 export async function openLogSegments(options: {
   folder: string;
   process: string;
   keyEncryption: KeyEncryption;
   segmentBytes?: number;
+  keepMs?: number;
+  fallback?: (line: string) => void;
 }): Promise<LogSegments> {
-  const { folder, segmentBytes = 16 * 1024 * 1024 } = options;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  let segment = await begin();
+  const { folder, segmentBytes = 16 * 1024 * 1024, keepMs = Infinity } = options;
+  const fallback = options.fallback ?? ((line: string): void => void process.stdout.write(line));
+  let segment: Segment | undefined;
   let next: Promise<void> | undefined;
+  let triedMs = -Infinity;
+  let isFailing = false;
+  let elsewhere = 0;
   let waiting: string[] = [];
   let waitingBytes = 0;
   let timer: NodeJS.Timeout | undefined;
 
   async function begin(): Promise<Segment> {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     const id = randomUUID();
     const key = newKey();
     const { wrapped, keyId } = await options.keyEncryption.wrap(key, segmentPlace(id));
@@ -64,44 +106,155 @@ export async function openLogSegments(options: {
       keyId,
       wrapped: Buffer.from(wrapped).toString('base64'),
     };
-    const startedAt = new Date().toISOString().replaceAll(/[:.]/g, '-');
+    const begunMs = Date.now();
+    const startedAt = new Date(begunMs).toISOString().replaceAll(/[:.]/g, '-');
     const file = join(folder, `${options.process}-${startedAt}-${id.slice(0, 8)}${SEGMENT_SUFFIX}`);
-    appendFileSync(file, `${JSON.stringify(header)}\n`, { mode: 0o600, flag: 'ax' });
-    return { file, id, key, frames: 0, bytes: 0 };
+    writeWhole(file, `${JSON.stringify(header)}\n`);
+    return { file, id, key, begunMs, frames: 0, bytes: 0 };
+  }
+
+  /** Until the key encryption and the disk answer, the old segment goes on, or lines wait. */
+  function beginNext(): Promise<void> {
+    if (next) return next;
+    if (Date.now() - triedMs < BEGIN_AGAIN_MS && isFailing) return Promise.resolve();
+    triedMs = Date.now();
+    next = begin()
+      .then((begun) => {
+        segment = begun;
+        isFailing = false;
+        removeOld(folder, keepMs);
+      })
+      .catch((error: unknown) => {
+        failed(error);
+      })
+      .finally(() => {
+        next = undefined;
+      });
+    return next;
+  }
+
+  /** Said once where somebody can read it, not with each line. */
+  function failed(error: unknown): void {
+    if (!isFailing) fallback(notice('log segments cannot be written', { code: codeOf(error) }));
+    isFailing = true;
+  }
+
+  const notice = (msg: string, fields: { code?: string; count?: number }): string => {
+    const about = { level: 'error', time: new Date().toISOString(), process: options.process, event: 'log-segments' };
+    return `${JSON.stringify({ ...about, ...fields, msg })}\n`;
+  };
+
+  /** @returns whether the disk has taken it */
+  function append(to: Segment, lines: readonly string[]): boolean {
+    const told = elsewhere > 0 ? [notice('lines went to the standard output', { count: elsewhere })] : [];
+    const plain = Buffer.from([...told, ...lines].join(''));
+    const frame = seal(to.key, plain, framePlace(to.id, to.frames)).toString('base64');
+    try {
+      appendThere(to.file, `${frame}\n`);
+    } catch (error) {
+      // Half a frame may lie there: whatever came after it could not be read. What is waiting goes to another segment.
+      segment = undefined;
+      failed(error);
+      return false;
+    }
+    elsewhere = 0;
+    to.frames += 1;
+    to.bytes += frame.length;
+    return true;
   }
 
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (waiting.length === 0) return;
-    const plain = Buffer.from(waiting.join(''));
-    waiting = [];
-    waitingBytes = 0;
-    const frame = seal(segment.key, plain, framePlace(segment.id, segment.frames)).toString('base64');
-    appendFileSync(segment.file, `${frame}\n`);
-    segment.frames += 1;
-    segment.bytes += frame.length;
-    if (segment.bytes < segmentBytes) return;
-    // Until the key encryption answers, and when it does not, the old segment goes on.
-    next ??= begin()
-      .then((begun) => {
-        segment = begun;
-      })
-      .catch(() => undefined)
-      .finally(() => {
-        next = undefined;
-      });
+    if (waiting.length > 0 && segment && append(segment, waiting)) {
+      waiting = [];
+      waitingBytes = 0;
+    }
+    while (waitingBytes > MOST_WAITING_BYTES) toFallback(waiting.shift() ?? '');
+    const isOver = !segment || segment.bytes >= segmentBytes || Date.now() - segment.begunMs >= SEGMENT_MS;
+    if (isOver) void beginNext();
+    if (waiting.length > 0) flushSoon();
   }
 
+  function toFallback(line: string): void {
+    waitingBytes -= line.length;
+    elsewhere += 1;
+    fallback(line);
+  }
+
+  function flushSoon(): void {
+    timer ??= setTimeout(flush, FLUSH_EVERY_MS).unref();
+  }
+
+  await beginNext();
+  setInterval(() => {
+    removeOld(folder, keepMs);
+  }, HOUR_MS).unref();
   return {
     write(line) {
       waiting.push(line);
       waitingBytes += line.length;
-      if (waitingBytes >= FLUSH_FROM_BYTES) flush();
-      else timer ??= setTimeout(flush, FLUSH_EVERY_MS).unref();
+      const isMuch = segment ? waitingBytes >= FLUSH_FROM_BYTES : waitingBytes > MOST_WAITING_BYTES;
+      if (isMuch) flush();
+      else flushSoon();
     },
     flush,
+    end() {
+      flush();
+      for (const line of waiting.splice(0)) toFallback(line);
+    },
   };
+}
+
+/** A file that was deleted is not made again: it would be one without its first line. */
+function appendThere(file: string, text: string): void {
+  const fd = openSync(file, constants.O_WRONLY | constants.O_APPEND);
+  try {
+    appendFileSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Under its name it is whole: who reads the folder finds no half of a first line. */
+function writeWhole(file: string, text: string): void {
+  const draft = `${file}${DRAFT_SUFFIX}`;
+  try {
+    writeFileSync(draft, text, { mode: 0o600, flag: 'wx' });
+    renameSync(draft, file);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
+/** Several processes share a folder: what another one has deleted is gone, and what cannot be deleted is tried again. */
+function removeOld(folder: string, keepMs: number): void {
+  if (keepMs === Infinity) return;
+  const beforeMs = Date.now() - keepMs;
+  for (const name of namesIn(folder)) {
+    const file = join(folder, name);
+    try {
+      if (statSync(file).mtimeMs < beforeMs) rmSync(file, { force: true });
+    } catch {
+      continue;
+    }
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder);
+    return names.filter((name) => name.endsWith(SEGMENT_SUFFIX) || name.endsWith(SEGMENT_SUFFIX + DRAFT_SUFFIX));
+  } catch {
+    return [];
+  }
+}
+
+/** A listed word of the operating system; messages name paths. */
+function codeOf(error: unknown): string {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'string' ? code : 'unknown';
 }
 
 /** A segment that cannot be read further: another key, or a frame that is not what was written there. */
@@ -111,14 +264,15 @@ export class SegmentBroken extends Error {
 
 /**
  * The text of a segment, piece by piece. A last line without its end is what a process that was killed left: it is passed
- * over.
+ * over, and a file without a whole first line is empty.
  *
  * @throws SegmentBroken
  */
 export async function* readLogSegment(file: string, keyEncryption: KeyEncryption): AsyncGenerator<string> {
   const lines = wholeLines(createReadStream(file, { encoding: 'latin1' }));
   const first = await lines.next();
-  const header = first.done === true ? null : headerOf(first.value);
+  if (first.done === true) return;
+  const header = headerOf(first.value);
   if (!header) throw new SegmentBroken('This is no segment of a log.');
   const { segment, wrapped, keyId } = header;
   const key = await keyEncryption

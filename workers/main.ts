@@ -28,7 +28,7 @@ async function main(): Promise<void> {
   if (!existsSync(WORKFLOW_BUNDLE_FILE)) throw new Error('The workflow bundle is missing: run `npm run build`.');
   const { settings, secrets, compose } = configurationOf(taskQueue);
   const keyEncryption = createKeyEncryption(settings, secrets);
-  const destination = await logDestination(`worker-${taskQueue}`, settings.LOG_SEGMENTS_DIR, keyEncryption);
+  const destination = await logDestination(`worker-${taskQueue}`, settings, keyEncryption);
   const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL, destination);
   const sdk = await sdkMetrics();
   installRuntime(log, sdk);

@@ -9,6 +9,11 @@ const EXPORTS: Readonly<Record<string, number>> = {
   listSecurityAlerts: 60,
   listEquipment: 30,
   listPartners: 60,
+  getLogExportPart: 1,
+  downloadCredential: 1,
+  getAccessReview: 5,
+  getAttestationLetterFile: 10,
+  getStaffErasureCertificatePaper: 10,
 };
 /** Where the company works: Monday to Friday, 8 to 20 o'clock. */
 const clock = new Intl.DateTimeFormat('en-GB', {

@@ -333,6 +333,7 @@ function apiSettings(
 ): ApiSettings {
   return {
     LOG_LEVEL: 'debug',
+    LOG_SEGMENTS_DAYS: 90,
     HEALTH_PORT: 1,
     HEALTH_HOST: '127.0.0.1',
     DATABASE_POOL_SIZE: 8,

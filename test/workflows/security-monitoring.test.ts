@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
+import { DefaultLogger } from '@temporalio/worker';
+import { raiseFinding } from '../../activities/raise-finding';
+import type { Found } from '../../monitoring/watch';
 import { startSecurityDesk, type ReceivedAlert } from '../../sandbox/security-desk/service';
 import { securityAlertWorkflowId } from '../../contracts/ids';
 import { readRefusals } from '../../journal/refusals';
@@ -63,6 +66,11 @@ describe('monitoring of the journal', () => {
       deviceId: `not-ours-${randomUUID()}`,
       action: 'open',
     });
+  const findingAbout = (objectId: string, integration: string): Found => ({
+    ...{ kind: 'outside-houses', scope: 'client', objectId, integration, severity: 'high' },
+    ...{ quietMs: 3_600_000, times: 5, evidence: ['1'] },
+  });
+  const raise = (found: Found) => h.owner.$transaction((tx) => raiseFinding(tx, found, new DefaultLogger('ERROR')));
   const alertOf = (kind: string) => h.owner.securityAlert.findFirst({ where: { kind } });
   const raised = async (kind: string) => {
     const alert = await alertOf(kind);
@@ -70,7 +78,7 @@ describe('monitoring of the journal', () => {
     return alert;
   };
 
-  it('suspends a partner that looks through ids it does not have, tells the security team once, and a person lets it in again', async () => {
+  it('tells the security team once of a partner that asks for what is not its own, and does not keep it out', async () => {
     await h.owner.partner.updateMany({ data: { inboundPerSecond: 100_000, inboundConcurrency: 1_000 } });
     const answers = await Promise.all(Array.from({ length: 26 }, askElsewhere));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([404]));
@@ -89,12 +97,23 @@ describe('monitoring of the journal', () => {
       new Set(['vizor 404']),
     );
 
-    // Its token is refused, and it gets no other.
-    expect((await askElsewhere()).status).toBeNull();
+    // Devices of a new entrance that is not listed yet look the same: nobody is kept out for it.
+    expect((await askElsewhere()).status).toBe(404);
     await until('the team is told', async () => (await toldOf(alert.id)).length === 1);
     expect(await toldOf(alert.id)).toMatchObject([
-      { type: 'security.alert.raised', data: { kind: 'outside-houses', suspendedClientId: 'vizor', level: 0 } },
+      { type: 'security.alert.raised', data: { kind: 'outside-houses', level: 0 } },
     ]);
+  }, 120_000);
+
+  it('keeps out a partner that a rule has suspended, until a person lets it in again', async () => {
+    const alert = await raised('outside-houses');
+    const suspend = { clientId: 'vizor', forMs: 3_600_000 };
+    const found = { ...findingAbout('vizor', 'smart-home'), suspend };
+    await raise(found);
+    const told = await h.owner.securityAlert.findFirstOrThrow({ where: { kind: 'client-suspension' } });
+    await officer.call('post', `/staff/v1/security-alerts/${told.id}/acknowledgement`);
+    // Its token is refused, and it gets no other.
+    expect((await askElsewhere()).status).toBeNull();
 
     const { body } = await officer.call('get', '/staff/v1/client-suspensions');
     const [suspension] = body['suspensions'] as { suspensionId: string; clientId: string }[];
@@ -107,7 +126,7 @@ describe('monitoring of the journal', () => {
     });
     expect((await askElsewhere()).status).toBe(404);
     // What a person has lifted stays lifted, although the alert goes on.
-    await turn();
+    await raise(found);
     expect((await askElsewhere()).status).toBe(404);
     const kept = await h.owner.journalEntry.findMany({ where: { kind: 'client-suspension' }, orderBy: { seq: 'asc' } });
     expect(kept.map(({ outcome, reason }) => [outcome, reason])).toEqual([
@@ -154,11 +173,13 @@ describe('monitoring of the journal', () => {
       id,
       integration: 'communal',
       kind: 'lockout',
+      severity: 'high',
       scope: 'device',
       objectId: randomUUID(),
       until: until_,
     };
-    await h.owner.securityAlert.create({ data: row });
+    const notice = { ...row, id: randomUUID(), kind: 'security-audit', severity: 'low' };
+    await h.owner.securityAlert.createMany({ data: [row, notice] });
     await turn();
     await turn();
     // The clock of the server is ahead by what was skipped: calls are due at once, and fail or arrive as the first does.
@@ -167,6 +188,10 @@ describe('monitoring of the journal', () => {
       const rows = await deliveries();
       return rows.length >= 1 && rows.every(({ deliveredAt }) => deliveredAt !== null);
     });
+    expect(await h.owner.alertDelivery.count({ where: { alertId: notice.id } })).toBe(0);
+    await expect(
+      h.temporal.client.workflow.getHandle(securityAlertWorkflowId(notice.id)).describe(),
+    ).rejects.toMatchObject({ name: 'WorkflowNotFoundError' });
     const rows = await deliveries();
     expect(rows.map(({ event }) => event)).toContain('raised');
     expect(rows.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(rows.length + 2);
@@ -175,6 +200,37 @@ describe('monitoring of the journal', () => {
     expect((await toldOf(id)).map((message) => JSON.stringify(message)).toSorted()).toEqual(bodies);
     await officer.call('post', `/staff/v1/security-alerts/${id}/acknowledgement`);
     await ended(h, securityAlertWorkflowId(id));
+  }, 120_000);
+
+  it('tells of a suspension that follows an alert at which somebody has looked already, with a message of its own', async () => {
+    const finding = findingAbout('shlagbaum', 'communal');
+    expect(await raise(finding)).toBe(true);
+    const { id } = await h.owner.securityAlert.findFirstOrThrow({ where: { objectId: 'shlagbaum' } });
+    // While nobody has looked, a cause that lasts is no second alert, however long ago the first was raised.
+    await h.owner.securityAlert.update({ where: { id }, data: { until: new Date(Date.now() - 1_000) } });
+    expect(await raise(finding)).toBe(false);
+    const { until: quiet } = await h.owner.securityAlert.findUniqueOrThrow({ where: { id } });
+    expect(quiet.getTime()).toBeGreaterThan(Date.now());
+    await turn();
+    await until('the team is told', async () => (await toldOf(id)).length === 1);
+    await officer.call('post', `/staff/v1/security-alerts/${id}/acknowledgement`);
+    await ended(h, securityAlertWorkflowId(id));
+
+    const suspend = { clientId: 'shlagbaum', forMs: 3_600_000 };
+    for (let time = 0; time < 2; time++) expect(await raise({ ...finding, suspend })).toBe(false);
+    await turn();
+    const alerts = await h.owner.securityAlert.findMany({
+      where: { kind: 'client-suspension', objectId: 'shlagbaum' },
+    });
+    expect(alerts).toMatchObject([{ objectId: 'shlagbaum', acknowledgedAt: null, severity: 'high' }]);
+    const suspension = alerts[0]?.id ?? '';
+    await until('the team is told of the suspension', async () => (await toldOf(suspension)).length > 0);
+    expect((await toldOf(suspension))[0]).toMatchObject({
+      type: 'security.alert.raised',
+      data: { kind: 'client-suspension', suspendedClientId: 'shlagbaum', level: 0 },
+    });
+    await officer.call('post', `/staff/v1/security-alerts/${suspension}/acknowledgement`);
+    await ended(h, securityAlertWorkflowId(suspension));
   }, 120_000);
 
   it('raises an alert about somebody who tries many names, and keeps neither the names nor the address', async () => {

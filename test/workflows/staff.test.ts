@@ -85,7 +85,14 @@ describe('staff', () => {
     const until = new Date(Date.now() + 900_000);
     const key = lockoutKey('device', vizor.barrierId);
     await h.owner.$executeRaw`INSERT INTO rate_limits (key, points, expire) VALUES (${key}, 11, ${until.getTime()})`;
-    const alert = { id: randomUUID(), integration: vizor.integration, kind: 'lockout', scope: 'device', until };
+    const alert = {
+      id: randomUUID(),
+      integration: vizor.integration,
+      kind: 'lockout',
+      severity: 'high',
+      scope: 'device',
+      until,
+    };
     await h.owner.securityAlert.create({ data: { ...alert, objectId: vizor.barrierId } });
 
     expect(await show()).toBe(403);
@@ -104,7 +111,15 @@ describe('staff', () => {
 
   it('acknowledge an alert once, whoever comes second', async () => {
     const id = randomUUID();
-    const row = { id, integration: null, kind: 'lockout', scope: 'client', objectId: 'some-client', until: new Date() };
+    const row = {
+      id,
+      integration: null,
+      kind: 'lockout',
+      severity: 'high',
+      scope: 'client',
+      objectId: 'some-client',
+      until: new Date(),
+    };
     await h.owner.securityAlert.create({ data: row });
     const open = async () =>
       ((await operator.call('get', '/staff/v1/security-alerts?open=true')).body['alerts'] as { alertId: string }[]).map(

@@ -1,7 +1,7 @@
-import { SEVERITIES } from '../../contracts/security-alerts';
-import { callAfterMs } from './state';
+import { CALLING_SEVERITIES } from '../../contracts/security-alerts';
+import { callAfterMs, nextLevel } from './state';
 
-const minutes = (severity: (typeof SEVERITIES)[number]): number[] =>
+const minutes = (severity: (typeof CALLING_SEVERITIES)[number]): number[] =>
   [1, 2, 3, 4, 5].map((level) => callAfterMs(severity, level) / 60_000);
 
 describe('calls about an alert', () => {
@@ -9,8 +9,18 @@ describe('calls about an alert', () => {
     expect(minutes('critical')).toEqual([5, 15, 30, 45, 60]);
   });
 
-  it.each(SEVERITIES)('never stop and never come closer together for a %s one', (severity) => {
+  it.each(CALLING_SEVERITIES)('never stop and never come closer together for a %s one', (severity) => {
     const times = [0, ...minutes(severity)];
     for (let level = 1; level < times.length; level++) expect(times[level]).toBeGreaterThan(times[level - 1] ?? 0);
+  });
+
+  it.each([
+    ['the first is next while none is due', 0, 0, 1],
+    ['one that is due is made', 0, 5, 1],
+    ['of those that were missed only the newest is made', 0, 7 * 24 * 60, 673],
+    ['one that was made is not made again', 2, 29, 3],
+    ['one that was made early does not go back', 5, 0, 6],
+  ])('%s', (_what, made, minute, level) => {
+    expect(nextLevel('critical', made, minute * 60_000)).toBe(level);
   });
 });

@@ -3,7 +3,7 @@ import type { SecurityMonitoringActivities } from '../../activities/security-mon
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import type { AlertRequest } from '../../contracts/security-alerts';
 import { alertAcknowledged } from './messages';
-import { callAfterMs } from './state';
+import { callAfterMs, nextLevel } from './state';
 
 /** Our own rows: tried until it works. */
 const own = wf.proxyActivities<SecurityMonitoringActivities>({
@@ -32,8 +32,13 @@ export async function securityAlertWorkflow(request: AlertRequest, carried = 0):
     await told.deliverAlert(messageId).catch(unlessCancelled);
   };
   if (carried === 0) telling.push(tell(await own.prepareAlertMessage({ alertId, event: 'raised', level: 0 })));
-  for (let level = carried + 1; ; level++) {
-    const dueMs = Date.parse(request.raisedAt) + callAfterMs(severity, level);
+  const raisedMs = Date.parse(request.raisedAt);
+  for (
+    let level = nextLevel(severity, carried, Date.now() - raisedMs);
+    ;
+    level = nextLevel(severity, level, Date.now() - raisedMs)
+  ) {
+    const dueMs = raisedMs + callAfterMs(severity, level);
     await waitUntil(alertId, dueMs, () => hints);
     if (await own.isAlertAcknowledged(alertId)) break;
     telling.push(tell(await own.prepareAlertMessage({ alertId, event: 'escalated', level })));
