@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CredentialHandoverView } from '../../contracts/staff';
 import { isWithin } from '../../contracts/staff';
 import { appendJournal } from '../../journal/journal';
+import { carriedPartOf } from '../../partners/credential-values';
 import { sql, type Database, type Transaction } from '../../prisma/database';
 import type { KeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore, type SecretRow } from '../../vault/secrets';
@@ -26,7 +27,13 @@ const PublicJwk = z
   });
 const ToDownload = z.strictObject({ publicKey: PublicJwk }).meta({ id: 'CredentialDownloadRequest' });
 const Sealed = z
-  .object({ jwe: z.string().describe('Compact JWE (RFC 7516) of JSON with `partnerId`, `direction`, `name`, `value`') })
+  .object({
+    jwe: z
+      .string()
+      .describe(
+        'Compact JWE (RFC 7516) of JSON with `partnerId`, `direction`, `name`, `value`; of a `signing-key` the public key, and its `keyId`',
+      ),
+  })
   .meta({ id: 'SealedCredential' });
 const List = z.object({ handovers: z.array(CredentialHandoverView) }).meta({ id: 'CredentialHandoverList' });
 
@@ -91,8 +98,9 @@ export function credentialHandoverOperations({
             outcome: 'handed-over',
             reason: `version-${row.version.toString()}`,
           });
-          const value = await store.reveal(secret);
-          return seal(JSON.stringify({ partnerId, direction, name, value }), key);
+          const stored = await store.reveal(secret);
+          const carried = direction === 'issued' ? { value: stored } : carriedPartOf(name, stored);
+          return seal(JSON.stringify({ partnerId, direction, name, ...carried }), key);
         });
         return { status: 200, headers: { 'cache-control': 'no-store' }, body: { jwe } };
       },
