@@ -85,6 +85,17 @@ describe('a credential that a person carries', () => {
     });
   });
 
+  it('is given by the offers that there are, not by what the API says that there are', async () => {
+    const { handoverId } = await offered(presented('signing-key'));
+    await owner.credentialHandover.updateMany({ data: { expiresAt: new Date() } });
+    // The one connection of this pool keeps it.
+    await api.$executeRaw`CREATE TEMPORARY TABLE credential_handovers AS
+      SELECT id, owner, secret_name, version, now() + interval '1 day' AS expires_at, taken_at, taken_by
+      FROM public.credential_handovers`;
+    await api.$executeRaw`GRANT ALL ON pg_temp.credential_handovers TO PUBLIC`;
+    expect(await api.$queryRaw`SELECT * FROM take_credential(${handoverId}::uuid, ${MEMBER})`).toEqual([]);
+  });
+
   it('is no client certificate: nothing is offered, and staff are told once', async () => {
     const credential = presented('tls-key');
     const version = await rotation().issueCredential(credential, new Date().toISOString());
