@@ -9,6 +9,7 @@ import { publicPemOf, signingKeyOf } from '../../partners/credential-values';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
+import { hashSecret } from '../../vault/secret-hash';
 import { createSecretStore } from '../../vault/secrets';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
@@ -107,5 +108,56 @@ describe('a credential that a person carries', () => {
     expect(await owner.credentialHandover.count()).toBe(0);
     const alerts = await owner.securityAlert.findMany({ select: { kind: true, objectId: true } });
     expect(alerts).toEqual([{ kind: 'credential-not-carried', objectId: 'kluch/presented/tls-key' }]);
+  });
+});
+
+describe('what a partner shows us', () => {
+  const credential: CredentialRef = { integration, partnerId: 'kluch', direction: 'issued', name: 'kluch' };
+  const tokens = async () => (await owner.oidcPayload.findMany({ orderBy: { id: 'asc' } })).map(({ id }) => id);
+  const hashes = async () => (await owner.oAuthClient.findUniqueOrThrow({ where: { id: 'kluch' } })).secretHashes;
+  const token = (id: string, clientId: string) =>
+    owner.oidcPayload.create({ data: { model: 'ClientCredentials', id, payload: { clientId } } });
+
+  let version: number;
+  let successor: string;
+  beforeEach(async () => {
+    const client = { audience: 'partner', authMethod: 'client_secret_basic', scopes: [], secretHashes: ['old'] };
+    for (const [id, of] of [
+      ['kluch', 'smart-home'],
+      ['shlagbaum', 'communal'],
+    ] as const) {
+      await owner.oAuthClient.create({ data: { id, partnerId: id, integration: of, ...client } });
+      await token(`token-of-${id}`, id);
+    }
+    version = await rotation().issueCredential(credential, new Date().toISOString());
+    successor = hashSecret(await secrets.read(owner, { owner: 'kluch', name: 'client/kluch' }, version));
+  });
+
+  it('ends with its tokens when it is revoked, also those that were being given out meanwhile', async () => {
+    await rotation().acceptOnly(credential, version);
+    expect(await hashes()).toEqual([successor]);
+    expect(await tokens()).toEqual(['token-of-shlagbaum']);
+    await token('late', 'kluch');
+    await rotation().acceptOnly(credential, version);
+    expect(await tokens()).toEqual(['token-of-shlagbaum']);
+  });
+
+  it('leaves tokens that its successor got, once that one alone is valid', async () => {
+    await rotation().acceptOnly(credential, version);
+    await owner.secretSighting.create({ data: { clientId: 'kluch', sha256: successor, integration } });
+    await token('new', 'kluch');
+    await rotation().acceptOnly(credential, version);
+    expect(await tokens()).toEqual(['new', 'token-of-shlagbaum']);
+  });
+
+  it('leaves its tokens when it is retired as planned', async () => {
+    await rotation().retireOlder(credential, version);
+    expect(await hashes()).toEqual([successor]);
+    expect(await tokens()).toEqual(['token-of-kluch', 'token-of-shlagbaum']);
+  });
+
+  it('is revoked by no worker of another integration', async () => {
+    await worker.$queryRaw`SELECT revoke_other_client_secrets('shlagbaum', 'old')::text`;
+    expect(await tokens()).toEqual(['token-of-kluch', 'token-of-shlagbaum']);
   });
 });
