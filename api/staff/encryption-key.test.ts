@@ -39,7 +39,7 @@ describe('a public key that a credential is sealed for', () => {
     ],
     ['an even modulus', { ...good, n: base64url(even) }],
     ['an X25519 point of zeros', { kty: 'OKP', crv: 'X25519', x: base64url(Buffer.alloc(32)) }],
-    ['an X25519 point of order 2', { kty: 'OKP', crv: 'X25519', x: base64url(Buffer.of(1, ...Buffer.alloc(31))) }],
+    ['an X25519 point of small order', { kty: 'OKP', crv: 'X25519', x: base64url(Buffer.of(1, ...Buffer.alloc(31))) }],
     ['an X25519 point that is cut off', { kty: 'OKP', crv: 'X25519', x: 'AAAA' }],
     [
       'a point that is on no curve',
