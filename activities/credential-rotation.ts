@@ -80,8 +80,8 @@ export function createCredentialRotationActivities(deps: {
     return (profile as { credentialDelivery?: unknown }).credentialDelivery === 'person';
   }
 
-  /** Of what a partner shows us, leaves this version valid and nothing else. */
-  async function acceptOnly(credential: CredentialRef, version: number): Promise<void> {
+  /** Of what a partner shows us, leaves this version valid and nothing else. Tokens live on, which are short. */
+  async function retireOthers(credential: CredentialRef, version: number): Promise<void> {
     const value = await secrets.read(database, stored(credential), version);
     await database.$executeRaw(sql`SELECT accept_only_client_secret(${credential.name}, ${hashSecret(value)})`);
   }
@@ -189,11 +189,15 @@ export function createCredentialRotationActivities(deps: {
       });
     },
 
-    acceptOnly,
+    /** An urgent revocation: leaves this version valid at once, and no token that was got with another. */
+    async acceptOnly(credential: CredentialRef, version: number): Promise<void> {
+      const value = await secrets.read(database, stored(credential), version);
+      await database.$executeRaw(sql`SELECT revoke_other_client_secrets(${credential.name}, ${hashSecret(value)})`);
+    },
 
     /** Ends the validity of every other version. */
     async retireOlder(credential: CredentialRef, keep: number): Promise<void> {
-      if (credential.direction === 'issued') return acceptOnly(credential, keep);
+      if (credential.direction === 'issued') return retireOthers(credential, keep);
       // The partner's own people do it; that it was done is proven next.
       if (await isCarried(credential)) return;
       await atPartner(async () => {

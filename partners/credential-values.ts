@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
-import { newCertificateRequest } from './client-certificate';
+import { certificateRequestOf, newCertificateRequest } from './client-certificate';
 import { PartnerError } from './failure';
 import type { SigningKey } from './message-signature';
 import type { ReplaceableSecret } from './ports';
@@ -35,3 +35,34 @@ export function signingKeyOf(secret: string, keyIdOfPem: string): SigningKey {
 
 export const publicPemOf = (key: KeyObject): string =>
   createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString();
+
+/** What a person brings to a partner: what the partner would have been sent if it had an interface for credentials. */
+export type CarriedCredential = {
+  readonly value: string;
+  /** By which our messages will name a signing key. */
+  readonly keyId?: string;
+};
+
+/**
+ * What of a secret that we show a partner may leave: a shared secret as it is, of a pair of keys never the private one
+ * (R0.13, R4.4).
+ *
+ * @param name of the secret; any that is unknown is refused
+ * @throws PartnerError for what has no part that could be carried
+ */
+export function carriedPartOf(name: string, secret: string): CarriedCredential {
+  switch (name) {
+    case 'signing-key': {
+      const { key, keyId } = signingKeyOf(secret, '');
+      return { value: publicPemOf(key), keyId };
+    }
+    case 'tls-key':
+      return { value: certificateRequestOf(secret) };
+    case 'basic-password':
+    case 'client-secret':
+    case 'password':
+      return { value: secret };
+    default:
+      throw new PartnerError('PartnerRejected', 'This secret is carried by nobody.');
+  }
+}

@@ -1,32 +1,25 @@
-import { CompactEncrypt, importJWK, type CryptoKey, type JWK } from 'jose';
 import { z } from 'zod';
 import { CredentialHandoverView } from '../../contracts/staff';
 import { isWithin } from '../../contracts/staff';
 import { appendJournal } from '../../journal/journal';
+import { carriedPartOf } from '../../partners/credential-values';
 import { sql, type Database, type Transaction } from '../../prisma/database';
 import type { KeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore, type SecretRow } from '../../vault/secrets';
 import { defineOperation, type Operation } from '../operation';
-import { HttpProblem, invalidField, notFound } from '../problem';
+import { HttpProblem, notFound } from '../problem';
+import { encryptionKeyOf, PublicJwk, seal } from './encryption-key';
 import { memberOf } from './member';
 
-const Base64url = z.string().regex(/^[\w-]{1,1024}$/);
-/** At least 2048 bits (NIST SP 800-131A), without leading zeros. */
-const Modulus = Base64url.refine((n) => Buffer.from(n, 'base64url').length >= 256, 'must have 2048 bits or more');
-/** Public keys only: a private part that is sent along is refused, not dropped. */
-const PublicJwk = z
-  .discriminatedUnion('kty', [
-    z.strictObject({ kty: z.literal('EC'), crv: z.enum(['P-256', 'P-384', 'P-521']), x: Base64url, y: Base64url }),
-    z.strictObject({ kty: z.literal('OKP'), crv: z.literal('X25519'), x: Base64url }),
-    z.strictObject({ kty: z.literal('RSA'), n: Modulus, e: z.literal('AQAB') }),
-  ])
-  .meta({
-    id: 'PublicEncryptionKey',
-    description: 'A public key as JWK (RFC 7517) of whoever takes the credential in',
-  });
 const ToDownload = z.strictObject({ publicKey: PublicJwk }).meta({ id: 'CredentialDownloadRequest' });
 const Sealed = z
-  .object({ jwe: z.string().describe('Compact JWE (RFC 7516) of JSON with `partnerId`, `direction`, `name`, `value`') })
+  .object({
+    jwe: z
+      .string()
+      .describe(
+        'Compact JWE (RFC 7516) of JSON with `partnerId`, `direction`, `name`, `value`; of a `signing-key` the public key, and its `keyId`',
+      ),
+  })
   .meta({ id: 'SealedCredential' });
 const List = z.object({ handovers: z.array(CredentialHandoverView) }).meta({ id: 'CredentialHandoverList' });
 
@@ -77,7 +70,7 @@ export function credentialHandoverOperations({
         const row = await database.credentialHandover.findUnique({ where: { id: handoverId } });
         const { reach } = memberOf(caller);
         if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
-        const key = await keyOf(publicKey);
+        const key = await encryptionKeyOf(publicKey);
         // Taken, opened, sealed and written down together, or none of it.
         const jwe = await database.$transaction(async (tx) => {
           const secret = await take(tx, handoverId, caller.clientId);
@@ -91,8 +84,9 @@ export function credentialHandoverOperations({
             outcome: 'handed-over',
             reason: `version-${row.version.toString()}`,
           });
-          const value = await store.reveal(secret);
-          return seal(JSON.stringify({ partnerId, direction, name, value }), key);
+          const stored = await store.reveal(secret);
+          const carried = direction === 'issued' ? { value: stored } : carriedPartOf(name, stored);
+          return seal(JSON.stringify({ partnerId, direction, name, ...carried }), key);
         });
         return { status: 200, headers: { 'cache-control': 'no-store' }, body: { jwe } };
       },
@@ -106,20 +100,6 @@ async function take(tx: Transaction, id: string, member: string): Promise<Secret
   );
   return found ? { ...found, keyId: found.key_id } : null;
 }
-
-type EncryptionKey = { readonly alg: 'RSA-OAEP-256' | 'ECDH-ES+A256KW'; readonly key: CryptoKey | Uint8Array };
-
-async function keyOf(jwk: z.infer<typeof PublicJwk>): Promise<EncryptionKey> {
-  const alg = jwk.kty === 'RSA' ? 'RSA-OAEP-256' : 'ECDH-ES+A256KW';
-  try {
-    return { alg, key: await importJWK(jwk as JWK, alg) };
-  } catch {
-    throw invalidField('publicKey', 'is no usable key');
-  }
-}
-
-const seal = (text: string, { alg, key }: EncryptionKey): Promise<string> =>
-  new CompactEncrypt(Buffer.from(text)).setProtectedHeader({ alg, enc: 'A256GCM' }).encrypt(key);
 
 const notToBeHad = (): HttpProblem =>
   new HttpProblem({ status: 410, type: 'credential-handed-over', title: 'It was taken already, or its time is over' });

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { createTestDatabase, type TestDatabase } from '../support/database';
+import { createTestDatabase, TEMPLATE, TEST_LOGINS, type TestDatabase } from '../support/database';
 
 /** Every table with rows of an integration. A new one that is forgotten here is found by the first test. */
 const TABLES = [
@@ -59,6 +59,23 @@ describe('integrations are apart in the database', () => {
        ORDER BY 1`,
     );
     expect(rows).toEqual(TABLES.map((table_name) => ({ table_name, guarded: true })));
+  });
+
+  it('lets no function act as the owner on tables that its caller made', async () => {
+    const { rows } = await owner.query<{ name: string; config: string[] | null }>(
+      `SELECT oid::regprocedure::text AS name, proconfig AS config FROM pg_proc
+       WHERE prosecdef AND pronamespace = 'public'::regnamespace`,
+    );
+    expect(rows.map(({ name }) => name)).toContain('take_credential(uuid,text)');
+    const safe = 'search_path=public, pg_temp';
+    expect(rows.filter(({ config }) => !config?.includes(safe))).toEqual([]);
+  });
+
+  it.each(TEST_LOGINS)('$role may make no temporary table', async ({ name }) => {
+    // A copy of the template does not have its rights.
+    const asked = 'SELECT has_database_privilege($1, $2, $3) AS may';
+    expect((await owner.query(asked, [name, TEMPLATE, 'CONNECT'])).rows).toEqual([{ may: true }]);
+    expect((await owner.query(asked, [name, TEMPLATE, 'TEMPORARY'])).rows).toEqual([{ may: false }]);
   });
 
   it.each(TABLES)('the communal role sees no smart-home row of %s', async (table) => {
