@@ -10,7 +10,8 @@ import {
   type SignedLogPart,
 } from '../contracts/log-exports';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
-import { compareLogs, type OwnOrder } from '../governance/log-comparison';
+import { comparedKeys, compareLogs } from '../governance/log-comparison';
+import { knownOrders, ordersWithin } from '../governance/own-orders';
 import { appendJournal } from '../journal/journal';
 import type { Database, Transaction } from '../prisma/database';
 import { verifyDocument } from '../vault/document-signature';
@@ -118,7 +119,9 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
       entries.push(...content.entries);
       withheld.push(...content.withheld);
     }
-    const comparison = compareLogs(await ownOrders(tx, demand), entries, withheld);
+    const ours = await ordersWithin(tx, demand);
+    const known = await knownOrders(tx, demand.partnerId, comparedKeys(entries));
+    const comparison = compareLogs({ ours, known }, entries, withheld);
     await tx.logExportDemand.updateMany({
       where: { id: demandId },
       data: { status: 'received', receivedAt: new Date(), withheld, comparison },
@@ -163,25 +166,6 @@ function readPart(
   if (part.data.demandId !== demandId) throw invalidField('payload', 'belongs to another demand');
   if (part.data.part > part.data.parts) throw invalidField('payload', 'is beyond the last part');
   return { part: part.data, keyId: check.keyId };
-}
-
-/** Orders of ours in the scope that may have reached the partner. */
-async function ownOrders(tx: Transaction, { partnerId, scopeFrom, scopeTo }: DemandRow): Promise<OwnOrder[]> {
-  const within = { gte: scopeFrom, lte: scopeTo };
-  const [openings, enrollments] = await Promise.all([
-    tx.opening.findMany({
-      where: { partnerId, attempts: { gt: 0 }, requestedAt: within },
-      select: { id: true, requestedAt: true },
-    }),
-    tx.enrollment.findMany({
-      where: { partnerId, state: 'active', partner: { custody: 'partner' }, createdAt: within },
-      select: { id: true, createdAt: true },
-    }),
-  ]);
-  return [
-    ...openings.map(({ id, requestedAt }) => ({ key: `open/${id}`, atMs: requestedAt.getTime() })),
-    ...enrollments.map(({ id, createdAt }) => ({ key: `enroll/${id}`, atMs: createdAt.getTime() })),
-  ];
 }
 
 async function viewOf(database: Database, row: DemandRow): Promise<LogExportView> {
