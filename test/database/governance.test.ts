@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createAttestationActivities } from '../../activities/attestation';
 import { compareLogs } from '../../governance/log-comparison';
 import { knownOrders, ordersWithin } from '../../governance/own-orders';
 import { openDatabase, type Database } from '../../prisma/database';
@@ -14,16 +15,41 @@ describe('governance', () => {
   let db: TestDatabase;
   let owner: Database;
   let api: Database;
+  let core: Database;
   beforeAll(async () => {
     db = await createTestDatabase();
     owner = openDatabase(db.ownerUrl, 2);
     api = openDatabase(db.urlFor('domovoy_api'), 2);
+    core = openDatabase(db.urlFor('domovoy_core'), 2);
     const partner = { integration, displayName: 'P', custody: 'partner', agreedFields: [], profile: {} };
     await owner.partner.createMany({ data: ['ours', 'other'].map((id) => ({ id, ...partner })) });
   });
   afterAll(async () => {
-    await Promise.all([owner, api].map((each) => each.$disconnect()));
+    await Promise.all([owner, api, core].map((each) => each.$disconnect()));
     await db.drop();
+  });
+
+  it('tells of each loss of a letter once', async () => {
+    const { warnOfAttestations } = createAttestationActivities({ database: core });
+    await owner.partner.update({ where: { id: 'other' }, data: { attestedUntil: new Date(now + 300 * DAY) } });
+    const losses = async () => {
+      await warnOfAttestations(new Date(now).toISOString());
+      return owner.securityAlert.count({ where: { kind: 'attestation', objectId: 'ours', scope: 'missing' } });
+    };
+    const lose = async (day: number) => {
+      const [id, at] = [randomUUID(), new Date(now + day * DAY)];
+      const file = { mediaType: 'application/pdf', sha256: '', bytes: 0, keyId: 'k' };
+      await owner.sealedFile.create({ data: { id, ...file, sealed: Buffer.alloc(0), wrappedKey: Buffer.alloc(0) } });
+      const times = { inForceFrom: at, endedAt: at };
+      await owner.attestationLetter.create({
+        data: { id, partnerId: 'ours', fileId: id, status: 'withdrawn', ...times },
+      });
+    };
+    expect([await losses(), await losses()]).toEqual([1, 1]);
+    await lose(1);
+    expect([await losses(), await losses()]).toEqual([2, 2]);
+    await lose(2);
+    expect([await losses(), await losses()]).toEqual([3, 3]);
   });
 
   describe('holds the log of a partner', () => {
