@@ -102,6 +102,11 @@ describe('the letter of attestation of a partner', () => {
     });
     const shown = await compliance.call('get', `${lettersOf(kluch.id)}/${id}`);
     expect(shown.body['signedBy']).toEqual(HEAD);
+
+    const other = { signedBy: { ...HEAD, name: 'Somebody else' }, signedOn: day(-3) };
+    const again = await compliance.call('post', `${lettersOf(kluch.id)}/${id}/acceptance`, acceptance(letter, other));
+    expect(again).toMatchObject({ status: 200, body: { signedOn: `${day(-1)}T00:00:00.000Z` } });
+    expect((await compliance.call('get', `${lettersOf(kluch.id)}/${id}`)).body['signedBy']).toEqual(HEAD);
     const tables = ['sealed_files', 'attestation_letters', 'idempotency_records', 'journal_entries', 'approvals'];
     for (const table of tables) {
       const rows: { row: string }[] = await h.owner.$queryRawUnsafe(`SELECT t::text AS row FROM ${table} t`);
