@@ -30,10 +30,10 @@ describe('governance', () => {
   });
 
   it('tells of each loss of a letter once', async () => {
-    const { warnOfAttestations } = createAttestationActivities({ database: core });
+    const activities = createAttestationActivities({ database: core });
     await owner.partner.update({ where: { id: 'other' }, data: { attestedUntil: new Date(now + 300 * DAY) } });
     const losses = async () => {
-      await warnOfAttestations(new Date(now).toISOString());
+      await activities.warnOfAttestations(new Date(now).toISOString());
       return owner.securityAlert.count({ where: { kind: 'attestation', objectId: 'ours', scope: 'missing' } });
     };
     const lose = async (day: number) => {
