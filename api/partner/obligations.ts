@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AttestationView } from '../../contracts/attestation-letters';
-import { SignedLogPart } from '../../contracts/log-exports';
+import { LOG_PART_MAX_BYTES, SignedLogPart } from '../../contracts/log-exports';
 import { EDGE_MS } from '../../governance/log-comparison';
 import { attestationOf } from '../attestation';
 import { logExportDesk, type LogExportDependencies } from '../log-exports';
@@ -70,7 +70,7 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
         'The payload is a LogPart: entries by the Idempotency-Key of our orders, and what is withheld with its reason.',
       scope: 'obligations',
       params: z.object({ demandId: z.uuid() }),
-      body: { kind: 'json', schema: SignedLogPart },
+      body: { kind: 'json', schema: SignedLogPart, maxBytes: LOG_PART_MAX_BYTES },
       idempotency: 'own',
       responses: { 200: { description: 'Taken in, now or earlier', schema: PartTaken } },
       async handle({ params, body, caller: { partnerId, integration, clientId: actor } }) {
