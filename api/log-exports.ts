@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import { logExportWorkflowId } from '../contracts/ids';
 import {
@@ -9,7 +9,6 @@ import {
   type LogExportView,
   type SignedLogPart,
 } from '../contracts/log-exports';
-import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 import { comparedKeys, compareLogs } from '../governance/log-comparison';
 import { knownOrders, ordersWithin } from '../governance/own-orders';
 import { appendJournal } from '../journal/journal';
@@ -17,7 +16,7 @@ import type { Database, Transaction } from '../prisma/database';
 import { verifyDocument } from '../vault/document-signature';
 import { sha256Of, type SealedFiles } from '../vault/sealed-files';
 import { logExportReceived } from '../workflows/log-export/messages';
-import type { logExportWorkflow } from '../workflows/log-export/workflow';
+import { startLogExport } from '../workflows/log-export/start';
 import { resourceIdFor } from './idempotency';
 import { HttpProblem, invalidField, notFound } from './problem';
 
@@ -36,22 +35,7 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
     /** Begins to wait, or finds the execution that does. */
     async waitFor({ id: demandId, dueAt }: DemandRow, integration: string): Promise<void> {
       if (dueAt === null) return;
-      try {
-        await temporal.workflow.start<typeof logExportWorkflow>('logExportWorkflow', {
-          workflowId: logExportWorkflowId(demandId),
-          taskQueue: 'core',
-          args: [{ demandId, dueAt: dueAt.toISOString() }],
-          workflowIdConflictPolicy: 'USE_EXISTING',
-          workflowIdReusePolicy: 'REJECT_DUPLICATE',
-          staticSummary: "a partner's logs are awaited",
-          typedSearchAttributes: [
-            { key: INTEGRATION_ATTRIBUTE, value: integration },
-            { key: PROCESS_ATTRIBUTE, value: 'log-export' },
-          ],
-        });
-      } catch (error) {
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
+      await startLogExport(temporal, { demandId, dueAt: dueAt.toISOString(), integration });
     },
 
     /**

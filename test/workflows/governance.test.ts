@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { generateKeyPair, SignJWT } from 'jose';
 import { Agent, fetch } from 'undici';
-import { LOG_EXPORT_TYPE } from '../../contracts/log-exports';
+import { LOG_EXPORT_TYPE, LOG_PART_MAX_ENTRIES } from '../../contracts/log-exports';
 import { plainPdf } from '../../stack/plain-pdf';
 import { createStaffBrowser, type StaffBrowser } from '../../stack/story/staff-browser';
 import { staffPasswords } from '../../stack/story/staff-chapter';
@@ -349,6 +349,23 @@ describe('a demand for a partner’s logs', () => {
     expect((await look('vizor', id))['comparison']).toMatchObject({ unknown: ['open/x'] });
   });
 
+  it('is met with as many entries in one part as the contract says', async () => {
+    const id = await demand('shlagbaum');
+    const agreed = documentSigner(h.secrets.fromShlagbaumLogExportKey.value);
+    const entry = { at: new Date().toISOString(), key: 'k'.repeat(255), event: 'enroll' };
+    const content = { demandId: id, part: 1, parts: 2, withheld: [] };
+    const send = async (entries: object[]) => {
+      const part = signDocument(agreed, LOG_EXPORT_TYPE, { ...content, entries });
+      return (await h.sandbox.callCompany('shlagbaum', `/partner/v1/log-exports/${id}/parts`, part)).status;
+    };
+    const most = Array.from({ length: LOG_PART_MAX_ENTRIES }, () => entry);
+    expect(await send([...most, entry])).toBe(400);
+    expect(await send(most)).toBe(200);
+    const last = signDocument(agreed, LOG_EXPORT_TYPE, { ...content, part: 2, entries: [] });
+    await h.sandbox.callCompany('shlagbaum', `/partner/v1/log-exports/${id}/parts`, last);
+    expect(await look('shlagbaum', id)).toMatchObject({ status: 'received' });
+  });
+
   // Skips time, after which every opening is asked for too late: what opens a door stands above.
   it('that is not met in time is overdue, staff are told, and the log is still taken', async () => {
     const id = await demand('shlagbaum');
@@ -362,6 +379,18 @@ describe('a demand for a partner’s logs', () => {
     expect(await look('shlagbaum', id)).toMatchObject({ status: 'overdue' });
     expect(await deliver('shlagbaum')).toEqual([200]);
     expect(await look('shlagbaum', id)).toMatchObject({ status: 'received' });
+  });
+
+  it('is waited for although the process died right after its approval', async () => {
+    const id = String((await propose('kluch')).body['demandId']);
+    const dueAt = new Date(Date.now() - DAY);
+    await h.owner.logExportDemand.update({ where: { id }, data: { status: 'demanded', dueAt } });
+    const workflowId = `housekeeping-${randomUUID()}`;
+    await h.temporal.client.workflow.start('housekeepingWorkflow', { workflowId, taskQueue: 'core' });
+    await ended(h, workflowId);
+    await ended(h, `log-export/${id}`);
+    expect(await look('kluch', id)).toMatchObject({ status: 'overdue' });
+    expect(await h.owner.securityAlert.count({ where: { objectId: id, scope: 'overdue' } })).toBe(1);
   });
 });
 
