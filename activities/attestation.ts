@@ -37,13 +37,24 @@ export function createAttestationActivities({ database }: { database: Database }
           until: new Date(untilMs),
           raisedAt,
         };
-        const cause = `${objectId}/${endMs?.toString() ?? 'none'}/${scope}`;
+        const end = endMs?.toString() ?? (await lastLetterOf(objectId));
+        const cause = `${objectId}/${end}/${scope}`;
         const told = { cause, kind: 'attestation-letter', actor: 'attestation-round' } as const;
         if (await database.$transaction((tx) => raiseAlertOnce(tx, alert, told))) warned++;
       }
       return warned;
     },
   };
+
+  /** A partner that loses a letter, gets another and loses that too has lost two: each is told of. */
+  async function lastLetterOf(partnerId: string): Promise<string> {
+    const letter = await database.attestationLetter.findFirst({
+      where: { partnerId, inForceFrom: { not: null } },
+      orderBy: { inForceFrom: 'desc' },
+      select: { id: true },
+    });
+    return letter ? `none-after-${letter.id}` : 'none';
+  }
 }
 
 /** The first warning has a month: it is read, nobody is called for it. What keeps residents out is urgent. */

@@ -21,12 +21,14 @@ const STANDING_KEPT_MS = 30 * 24 * 3_600_000;
  * @param deps.startDeletion begins the execution of a deletion, or finds it at work
  * @param deps.resumeSale begins the execution of a sale, or finds it at work
  * @param deps.startErasure begins the execution of an erasure, or has the one at work look again
+ * @param deps.startLogExport begins to wait for demanded logs, or finds the execution that does or did
  */
 export function createHousekeepingActivities(deps: {
   database: Database;
   startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
   resumeSale: (request: SaleRequest) => Promise<void>;
   startErasure: (erasureId: string) => Promise<void>;
+  startLogExport: (request: { demandId: string; dueAt: string; integration: string }) => Promise<void>;
 }) {
   const { database } = deps;
   return {
@@ -118,6 +120,23 @@ export function createHousekeepingActivities(deps: {
         select: { id: true },
       });
       for (const { id } of due) await deps.startErasure(id);
+      return due.length;
+    },
+
+    /**
+     * The same for demanded logs: nobody would be told that they did not come.
+     *
+     * @returns how many are awaited
+     */
+    async resumeLogExports(): Promise<number> {
+      const due = await database.logExportDemand.findMany({
+        where: { status: 'demanded', dueAt: { not: null } },
+        orderBy: { requestedAt: 'asc' },
+        select: { id: true, dueAt: true, partner: { select: { integration: true } } },
+      });
+      for (const { id: demandId, dueAt, partner } of due) {
+        await deps.startLogExport({ demandId, dueAt: dueAt?.toISOString() ?? '', integration: partner.integration });
+      }
       return due.length;
     },
 

@@ -231,7 +231,7 @@ export function createStack(deps: ApiDependencies): Express {
     (base: string) =>
     (operation: Operation): RequestHandler[] => {
       if (operation.permission !== undefined) return [requireStaff(checks, operation)];
-      if (base === '/partner/v1') return requirePartner(checks, operation.scope);
+      if (base === '/partner/v1') return requirePartner(checks, operation);
       if (base === '/registry/v1') return requireRegistry(checks, operation);
       return [requireToken(checks, 'app', operation.scope)];
     };

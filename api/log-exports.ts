@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import { logExportWorkflowId } from '../contracts/ids';
 import {
@@ -9,14 +9,14 @@ import {
   type LogExportView,
   type SignedLogPart,
 } from '../contracts/log-exports';
-import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
-import { compareLogs, type OwnOrder } from '../governance/log-comparison';
+import { comparedKeys, compareLogs } from '../governance/log-comparison';
+import { knownOrders, ordersWithin } from '../governance/own-orders';
 import { appendJournal } from '../journal/journal';
 import type { Database, Transaction } from '../prisma/database';
 import { verifyDocument } from '../vault/document-signature';
 import { sha256Of, type SealedFiles } from '../vault/sealed-files';
 import { logExportReceived } from '../workflows/log-export/messages';
-import type { logExportWorkflow } from '../workflows/log-export/workflow';
+import { startLogExport } from '../workflows/log-export/start';
 import { resourceIdFor } from './idempotency';
 import { HttpProblem, invalidField, notFound } from './problem';
 
@@ -35,22 +35,7 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
     /** Begins to wait, or finds the execution that does. */
     async waitFor({ id: demandId, dueAt }: DemandRow, integration: string): Promise<void> {
       if (dueAt === null) return;
-      try {
-        await temporal.workflow.start<typeof logExportWorkflow>('logExportWorkflow', {
-          workflowId: logExportWorkflowId(demandId),
-          taskQueue: 'core',
-          args: [{ demandId, dueAt: dueAt.toISOString() }],
-          workflowIdConflictPolicy: 'USE_EXISTING',
-          workflowIdReusePolicy: 'REJECT_DUPLICATE',
-          staticSummary: "a partner's logs are awaited",
-          typedSearchAttributes: [
-            { key: INTEGRATION_ATTRIBUTE, value: integration },
-            { key: PROCESS_ATTRIBUTE, value: 'log-export' },
-          ],
-        });
-      } catch (error) {
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
+      await startLogExport(temporal, { demandId, dueAt: dueAt.toISOString(), integration });
     },
 
     /**
@@ -118,7 +103,9 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
       entries.push(...content.entries);
       withheld.push(...content.withheld);
     }
-    const comparison = compareLogs(await ownOrders(tx, demand), entries, withheld);
+    const ours = await ordersWithin(tx, demand);
+    const known = await knownOrders(tx, demand.partnerId, comparedKeys(entries));
+    const comparison = compareLogs({ ours, known }, entries, withheld);
     await tx.logExportDemand.updateMany({
       where: { id: demandId },
       data: { status: 'received', receivedAt: new Date(), withheld, comparison },
@@ -163,25 +150,6 @@ function readPart(
   if (part.data.demandId !== demandId) throw invalidField('payload', 'belongs to another demand');
   if (part.data.part > part.data.parts) throw invalidField('payload', 'is beyond the last part');
   return { part: part.data, keyId: check.keyId };
-}
-
-/** Orders of ours in the scope that may have reached the partner. */
-async function ownOrders(tx: Transaction, { partnerId, scopeFrom, scopeTo }: DemandRow): Promise<OwnOrder[]> {
-  const within = { gte: scopeFrom, lte: scopeTo };
-  const [openings, enrollments] = await Promise.all([
-    tx.opening.findMany({
-      where: { partnerId, attempts: { gt: 0 }, requestedAt: within },
-      select: { id: true, requestedAt: true },
-    }),
-    tx.enrollment.findMany({
-      where: { partnerId, state: 'active', partner: { custody: 'partner' }, createdAt: within },
-      select: { id: true, createdAt: true },
-    }),
-  ]);
-  return [
-    ...openings.map(({ id, requestedAt }) => ({ key: `open/${id}`, atMs: requestedAt.getTime() })),
-    ...enrollments.map(({ id, createdAt }) => ({ key: `enroll/${id}`, atMs: createdAt.getTime() })),
-  ];
 }
 
 async function viewOf(database: Database, row: DemandRow): Promise<LogExportView> {

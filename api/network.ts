@@ -1,7 +1,8 @@
 /**
  * The part of an address that one party is likely to hold: /24 of IPv4, /48 of IPv6.
  *
- * @param address as the socket says it; a proxy in front must pass the client's own (`trust proxy`)
+ * @param address as the socket says it: nothing that a request says of itself is believed (`trust proxy` is off), so what
+ *   stands in front must keep the client's own (docs/operations.md)
  */
 export function networkOf(address: string | undefined): string {
   const plain = (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '');

@@ -12,6 +12,9 @@ export const WITHHELD_REASONS = ['internal-infrastructure', 'other-customers'] a
 /** Media type of an export's part, as its signature names it. */
 export const LOG_EXPORT_TYPE = 'domovoy-log-export+json';
 export const LOG_EXPORT_MAX_PARTS = 1_000;
+export const LOG_PART_MAX_ENTRIES = 1_000;
+/** A part with as many entries as it may have and the longest keys, in base64url, is 450 kB. */
+export const LOG_PART_MAX_BYTES = 512 * 1024;
 
 /** Before partners kept logs for us; PostgreSQL's calendar has no year 0. */
 const Instant = z.iso
@@ -59,7 +62,7 @@ export const LogPart = z.strictObject({
   demandId: z.uuid(),
   part: z.int().min(1).max(LOG_EXPORT_MAX_PARTS),
   parts: z.int().min(1).max(LOG_EXPORT_MAX_PARTS),
-  entries: z.array(LogEntry).max(1_000),
+  entries: z.array(LogEntry).max(LOG_PART_MAX_ENTRIES),
   withheld: z.array(Withheld).max(100),
 });
 export type LogPart = z.infer<typeof LogPart>;

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { attestationStanding } from '../access/attestation';
 import { SERVER_TLS } from '../config/tls';
 import type { AuditFinding, AuditVerdict, SecurityAuditReport } from '../contracts/security-audits';
+import { countRefusals } from '../journal/refusals';
 import type { Database } from '../prisma/database';
 import { GRAVE, type Advisories } from './advisories';
 
@@ -297,11 +298,13 @@ async function failedChecks(database: Database, nowMs: number): Promise<Security
     },
     _count: true,
   });
+  const strangers = await countRefusals(database, since);
   return refused
     .map(({ kind, outcome, reason, _count: count }) => ({
       what: [kind, outcome, reason].filter((word) => word !== null).join(' '),
       count,
     }))
+    .concat(strangers.map(({ code, times: count }) => ({ what: `refusal ${code}`, count })))
     .sort((a, b) => b.count - a.count || (a.what < b.what ? -1 : 1))
     .slice(0, 50);
 }

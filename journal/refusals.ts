@@ -82,6 +82,19 @@ const recordOf = ({ times, names, refusal }: Counted): JournalRecord => ({
   reason: `${times.toString()} ${[...names].join()}`,
 });
 
+/** How many were refused since then, by why: an entry counts many (see {@link recordOf}). */
+export async function countRefusals(
+  database: Database,
+  since: Date,
+): Promise<readonly { readonly code: string; readonly times: number }[]> {
+  const rows: { code: string; times: bigint }[] = await database.$queryRaw`
+    SELECT outcome AS code, sum(coalesce(substring(reason FROM '^\\d{1,9}')::bigint, 0))::bigint AS times
+    FROM journal_entries
+    WHERE kind = 'refusal' AND at >= ${since} AND outcome = ANY(${[...REFUSAL_CODES]})
+    GROUP BY outcome`;
+  return rows.map(({ code, times }) => ({ code, times: Number(times) }));
+}
+
 /** @returns `null` for an entry that counts no refusals */
 export function readRefusals(entry: {
   readonly kind: string;

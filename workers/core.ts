@@ -18,6 +18,7 @@ import { createSubjectVault } from '../vault/subject-keys';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../workflows/consent/ended';
 import { startErasure } from '../workflows/erasure/start';
+import { startLogExport, type LogExportRequest } from '../workflows/log-export/start';
 import { startSecurityAlert } from '../workflows/security-alert/start';
 import { resumeSale } from '../workflows/property-sale/start';
 import { tellVehicleAccess, type PlatePartner } from '../workflows/vehicle-access/start';
@@ -34,6 +35,7 @@ export const processesOf = (client: Client) => ({
   tellVehicle: (vehicleId: string, partner: PlatePartner) => tellVehicleAccess(client, vehicleId, [partner]),
   tellConsent: (consentId: string) => tellConsentEnded(client, consentId),
   startErasure: (erasureId: string) => startErasure(client, erasureId),
+  startLogExport: (request: LogExportRequest) => startLogExport(client, request),
   startAlert: (request: AlertRequest) => startSecurityAlert(client, request),
 });
 

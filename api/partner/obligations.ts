@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AttestationView } from '../../contracts/attestation-letters';
-import { SignedLogPart } from '../../contracts/log-exports';
+import { LOG_PART_MAX_BYTES, SignedLogPart } from '../../contracts/log-exports';
+import { EDGE_MS } from '../../governance/log-comparison';
 import { attestationOf } from '../attestation';
 import { logExportDesk, type LogExportDependencies } from '../log-exports';
 import { defineOperation, type Operation } from '../operation';
@@ -10,7 +11,7 @@ const LogExportDue = z
   .object({
     demandId: z.uuid(),
     reason: z.string(),
-    from: z.iso.datetime(),
+    from: z.iso.datetime().describe('By your clock, with half a minute for its difference from ours; so is `to`'),
     to: z.iso.datetime(),
     dueAt: z.iso.datetime(),
     status: z.enum(['demanded', 'overdue', 'received']),
@@ -52,8 +53,8 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
         const logExports = demands.map(({ id, reason, scopeFrom, scopeTo, dueAt, status }) => ({
           demandId: id,
           reason,
-          from: scopeFrom.toISOString(),
-          to: scopeTo.toISOString(),
+          from: new Date(scopeFrom.getTime() - EDGE_MS).toISOString(),
+          to: new Date(scopeTo.getTime() + EDGE_MS).toISOString(),
           dueAt: dueAt?.toISOString() ?? '',
           status,
         }));
@@ -69,7 +70,7 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
         'The payload is a LogPart: entries by the Idempotency-Key of our orders, and what is withheld with its reason.',
       scope: 'obligations',
       params: z.object({ demandId: z.uuid() }),
-      body: { kind: 'json', schema: SignedLogPart },
+      body: { kind: 'json', schema: SignedLogPart, maxBytes: LOG_PART_MAX_BYTES },
       idempotency: 'own',
       responses: { 200: { description: 'Taken in, now or earlier', schema: PartTaken } },
       async handle({ params, body, caller: { partnerId, integration, clientId: actor } }) {

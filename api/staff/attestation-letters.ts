@@ -146,9 +146,8 @@ export function attestationLetterOperations({
             select: { sha256: true },
           });
           if (file.sha256 !== body.sha256) throw invalidField('sha256', 'is not that of the file that was handed in');
-          const row = await putInForce(tx, letter, { ...term, memberId, actor: caller.clientId });
-          await files.describe(tx, letter.fileId, body.signedBy);
-          return viewOf(tx, row);
+          const said = { ...term, signedBy: body.signedBy };
+          return viewOf(tx, await putInForce(tx, files, letter, { ...said, memberId, actor: caller.clientId }));
         });
         return { status: 200, body: view };
       },
@@ -193,16 +192,24 @@ export function attestationLetterOperations({
   ];
 }
 
-/** What was not accepted before becomes the partner's letter, in place of the one before. */
+type Accepted = ReturnType<typeof termOf> &
+  Pick<AttestationAcceptance, 'signedBy'> & { memberId: string; actor: string };
+
+/**
+ * What was not accepted before becomes the partner's letter, in place of the one before. What was said of it then stays
+ * as it was said.
+ */
 async function putInForce(
   tx: Transaction,
-  { id, partnerId, integration }: { id: string; partnerId: string; integration: string },
-  { signedOn, validUntil, memberId, actor }: { signedOn: Date; validUntil: Date; memberId: string; actor: string },
+  files: SealedFiles,
+  { id, partnerId, integration, fileId }: LetterRow & { integration: string },
+  { signedOn, validUntil, signedBy, memberId, actor }: Accepted,
 ): Promise<LetterRow> {
   await lockLetters(tx, partnerId);
   const letter = await tx.attestationLetter.findUniqueOrThrow({ where: { id } });
   if ((await approve(tx, matterOf(id), memberId)) === 'already') return letter;
   if (letter.status !== 'uploaded') throw approvalConflict();
+  await files.describe(tx, fileId, signedBy);
   const at = new Date();
   await tx.attestationLetter.updateMany({
     where: { partnerId, status: 'in-force' },

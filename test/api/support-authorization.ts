@@ -136,7 +136,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       routers: {
         '/app/v1': echo([requireToken(checks, 'app', 'app')]),
         '/registry/v1': echo([requireToken(checks, 'registry', 'property-sales:report')]),
-        '/partner/v1': echo(requirePartner(checks, 'openings:request')),
+        '/partner/v1': echo(requirePartner(checks, { scope: 'openings:request' })),
       },
     });
     https.on('request', app);

@@ -28,6 +28,7 @@ describe('the end of retention', () => {
       startDeletion: never,
       resumeSale: never,
       startErasure: never,
+      startLogExport: never,
     }).endRetention();
 
   /** Somebody who is erased and had sold a flat so many years ago; all of it is as old. */

@@ -8,6 +8,7 @@ type Tidied = {
   sales?: number;
   erasing?: number;
   ended?: number;
+  logs?: number;
 };
 
 const tidying = wf.proxyActivities<HousekeepingActivities>({
@@ -26,5 +27,6 @@ export async function housekeepingWorkflow(): Promise<Tidied> {
   if (wf.patched('resume-erasures')) {
     done = { ...done, erasing: await tidying.resumeErasures(), ended: await tidying.endRetention() };
   }
+  if (wf.patched('resume-log-exports')) done = { ...done, logs: await tidying.resumeLogExports() };
   return done;
 }
