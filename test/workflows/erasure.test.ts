@@ -18,6 +18,7 @@ import { ended, until } from '../support/until';
 const kluch = partnerOf('kluch');
 const shlagbaum = partnerOf('shlagbaum');
 const PLATE = 'А111АА77';
+const SHARED_PLATE = 'А112АА77';
 const PAST = new Date('2026-01-01T00:00:00.000Z');
 
 /**
@@ -161,7 +162,17 @@ describe('an erasure', () => {
       'shlagbaum plate',
       'vizor face',
     ]);
-    expect(content.holders.every(({ confirmed_at }) => confirmed_at !== null)).toBe(true);
+    // The faces at vizor were ours to keep: nobody there was asked, and the act does not say that they confirmed.
+    const unasked = content.holders.filter(({ confirmed_at }) => confirmed_at === null);
+    expect(unasked).toMatchObject([
+      { party: 'vizor', standing: 'held-by-operator', confirmation: 'held by the operator; nothing was passed' },
+    ]);
+    const saidByHolders = await h.owner.journalEntry.findMany({
+      where: { kind: 'erasure', objectId: erasureId, outcome: 'confirmed-by-holder' },
+    });
+    expect(saidByHolders.map(({ reason: party }) => party).toSorted()).toEqual([
+      ...['kluch', 'kluch', 'shlagbaum', 'shlagbaum'],
+    ]);
     expect(content.destroyed.map(({ category }) => category)).toEqual(
       expect.arrayContaining(['biometrics', 'profile', 'consents', 'vehicles', 'partner-ids', 'encryption-key']),
     );
@@ -320,6 +331,12 @@ describe('an erasure', () => {
 
   it('is taken up by the tidying when its process died, and is not certified while a store holds the person', async () => {
     const { residentId, token } = await enrolledPerson();
+    const relative = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+    for (const id of [residentId, relative]) {
+      expect((await h.app.post(`/app/v1/residents/${id}/vehicles`, { plate: SHARED_PLATE })).status).toBe(201);
+    }
+    const isAllowed = async () => (await h.sandbox.platesHeld('shlagbaum')).some(({ plate }) => plate === SHARED_PLATE);
+    await until('the plate is allowed', isAllowed);
     // Only a plugin brought the face: nothing of ours says that it is there.
     await h.owner.enrollment.deleteMany({ where: { residentId } });
     const left = join(searchedFolder(h), 'left.log');
@@ -338,6 +355,9 @@ describe('an erasure', () => {
     rmSync(left);
     await reaches(erasureId, 'erased');
     expect(await facesOf(token)).toBe(false);
+    expect(await isAllowed()).toBe(true);
+    const plates = contentOf(await certificate(erasureId)).holders.filter(({ category }) => category === 'plate');
+    expect(plates).toMatchObject([{ party: 'shlagbaum', standing: 'kept-for-another', confirmed_at: null }]);
   });
 
   it('is done again when a restored backup brings the person back', async () => {
