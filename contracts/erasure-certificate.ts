@@ -46,7 +46,7 @@ export const ErasureCertificate = z.strictObject({
         destroyed_at: Moment,
       }),
     )
-    .min(1),
+    .describe('Empty when the person was erased before, and nothing was left of them'),
   holders: z.array(
     z.strictObject({
       party: z.string(),

@@ -72,6 +72,12 @@ describe('the act of destruction on paper', () => {
     expect(text.match(/подтверждено/g)).toHaveLength(1);
   });
 
+  it('says that nothing was left to destroy of somebody who was erased before', () => {
+    const again = ErasureCertificate.parse({ ...certificate, destroyed: [] });
+    const destroyed = sectionsOf(again).find(({ title }) => title.startsWith('Уничтоженные категории'));
+    expect(destroyed?.lines).toEqual(['нет']);
+  });
+
   it('is a PDF that brings its Cyrillic font along', async () => {
     const paper = (await renderCertificate(certificate)).toString('latin1');
     expect(paper.startsWith('%PDF-')).toBe(true);

@@ -64,10 +64,12 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
     },
     {
       title: 'Уничтоженные категории данных, информационная система, способ',
-      lines: destroyed.map(
-        ({ category, system, destroyed_at: at }) =>
-          `${CATEGORIES[category] ?? category}: ${system}, база данных и её резервные копии; удаление записей и уничтожение ` +
-          `ключа шифрования; ${moscow(at)}`,
+      lines: listed(
+        destroyed.map(
+          ({ category, system, destroyed_at: at }) =>
+            `${CATEGORIES[category] ?? category}: ${system}, база данных и её резервные копии; удаление записей и уничтожение ` +
+            `ключа шифрования; ${moscow(at)}`,
+        ),
       ),
     },
     {
