@@ -334,8 +334,14 @@ describe('the property registry', () => {
       const owner = await newResident();
       const { propertyId, rightIds } = await flatIn(vizor, [{ residentId: owner }]);
       const saleId = String((await sell(propertyId, { effectiveAt: inDays(30) })).body['saleId']);
+      const call = { process: 'property-sale', objectId: `${saleId}/vizor`, reason: 'PlatesNotSettled', level: 1 };
+      await h.owner.escalation.create({
+        data: { ...call, id: randomUUID(), integration: 'communal', raisedAt: new Date() },
+      });
       expect((await reverse(saleId)).body).toMatchObject({ state: 'reversed', rightsRestored: 0 });
       await ended(h, `property-sale/${saleId}`);
+      // Nobody has to see to what the reversal overtook.
+      expect(await h.owner.escalation.count({ where: { ...call, resolvedAt: null } })).toBe(0);
       expect(await endOf(rightIds[0] ?? '')).toBeNull();
     });
   });
