@@ -304,7 +304,7 @@ describe('an erasure', () => {
 
     it('is opened again when a partner that confirmed still knows the person, who is then deleted there', async () => {
       expect(await facesOf(token)).toBe(true);
-      const relay = { clientId: token, deviceId: shlagbaum.doorDeviceId, action: 'open' };
+      const relay = { clientId: token.toUpperCase(), deviceId: shlagbaum.doorDeviceId, action: 'open' };
       const asked = await h.sandbox.callCompany('shlagbaum', '/partner/v1/resident-requests', relay);
       expect(asked.status).toBe(403);
       await until(
@@ -321,6 +321,8 @@ describe('an erasure', () => {
       await reaches(erasureId, 'erased');
       expect(await h.owner.erasureHolder.count({ where: { erasureId, token: { not: null } } })).toBe(1);
       await h.owner.erasure.update({ where: { id: erasureId }, data: { followUpAt: PAST } });
+      const { body } = await compliance.call('get', '/staff/v1/erasures');
+      expect((body['erasures'] as { erasureId: string }[]).map((each) => each.erasureId)).toContain(erasureId);
       await poke(erasureId);
       await reaches(erasureId, 'closed');
       await ended(h, `erasure/${erasureId}`);
@@ -340,6 +342,8 @@ describe('an erasure', () => {
     // Only a plugin brought the face: nothing of ours says that it is there.
     await h.owner.enrollment.deleteMany({ where: { residentId } });
     const left = join(searchedFolder(h), 'left.log');
+    const broken = join(searchedFolder(h), 'broken.dlog');
+    writeFileSync(broken, 'no segment\n');
     writeFileSync(left, `a line that should not be: ${residentId.toUpperCase()}\n`);
     jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValueOnce(new Error('gone'));
     const erasureId = await demanded(residentId);
@@ -350,9 +354,15 @@ describe('an erasure', () => {
     await until('the search has found it', async () => (await evidence(erasureId)).includes('search-found'));
     expect(await erasure(erasureId)).toMatchObject({
       state: 'erasing',
-      search: { found: [{ place: 'files', hits: 1 }] },
+      search: {
+        found: [
+          { place: 'files', hits: 1 },
+          { place: 'files-unreadable', hits: 1 },
+        ],
+      },
     });
     rmSync(left);
+    rmSync(broken);
     await reaches(erasureId, 'erased');
     expect(await facesOf(token)).toBe(false);
     expect(await isAllowed()).toBe(true);
