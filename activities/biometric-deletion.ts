@@ -40,14 +40,14 @@ export function createDeletionActivities(deps: {
 
   return {
     /**
-     * Every house at which an enrollment ever began counts: what failed may have left something as well. For an erasure
-     * or a sale also every other house of theirs: a plugin sends faces to its partner without us (R0.1).
+     * Every house at which an enrollment ever began counts: what failed may have left something as well. So does every
+     * other house of theirs, whatever the reason: a plugin sends faces to its partner without us (R0.1).
      */
     async surveyHolders(request: DeletionRequest): Promise<HolderSurvey> {
       const partner = await database.partner.findUnique({ where: { id: request.partnerId } });
       const enrollments = await database.enrollment.findMany({ where: scope(request), orderBy: { createdAt: 'asc' } });
-      const further = request.reason === 'erasure' || request.reason === 'sale' ? await housesServed(request) : [];
-      const houseIds = [...new Set([...enrollments.map(({ houseId }) => houseId), ...further])];
+      const served = await housesServed(request);
+      const houseIds = [...new Set([...enrollments.map(({ houseId }) => houseId), ...served])];
       return {
         houseIds: partner?.custody === 'company' ? [] : houseIds,
         inFlight: enrollments

@@ -49,7 +49,8 @@ async function tellOnce(database: Database, credential: CredentialRef, { version
   const objectId = credentialId(credential);
   const raisedAt = new Date();
   const until = new Date(raisedAt.getTime() + NOT_CARRIED_ALERT_MS);
-  const alert = { kind: 'credential-not-carried', scope: objectId, objectId, integration, until, raisedAt };
+  const of = { kind: 'credential-not-carried', severity: 'high', scope: objectId, objectId, integration } as const;
+  const alert = { ...of, until, raisedAt };
   const told = {
     cause: `${objectId}/${version.toString()}`,
     kind: 'credential',

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { log } from '@temporalio/activity';
 import type { DeletionRequest } from '../contracts/deletions';
-import type { ErasureStanding, SearchResult } from '../contracts/erasure';
+import { KEPT_FOR_ANOTHER, type ErasureStanding, type SearchResult } from '../contracts/erasure';
 import {
   consentWorkflowId,
   deletionWorkflowId,
@@ -19,7 +19,7 @@ import type { ErasureLedger } from '../erasure/ledger';
 import { forgetOldRights } from '../erasure/register';
 import { Identifiers, searchStores } from '../erasure/search';
 import type { Database, Transaction } from '../prisma/database';
-import type { Erasure } from '../prisma/generated/client';
+import type { Erasure, Prisma } from '../prisma/generated/client';
 import { deletionRequestOf } from '../vault/biometrics';
 import { signDocument, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -314,6 +314,8 @@ async function gathered(tx: Transaction, row: Erasure): Promise<Identifiers> {
   };
 }
 
+type NewHolder = Prisma.ErasureHolderCreateManyInput;
+
 /** For the act, and to ask them once more. */
 async function rememberHolders(tx: Transaction, { id: erasureId, residentId }: Erasure): Promise<void> {
   const [subjects, enrollments, deletions, vehicles, rights] = await Promise.all([
@@ -326,31 +328,37 @@ async function rememberHolders(tx: Transaction, { id: erasureId, residentId }: E
   const ownHouses = new Set(rights.map(({ property }) => property.houseId));
   const confirmedAt = (partnerId: string): Date | null =>
     deletions.findLast((deletion) => deletion.partnerId === partnerId)?.deletedAt ?? null;
-  const faces = subjects.flatMap(({ partnerId, integration, token, partner }) => {
-    const base = { erasureId, partnerId, integration, kind: 'face', confirmedAt: confirmedAt(partnerId) };
-    const tokenSha256 = sha256(token);
-    if (partner.custody === 'company') return [{ id: randomUUID(), ...base, tokenSha256 }];
+  const faces = subjects.flatMap(({ partnerId, integration, token, partner }): NewHolder[] => {
+    const base = { erasureId, partnerId, integration, kind: 'face', tokenSha256: sha256(token) };
+    // We held these ourselves: nobody was asked, and nobody confirmed.
+    if (partner.custody === 'company') return [{ id: randomUUID(), ...base, standing: 'held-by-operator' }];
     const houseIds = new Set([
       ...enrollments.filter((each) => each.partnerId === partnerId).map(({ houseId }) => houseId),
       ...partner.houses.map(({ houseId }) => houseId).filter((houseId) => ownHouses.has(houseId)),
     ]);
-    return [...houseIds].map((houseId) => ({ id: randomUUID(), ...base, houseId, token, tokenSha256 }));
+    const asked = { ...base, token, confirmedAt: confirmedAt(partnerId) };
+    return [...houseIds].map((houseId) => ({ id: randomUUID(), ...asked, houseId }));
   });
   const plates = await Promise.all(
-    vehicles.map(async ({ vehicleId, partnerId, integration }) => {
+    vehicles.map(async ({ vehicleId, partnerId, integration }): Promise<NewHolder> => {
       const entry = await tx.journalEntry.findFirst({
         where: { kind: 'vehicle', objectId: vehicleId, integration, outcome: 'removed-at-partner' },
         orderBy: { seq: 'desc' },
       });
-      return { id: randomUUID(), erasureId, partnerId, integration, kind: 'plate', confirmedAt: entry?.at ?? null };
+      const isKept = entry?.reason === KEPT_FOR_ANOTHER;
+      return {
+        ...{ id: randomUUID(), erasureId, partnerId, integration, kind: 'plate' },
+        ...(isKept ? { standing: KEPT_FOR_ANOTHER } : { confirmedAt: entry?.at ?? null }),
+      };
     }),
   );
   const holders = [...faces, ...plates];
   await tx.erasureHolder.createMany({ data: holders });
-  for (const { partnerId, integration } of holders) {
+  for (const { partnerId, integration, standing } of holders) {
+    if (standing === 'held-by-operator') continue;
     await journalErasure(tx, erasureId, {
       actor: ACTOR,
-      outcome: 'confirmed-by-holder',
+      outcome: standing === KEPT_FOR_ANOTHER ? KEPT_FOR_ANOTHER : 'confirmed-by-holder',
       reason: partnerId,
       integration,
     });

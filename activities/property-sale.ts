@@ -126,6 +126,11 @@ async function conclude(tx: Transaction, saleId: string, state: SaleState): Prom
     data: { fanOut: 'done' },
   });
   if (count === 0) return;
+  // What a reversal overtook will not be confirmed any more: nobody has to see to it.
+  await tx.escalation.updateMany({
+    where: { process: PROCESS, resolvedAt: null, objectId: { startsWith: `${saleId}/` } },
+    data: { resolvedAt: new Date() },
+  });
   await appendJournal(tx, {
     kind: 'property-sale',
     integration: null,

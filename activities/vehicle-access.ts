@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { cancellationSignal } from '@temporalio/activity';
 import type { Integration } from '../contracts/ids';
+import { KEPT_FOR_ANOTHER } from '../contracts/erasure';
 import { vehiclePlace } from '../contracts/sealed-places';
 import type { VehicleAccessRequest, VehicleStanding } from '../contracts/vehicle-access';
 import { appendJournal } from '../journal/journal';
@@ -132,18 +133,27 @@ export function createVehicleAccessActivities(deps: {
 
   /** The partner has nothing of the vehicle any more; the last one to say so takes the plate with it (a trigger). */
   async function close(subject: PlateAtPartner): Promise<void> {
-    const { vehicleId, partnerId } = subject;
+    const { vehicleId, partnerId, plateIndex } = subject;
     await database.$transaction(async (tx) => {
       const { count } = await tx.vehiclePartner.updateMany({
         where: { vehicleId, partnerId, state: 'open' },
         data: { state: 'closed' },
       });
-      if (count > 0) await record(tx, subject, 'removed-at-partner');
+      if (count === 0) return;
+      // Every order is settled: what the partner still has of the plate, it has for somebody else of the family.
+      const held = await tx.plateHolding.count({ where: { partnerId, plateIndex } });
+      await record(tx, subject, 'removed-at-partner', held > 0 ? KEPT_FOR_ANOTHER : undefined);
     });
   }
 
-  async function record(tx: Transaction, { vehicleId: objectId }: PlateAtPartner, outcome: string): Promise<void> {
-    await appendJournal(tx, { kind: 'vehicle', integration, objectId, actor: 'vehicle-access-process', outcome });
+  async function record(
+    tx: Transaction,
+    { vehicleId: objectId }: PlateAtPartner,
+    outcome: string,
+    reason?: string,
+  ): Promise<void> {
+    const actor = 'vehicle-access-process';
+    await appendJournal(tx, { kind: 'vehicle', integration, objectId, actor, outcome, reason });
   }
 
   async function custodianOf(partnerId: string): Promise<PlateCustodian> {

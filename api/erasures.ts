@@ -14,6 +14,9 @@ import type { SubjectVault } from '../vault/subject-keys';
 import { startErasure } from '../workflows/erasure/start';
 import { HttpProblem, notFound } from './problem';
 
+/** Holders that were asked once more have answered after this long, or staff see that they have not. */
+const FOLLOW_UP_TAKES_MS = 86_400_000;
+
 /** No cache keeps a certificate. */
 export const PRIVATE = { 'cache-control': 'private, no-store' };
 
@@ -54,10 +57,15 @@ export function erasureDesk(deps: ErasureDependencies) {
     certificate,
     /** The certificate on paper. @throws HttpProblem as {@link certificate} does */
     paper: async (erasureId: string): Promise<Buffer> => renderCertificate(certificateIn(await certificate(erasureId))),
-    /** What is not certified, by when it is due: whatever is overdue comes first. */
+    /** What is not certified, or whose holders do not answer when asked once more, by when it is due. */
     async queue(limit: number) {
       const rows = await database.erasure.findMany({
-        where: { state: { notIn: ['erased', 'closed'] } },
+        where: {
+          OR: [
+            { state: { notIn: ['erased', 'closed'] } },
+            { state: 'erased', followUpAt: { lt: new Date(Date.now() - FOLLOW_UP_TAKES_MS) } },
+          ],
+        },
         orderBy: [{ dueAt: 'asc' }, { id: 'asc' }],
         take: limit,
       });
@@ -111,14 +119,14 @@ export async function noteErasedToken(
   partnerId: string,
   token: string,
 ): Promise<void> {
-  const tokenSha256 = createHash('sha256').update(token).digest('hex');
+  const tokenSha256 = createHash('sha256').update(token.toLowerCase()).digest('hex');
   const holder = await database.erasureHolder.findFirst({ where: { partnerId, tokenSha256 } });
   if (!holder) return;
   const { erasureId, integration } = holder;
   const isNew = await database.$transaction(async (tx) => {
     const { count } = await tx.erasureHolder.updateMany({
       where: { partnerId, tokenSha256, foundAt: null, houseId: { not: null } },
-      data: { foundAt: new Date(), token },
+      data: { foundAt: new Date(), token: token.toLowerCase() },
     });
     if (count === 0) return false;
     await tx.erasure.updateMany({

@@ -32,6 +32,10 @@ describe('while a part is away the answer is 503, which blames nobody', () => {
   });
 });
 
+test.each(['P2034', '40P01'])('two that waited for each other are told to come again (%s)', (code) => {
+  expect(toProblem(Object.assign(new Error('deadlock'), { code })).status).toBe(503);
+});
+
 test('a fault of our own stays a bare 500 that quotes nothing', () => {
   expect(toProblem(new Error('secret'))).toEqual({
     type: '/problems/internal',

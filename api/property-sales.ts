@@ -122,6 +122,8 @@ export function saleDesk(deps: SaleDependencies) {
     const calls = await database.escalation.findMany({
       where: { process: 'property-sale', objectId: { startsWith: `${saleId}/` } },
     });
+    // Of a sale of a later date the rights are dated from the start, and end on the day.
+    const ended = (sale.takenAt ?? sale.effectiveAt) <= (sale.reversedAt ?? new Date()) ? sale.rights : [];
     return {
       saleId,
       registryReference: sale.registryReference,
@@ -130,8 +132,8 @@ export function saleDesk(deps: SaleDependencies) {
       effectiveAt: sale.effectiveAt.toISOString(),
       takenAt: sale.takenAt?.toISOString() ?? null,
       reversedAt: sale.reversedAt?.toISOString() ?? null,
-      rightsEnded: sale.rights.length,
-      rightsRestored: sale.rights.filter(({ restoredAt }) => restoredAt !== null).length,
+      rightsEnded: ended.length,
+      rightsRestored: ended.filter(({ restoredAt }) => restoredAt !== null).length,
       done: sale.fanOut === 'done',
       partners: progress.partners.map((partner) => ({
         ...partner,

@@ -4,6 +4,14 @@ import { z } from 'zod';
 export const CERTIFICATE_TYPE = 'domovoy-erasure-certificate+json';
 export const CERTIFICATE_SCHEMA = 'RKN-179-2022/1';
 
+/**
+ * What an act may say of somebody else: it `confirmed`; was never asked, because all of it was `held-by-operator`; or keeps
+ * a plate `kept-for-another` person who has registered the same car.
+ */
+export const HOLDER_STANDINGS = ['confirmed', 'held-by-operator', 'kept-for-another'] as const;
+const HolderStanding = z.enum(HOLDER_STANDINGS);
+export type HolderStanding = z.infer<typeof HolderStanding>;
+
 const Moment = z.iso.datetime();
 const Party = z.strictObject({ name: z.string(), address: z.string().nullable() });
 
@@ -38,12 +46,13 @@ export const ErasureCertificate = z.strictObject({
         destroyed_at: Moment,
       }),
     )
-    .min(1),
+    .describe('Empty when the person was erased before, and nothing was left of them'),
   holders: z.array(
     z.strictObject({
       party: z.string(),
       category: z.enum(['face', 'plate']),
       confirmed_at: Moment.nullable(),
+      standing: HolderStanding.default('confirmed'),
       confirmation: z.string(),
       ordered_again: z.number().int(),
     }),

@@ -18,6 +18,9 @@ export type HoldReason = (typeof HOLD_REASONS)[number];
 export const ERASURE_STATES = ['waiting', 'erasing', 'erased', 'reopened', 'closed'] as const;
 export type ErasureState = (typeof ERASURE_STATES)[number];
 
+/** Why a partner that let go of a vehicle has its plate still: another person has registered the same car. */
+export const KEPT_FOR_ANOTHER = 'kept-for-another';
+
 /** Argument of the workflow: nothing but the opaque id. */
 export type ErasureRequest = { readonly erasureId: string };
 

@@ -3,7 +3,7 @@ import type { ErasureBasis } from '../contracts/erasure';
 import { appendJournal } from '../journal/journal';
 import type { Transaction } from '../prisma/database';
 import type { Erasure } from '../prisma/generated/client';
-import { stopBiometrics } from '../vault/biometrics';
+import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
 import type { SubjectVault } from '../vault/subject-keys';
 import { dueAt, type ErasureClocks } from './clocks';
 import { removeVehicle } from './vehicle-removal';
@@ -66,9 +66,12 @@ export async function stopEverything(
   { residentId, actor }: { readonly residentId: string; readonly actor: string },
 ): Promise<void> {
   await tx.resident.updateMany({ where: { id: residentId, status: { not: 'erased' } }, data: { status: 'erased' } });
+  const partners = await partnersConcerned(tx, residentId);
+  // Before the sessions, as a sale of the same person's flat does it: else each may wait for the other.
+  for (const { partnerId } of partners) await lockBiometrics(tx, { residentId, partnerId });
   await tx.pluginSession.updateMany({ where: { residentId, endedAt: null }, data: { endedAt: new Date() } });
   await tx.identityToken.deleteMany({ where: { residentId } });
-  for (const partner of await partnersConcerned(tx, residentId)) await stopAt(tx, { residentId, actor, ...partner });
+  for (const partner of partners) await stopAt(tx, { residentId, actor, ...partner });
   const vehicles = await tx.vehicle.findMany({ where: { residentId, status: 'active' }, select: { id: true } });
   for (const { id } of vehicles) await removeVehicle(tx, id, actor);
 }

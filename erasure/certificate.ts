@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { CERTIFICATE_SCHEMA, ErasureCertificate } from '../contracts/erasure-certificate';
+import {
+  CERTIFICATE_SCHEMA,
+  ErasureCertificate,
+  HOLDER_STANDINGS,
+  type HolderStanding,
+} from '../contracts/erasure-certificate';
 import type { Transaction } from '../prisma/database';
 import { RETAINED } from './search';
 
@@ -16,10 +21,20 @@ const LAW = {
 } as const;
 const METHOD = 'deleted from the database; the key of the person, under which all of it was sealed, was destroyed';
 const MEDIUM = 'database of the information system, its backups included (by destruction of the key)';
-const CONFIRMATION = {
+const CONFIRMED = {
   face: 'said that nothing is held, in its answer to the order or asked afterwards',
-  plate: 'confirmed that the plate is blocked',
+  plate: 'confirmed every order to block the plate, and has it no more',
 } as const;
+const NOT_ASKED = {
+  'held-by-operator': 'held by the operator; nothing was passed',
+  'kept-for-another': 'keeps the plate, because another registered person uses it',
+} as const;
+
+/** What may be said of a holder: that it confirmed only of one that was asked. */
+function confirmationOf(standing: HolderStanding, kind: string): string {
+  if (standing !== 'confirmed') return NOT_ASKED[standing];
+  return kind === 'plate' ? CONFIRMED.plate : CONFIRMED.face;
+}
 
 const Found = z.object({ searchedAt: z.string(), places: z.number(), found: z.array(z.unknown()).length(0) });
 
@@ -68,13 +83,17 @@ export async function certificateOf(
       method: METHOD,
       destroyed_at: at.toISOString(),
     })),
-    holders: row.holders.map(({ partnerId, kind, confirmedAt, askedAt, orders }) => ({
-      party: partnerId,
-      category: kind,
-      confirmed_at: (askedAt ?? confirmedAt)?.toISOString() ?? null,
-      confirmation: kind === 'plate' ? CONFIRMATION.plate : CONFIRMATION.face,
-      ordered_again: orders,
-    })),
+    holders: row.holders.map(({ partnerId, kind, confirmedAt, askedAt, orders, ...holder }) => {
+      const standing = HOLDER_STANDINGS.find((known) => known === holder.standing) ?? 'confirmed';
+      return {
+        party: partnerId,
+        category: kind,
+        confirmed_at: (askedAt ?? confirmedAt)?.toISOString() ?? null,
+        standing,
+        confirmation: confirmationOf(standing, kind),
+        ordered_again: orders,
+      };
+    }),
     search: {
       searched_at: search.searchedAt,
       places: search.places,

@@ -17,7 +17,25 @@ const certificate = ErasureCertificate.parse({
   requested_at: at,
   destroyed_at: at,
   destroyed: [{ category: 'profile', system: 'Domovoy', medium: 'database', method: 'deleted', destroyed_at: at }],
-  holders: [{ party: 'kluch', category: 'face', confirmed_at: at, confirmation: 'said so', ordered_again: 0 }],
+  holders: [
+    { party: 'kluch', category: 'face', confirmed_at: at, confirmation: 'said so', ordered_again: 0 },
+    {
+      party: 'vizor',
+      category: 'face',
+      confirmed_at: null,
+      standing: 'held-by-operator',
+      confirmation: 'held by us',
+      ordered_again: 0,
+    },
+    {
+      party: 'shlagbaum',
+      category: 'plate',
+      confirmed_at: null,
+      standing: 'kept-for-another',
+      confirmation: 'kept',
+      ordered_again: 0,
+    },
+  ],
   search: { searched_at: at, places: 200, found: 0, kept: [] },
   journal_extract: [
     {
@@ -45,10 +63,19 @@ describe('the act of destruction on paper', () => {
       'требование о прекращении обработки',
       'kluch: биометрические данные; подтверждено 21.11.2026',
       '12:00:00 МСК',
+      'vizor: биометрические данные; хранились у оператора, не передавались',
+      'shlagbaum: номер автомобиля; номер сохранён: им пользуется другой',
       'Выгрузка из журнала',
     ]) {
       expect(text).toContain(field);
     }
+    expect(text.match(/подтверждено/g)).toHaveLength(1);
+  });
+
+  it('says that nothing was left to destroy of somebody who was erased before', () => {
+    const again = ErasureCertificate.parse({ ...certificate, destroyed: [] });
+    const destroyed = sectionsOf(again).find(({ title }) => title.startsWith('Уничтоженные категории'));
+    expect(destroyed?.lines).toEqual(['нет']);
   });
 
   it('is a PDF that brings its Cyrillic font along', async () => {

@@ -64,19 +64,21 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
     },
     {
       title: 'Уничтоженные категории данных, информационная система, способ',
-      lines: destroyed.map(
-        ({ category, system, destroyed_at: at }) =>
-          `${CATEGORIES[category] ?? category}: ${system}, база данных и её резервные копии; удаление записей и уничтожение ` +
-          `ключа шифрования; ${moscow(at)}`,
+      lines: listed(
+        destroyed.map(
+          ({ category, system, destroyed_at: at }) =>
+            `${CATEGORIES[category] ?? category}: ${system}, база данных и её резервные копии; удаление записей и уничтожение ` +
+            `ключа шифрования; ${moscow(at)}`,
+        ),
       ),
     },
     {
       title: 'Подтверждения других держателей',
       lines: listed(
         holders.map(
-          ({ party, category, confirmed_at: at, ordered_again: again }) =>
+          ({ party, category, standing, confirmed_at: at, ordered_again: again }) =>
             `${party}: ${category === 'face' ? 'биометрические данные' : 'номер автомобиля'}; ` +
-            `подтверждено ${at === null ? 'оператором, который хранил их сам' : moscow(at)}` +
+            (standing === 'confirmed' ? `подтверждено${at === null ? '' : ` ${moscow(at)}`}` : NOT_ASKED[standing]) +
             (again > 0 ? `; повторных распоряжений: ${again.toString()}` : ''),
         ),
       ),
@@ -110,6 +112,11 @@ const REASONS = {
   'consent-withdrawn': 'отзыв согласия (152-ФЗ, ч. 5 ст. 21)',
 } as const;
 
+const NOT_ASKED = {
+  'held-by-operator': 'хранились у оператора, не передавались',
+  'kept-for-another': 'номер сохранён: им пользуется другой зарегистрированный житель',
+} as const;
+
 const CATEGORIES: Readonly<Record<string, string>> = {
   biometrics: 'Биометрические данные',
   profile: 'Имя и контакты',
@@ -128,6 +135,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   prolonged: 'срок продлён',
   escalated: 'вызван ответственный',
   'confirmed-by-holder': 'держатель подтвердил',
+  'kept-for-another': 'номер сохранён для другого жителя',
   'found-at-holder': 'найдено у держателя',
   reopened: 'открыто повторно',
   destroyed: 'уничтожено',

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { SearchResult } from '../contracts/erasure';
 import type { Database, Transaction } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
-import { readLogSegment, SEGMENT_SUFFIX } from '../vault/log-segments';
+import { readLogSegment, SEGMENT_SUFFIX, SegmentBroken } from '../vault/log-segments';
 
 /** What is searched for: hexadecimal digits and hyphens, in lower case. */
 export const Identifiers = z.object({
@@ -41,9 +41,12 @@ export async function searchStores(
   const columns = await database.$queryRaw<{ place: string; hits: bigint }[]>`
     SELECT place, hits FROM find_identifiers(${needles}::text[])`;
   const files = await Promise.all(folders.map((folder) => filesHolding(folder, needles, keyEncryption)));
+  const unreadable = files.reduce((sum, each) => sum + each.unreadable, 0);
   const places = [
     ...columns.map(({ place, hits }) => ({ place, hits: Number(hits) })),
-    ...files.map((hits) => ({ place: 'files', hits })),
+    ...files.map(({ holding }) => ({ place: 'files', hits: holding })),
+    // What does not open may hold anything: nothing is certified over it, and a person sees where it stands.
+    ...(unreadable > 0 ? [{ place: 'files-unreadable', hits: unreadable }] : []),
   ];
   return {
     searchedAt: new Date().toISOString(),
@@ -62,14 +65,24 @@ async function ownPlates(tx: Transaction, { residentId, plates }: Identifiers): 
   return plates.filter((plate) => !others.has(plate));
 }
 
-/** @returns how many files of the folder, those of its folders included, hold one of them */
-async function filesHolding(folder: string, needles: readonly string[], keyEncryption: KeyEncryption): Promise<number> {
+/** @returns how many files of the folder, those of its folders included, hold one of them or are no segment that opens */
+async function filesHolding(
+  folder: string,
+  needles: readonly string[],
+  keyEncryption: KeyEncryption,
+): Promise<{ readonly holding: number; readonly unreadable: number }> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  let holding = 0;
+  let [holding, unreadable] = [0, 0];
   for (const entry of entries) {
-    if (entry.isFile() && (await fileHolds(join(entry.parentPath, entry.name), needles, keyEncryption))) holding++;
+    if (!entry.isFile()) continue;
+    try {
+      if (await fileHolds(join(entry.parentPath, entry.name), needles, keyEncryption)) holding++;
+    } catch (error) {
+      if (!(error instanceof SegmentBroken)) throw error;
+      unreadable++;
+    }
   }
-  return holding;
+  return { holding, unreadable };
 }
 
 /** A segment whose term ended while the folder was being read is gone, and holds nobody. */
@@ -82,7 +95,7 @@ async function fileHolds(file: string, needles: readonly string[], keyEncryption
   }
 }
 
-/** Logs that rest encrypted are searched as they read; a segment that does not open would be searched in vain. */
+/** Logs that rest encrypted are searched as they read. @throws SegmentBroken in the reading of one that does not open */
 const textOf = (file: string, keyEncryption: KeyEncryption): AsyncIterable<string> =>
   file.endsWith(SEGMENT_SUFFIX)
     ? readLogSegment(file, keyEncryption)

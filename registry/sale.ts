@@ -33,7 +33,8 @@ async function lockSales(tx: Transaction): Promise<void> {
 }
 
 /**
- * Writes a sale down, and takes what it takes when its date has come. A repeat finds it there and changes nothing.
+ * Writes a sale down, and takes what it takes when its date has come; before that it dates the end of the rights, so that
+ * doors close on the day even if nobody of ours is awake. A repeat finds it there and changes nothing.
  *
  * @param actor who brought it, for the evidence
  * @returns `superseded`: a sale of a later date is in force, and this one names nobody: whose rights it means is unknown
@@ -42,16 +43,26 @@ export async function acceptSale(tx: Transaction, report: SaleReport, actor: str
   await lockSales(tx);
   const known = await tx.propertySale.findUnique({ where: { id: report.id } });
   if (known) return known;
-  const { propertyId, effectiveAt, sellerIds } = report;
+  const { effectiveAt, sellerIds } = report;
+  if (sellerIds.length === 0 && (await isSoldLater(tx, report))) return 'superseded';
+  await tx.propertySale.create({ data: report });
+  await appendJournal(tx, saleEntry(report.id, actor, 'reported'));
+  const sale = await tx.propertySale.findUniqueOrThrow({ where: { id: report.id } });
+  if (effectiveAt.getTime() <= Date.now()) await takeEffect(tx, report.id, actor, { isReportedAhead: false });
+  else await scheduleEnds(tx, sale, actor);
+  return tx.propertySale.findUniqueOrThrow({ where: { id: report.id } });
+}
+
+/** Whether a sale of a later date is in force. */
+async function isSoldLater(
+  tx: Transaction,
+  { propertyId, effectiveAt }: Pick<SaleReport, 'propertyId' | 'effectiveAt'>,
+): Promise<boolean> {
   const later = await tx.propertySale.findFirst({
     where: { propertyId, state: 'in-force', effectiveAt: { gt: effectiveAt } },
     select: { id: true },
   });
-  if (later && sellerIds.length === 0) return 'superseded';
-  await tx.propertySale.create({ data: report });
-  await appendJournal(tx, saleEntry(report.id, actor, 'reported'));
-  if (effectiveAt.getTime() <= Date.now()) await takeEffect(tx, report.id, actor);
-  return tx.propertySale.findUniqueOrThrow({ where: { id: report.id } });
+  return later !== null;
 }
 
 /**
@@ -60,14 +71,21 @@ export async function acceptSale(tx: Transaction, report: SaleReport, actor: str
  * of biometrics and the consents that rested on nothing else. What was taken is written down exactly. Also right when
  * it was done before.
  */
-export async function takeEffect(tx: Transaction, saleId: string, actor: string): Promise<SaleState> {
+export async function takeEffect(
+  tx: Transaction,
+  saleId: string,
+  actor: string,
+  { isReportedAhead }: { readonly isReportedAhead: boolean } = { isReportedAhead: true },
+): Promise<SaleState> {
   await lockSales(tx);
   const sale = await tx.propertySale.findUniqueOrThrow({ where: { id: saleId }, include: { property: true } });
   if (sale.state !== 'scheduled') return sale.state as SaleState;
   const { houseId } = sale.property;
   const now = new Date();
-  const ended = await endRights(tx, sale, now);
-  await tx.propertySale.update({ where: { id: saleId }, data: { state: 'in-force', takenAt: now } });
+  const takenAt = isReportedAhead ? await endRest(tx, sale, now) : now;
+  if (!isReportedAhead) await endRights(tx, sale, { endsAt: now, startBefore: null });
+  const ended = await tx.propertySaleRight.findMany({ where: { saleId }, orderBy: { rightId: 'asc' } });
+  await tx.propertySale.update({ where: { id: saleId }, data: { state: 'in-force', takenAt } });
   await appendJournal(
     tx,
     saleEntry(saleId, actor, 'in-force'),
@@ -88,18 +106,51 @@ export async function takeEffect(tx: Transaction, saleId: string, actor: string)
 
 type EndedRight = { readonly rightId: string; readonly residentId: string; readonly previousEndsAt: Date | null };
 
-async function endRights(tx: Transaction, sale: SaleRow, now: Date): Promise<EndedRight[]> {
+/** The rights that are known when the sale is reported end on its date, without anybody's doing. */
+async function scheduleEnds(tx: Transaction, sale: SaleRow, actor: string): Promise<void> {
+  const dated = await endRights(tx, sale, { endsAt: sale.effectiveAt, startBefore: null });
+  await appendJournal(tx, ...dated.map(({ rightId }) => rightEntry(rightId, actor, 'end-dated')));
+}
+
+/**
+ * What has not ended yet of a sale that was reported ahead of its date: rights that were written since. One that began on
+ * the date or after it is a buyer's, and a sale of a later date has said by now whose the rest are.
+ *
+ * @returns the moment at which the rights of the sale end
+ */
+async function endRest(tx: Transaction, sale: SaleRow, now: Date): Promise<Date> {
+  const { id: saleId, propertyId, effectiveAt, sellerIds } = sale;
+  const endsAt = effectiveAt < now ? effectiveAt : now;
+  // Dated rights end now, should the clock that woke us be ahead of ours.
+  await tx.$executeRaw`
+    UPDATE property_rights r SET ends_at = ${endsAt}
+    FROM property_sale_rights dated
+    WHERE dated.sale_id = ${saleId}::uuid AND r.id = dated.right_id AND r.ends_at = ${effectiveAt}`;
+  if (sellerIds.length > 0 || !(await isSoldLater(tx, { propertyId, effectiveAt }))) {
+    await endRights(tx, sale, { endsAt, startBefore: effectiveAt });
+  }
+  return endsAt;
+}
+
+/** @param end.startBefore only rights that begin before this; all when `null` */
+async function endRights(
+  tx: Transaction,
+  sale: SaleRow,
+  { endsAt, startBefore }: { readonly endsAt: Date; readonly startBefore: Date | null },
+): Promise<EndedRight[]> {
   const { id: saleId, propertyId, sellerIds, buyerIds } = sale;
   const ended = await tx.$queryRaw<EndedRight[]>`
-    UPDATE property_rights r SET ends_at = ${now}
+    UPDATE property_rights r SET ends_at = ${endsAt}
     FROM (SELECT id, ends_at FROM property_rights
-           WHERE property_id = ${propertyId}::uuid AND (ends_at IS NULL OR ends_at > ${now})
+           WHERE property_id = ${propertyId}::uuid AND (ends_at IS NULL OR ends_at > ${endsAt})
+             AND (${startBefore}::timestamptz IS NULL OR starts_at < ${startBefore})
              AND (CASE WHEN cardinality(${sellerIds}::uuid[]) > 0 THEN resident_id = ANY (${sellerIds}::uuid[])
                        ELSE resident_id <> ALL (${buyerIds}::uuid[]) END)
            FOR UPDATE) before
     WHERE r.id = before.id
     RETURNING r.id AS "rightId", r.resident_id AS "residentId", before.ends_at AS "previousEndsAt"`;
-  await tx.propertySaleRight.createMany({ data: ended.map((right) => ({ saleId, ...right })) });
+  // The end that a right had before the sale is what was written first.
+  await tx.propertySaleRight.createMany({ data: ended.map((right) => ({ saleId, ...right })), skipDuplicates: true });
   return ended;
 }
 
@@ -192,8 +243,8 @@ export async function reverseSale(tx: Transaction, saleId: string, actor: string
       select: { id: true },
     });
     if (later) return 'sold-again';
-    await restoreRights(tx, { saleId, takenAt, actor, now });
   }
+  await restoreRights(tx, { saleId, endedAt: sale.takenAt ?? sale.effectiveAt, actor, now });
   await tx.propertySalePartner.updateMany({ where: { saleId }, data: { doneAt: null } });
   await appendJournal(tx, saleEntry(saleId, actor, 'reversed'));
   return tx.propertySale.update({
@@ -205,13 +256,19 @@ export async function reverseSale(tx: Transaction, saleId: string, actor: string
 /** A right whose end somebody has changed since the sale is not the sale's to give back. */
 async function restoreRights(
   tx: Transaction,
-  { saleId, takenAt, actor, now }: { saleId: string; takenAt: Date; actor: string; now: Date },
+  { saleId, endedAt, actor, now }: { saleId: string; endedAt: Date; actor: string; now: Date },
 ): Promise<void> {
   const restored = await tx.$queryRaw<{ id: string }[]>`
     UPDATE property_rights r SET ends_at = taken.previous_ends_at
     FROM property_sale_rights taken
-    WHERE taken.sale_id = ${saleId}::uuid AND r.id = taken.right_id AND r.ends_at = ${takenAt}
+    WHERE taken.sale_id = ${saleId}::uuid AND r.id = taken.right_id AND r.ends_at = ${endedAt}
     RETURNING r.id`;
+  // Another sale that found this one's date would otherwise give that back in its turn.
+  await tx.$executeRaw`
+    UPDATE property_sale_rights other SET previous_ends_at = taken.previous_ends_at
+    FROM property_sale_rights taken
+    WHERE taken.sale_id = ${saleId}::uuid AND other.sale_id <> taken.sale_id AND other.right_id = taken.right_id
+      AND other.previous_ends_at = ${endedAt}`;
   const rightIds = restored.map(({ id }) => id);
   await tx.propertySaleRight.updateMany({
     where: { saleId, rightId: { in: rightIds } },
@@ -228,7 +285,7 @@ const saleEntry = (objectId: string, actor: string, outcome: string): JournalRec
   outcome,
 });
 
-const rightEntry = (objectId: string, actor: string, outcome: 'ended' | 'restored'): JournalRecord => ({
+const rightEntry = (objectId: string, actor: string, outcome: 'end-dated' | 'ended' | 'restored'): JournalRecord => ({
   kind: 'property-right',
   integration: null,
   objectId,

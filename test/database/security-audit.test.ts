@@ -108,7 +108,8 @@ describe('a security audit', () => {
 
   it('counts who was not let in as often as they came, by why and not by who', async () => {
     const refusals = createRefusalJournal(owner, 60_000);
-    for (let times = 0; times < 12; times++) refusals.refused({ code: 'credentials', network: '1', name: 'abcdefghij' });
+    for (let times = 0; times < 12; times++)
+      refusals.refused({ code: 'credentials', network: '1', name: 'abcdefghij' });
     for (const network of ['1', '2', '2']) refusals.refused({ code: 'signature', network });
     await refusals.close();
     const { failedChecks } = await auditSecurity(auditor, { nowMs: now, advisories: none });

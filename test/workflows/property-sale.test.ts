@@ -10,6 +10,7 @@ import {
   type TownPartner,
 } from '../../stack/town';
 import { signRequest } from '../../partners/message-signature';
+import { takeEffect } from '../../registry/sale';
 import { getSaleProgress } from '../../workflows/property-sale/messages';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
@@ -283,12 +284,64 @@ describe('the property registry', () => {
       await confirmed(saleId);
     });
 
+    it('closes the doors on its day though no process of ours is awake', async () => {
+      const owner = await newResident();
+      const { propertyId, rightIds } = await flatIn(vizor, [{ residentId: owner }]);
+      jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValue(new Error('gone'));
+      const effectiveAt = new Date(Date.now() + 1_500);
+      const { body } = await sell(propertyId, { effectiveAt: effectiveAt.toISOString() });
+      expect(body).toMatchObject({ state: 'scheduled', rightsEnded: 0 });
+      expect((await open(vizor, owner)).status).toBe(200);
+      await until('nobody comes in', async () => (await open(vizor, owner)).status === 403);
+      expect((await saleOf(String(body['saleId'])))['state']).toBe('scheduled');
+      expect(await endOf(rightIds[0] ?? '')).toEqual(effectiveAt);
+    });
+
+    it('that takes effect late leaves the rights of who bought since, and takes those written before its day', async () => {
+      const [owner, guest, buyer] = [await newResident(), await newResident(), await newResident()];
+      const { propertyId } = await flatIn(vizor, [{ residentId: owner }]);
+      jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValue(new Error('gone'));
+      const effectiveAt = new Date(Date.now() + 1_000);
+      const saleId = String((await sell(propertyId, { effectiveAt: effectiveAt.toISOString() })).body['saleId']);
+      const right = { propertyId, kind: 'owner' };
+      await h.owner.propertyRight.createMany({
+        data: [
+          { ...right, id: randomUUID(), residentId: guest, startsAt: new Date(0) },
+          { ...right, id: randomUUID(), residentId: buyer, startsAt: effectiveAt },
+        ],
+      });
+      await until('its day has come', () => Promise.resolve(Date.now() > effectiveAt.getTime()));
+      await h.owner.$transaction((tx) => takeEffect(tx, saleId, 'test'));
+      expect(await saleOf(saleId)).toMatchObject({ state: 'in-force', rightsEnded: 2 });
+      const statuses = [owner, guest, buyer].map(async (id) => (await open(vizor, id)).status);
+      expect(await Promise.all(statuses)).toEqual([403, 403, 200]);
+    });
+
+    it.each([
+      ['in the order of their reports', [0, 1]],
+      ['the other way round', [1, 0]],
+    ])('is called off with another of the same flat, %s, and every right is as it was', async (_order, order) => {
+      const { propertyId, rightIds } = await flatIn(vizor, [{ residentId: await newResident() }]);
+      const sales: string[] = [];
+      for (const days of [60, 30]) {
+        sales.push(String((await sell(propertyId, { effectiveAt: inDays(days) })).body['saleId']));
+      }
+      for (const index of order) await reverse(sales[index] ?? '');
+      expect(await endOf(rightIds[0] ?? '')).toBeNull();
+    });
+
     it('that is called off takes nothing', async () => {
       const owner = await newResident();
       const { propertyId, rightIds } = await flatIn(vizor, [{ residentId: owner }]);
       const saleId = String((await sell(propertyId, { effectiveAt: inDays(30) })).body['saleId']);
+      const call = { process: 'property-sale', objectId: `${saleId}/vizor`, reason: 'PlatesNotSettled', level: 1 };
+      await h.owner.escalation.create({
+        data: { ...call, id: randomUUID(), integration: 'communal', raisedAt: new Date() },
+      });
       expect((await reverse(saleId)).body).toMatchObject({ state: 'reversed', rightsRestored: 0 });
       await ended(h, `property-sale/${saleId}`);
+      // Nobody has to see to what the reversal overtook.
+      expect(await h.owner.escalation.count({ where: { ...call, resolvedAt: null } })).toBe(0);
       expect(await endOf(rightIds[0] ?? '')).toBeNull();
     });
   });

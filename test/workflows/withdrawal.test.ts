@@ -52,6 +52,15 @@ describe('a withdrawal', () => {
     },
   );
 
+  it('deletes a face as well that only the partner knows of, because its plugin brought it', async () => {
+    const { consentId } = await resident.enrolled(shlagbaum);
+    await h.owner.enrollment.deleteMany({ where: { consentId } });
+    expect(await resident.held(shlagbaum)).not.toEqual([]);
+    await resident.withdraw(consentId);
+    await resident.deleted(consentId);
+    expect(await resident.held(shlagbaum)).toEqual([]);
+  });
+
   it('deletes the template that we hold ourselves, and no index remembers it', async () => {
     const { consentId } = await resident.enrolled(vizor);
     expect((await resident.atTheDoor(vizor)).company?.status).toBe(200);

@@ -14,9 +14,18 @@ const own = wf.proxyActivities<ErasureActivities>({
   heartbeatTimeout,
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
+/** A step that keeps failing is let go after a while, so that a person is called about it; the next turn tries again. */
+const scheduleToCloseTimeout = '1 hour';
+const step = wf.proxyActivities<ErasureActivities>({
+  startToCloseTimeout: '2 minutes',
+  scheduleToCloseTimeout,
+  heartbeatTimeout,
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+});
 /** Looks through everything there is. */
 const search = wf.proxyActivities<ErasureActivities>({
   startToCloseTimeout: '30 minutes',
+  scheduleToCloseTimeout,
   heartbeatTimeout,
   retry: { initialInterval: '5 seconds', maximumInterval: '5 minutes' },
 });
@@ -39,7 +48,7 @@ export async function erasureWorkflow(request: ErasureRequest, carried?: Progres
     wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: standing.state }]);
     if (standing.state === 'closed') return;
     progress = await callIfDue(erasureId, standing, progress);
-    const left = await stepOf(erasureId, standing);
+    const left = await tryStep(erasureId, standing);
     if (left !== null) {
       progress = looked(progress, left);
       await wf.condition(() => hints > seen, waitMs(standing, progress));
@@ -47,6 +56,15 @@ export async function erasureWorkflow(request: ErasureRequest, carried?: Progres
     if (wf.workflowInfo().continueAsNewSuggested) {
       await wf.continueAsNew<typeof erasureWorkflow>(request, progress);
     }
+  }
+}
+
+async function tryStep(erasureId: string, standing: ErasureStanding): Promise<string | null> {
+  try {
+    return await stepOf(erasureId, standing);
+  } catch (error) {
+    if (wf.isCancellation(error)) throw error;
+    return 'step-failed';
   }
 }
 
@@ -65,7 +83,7 @@ async function stepOf(erasureId: string, standing: ErasureStanding): Promise<str
     case 'erased':
       if (msUntilFollowUp(standing) > 0) return 'follow-up';
       if (!(await ask(standing, false))) return 'holders';
-      await own.closeErasure(erasureId);
+      await step.closeErasure(erasureId);
       return null;
   }
 }
@@ -86,11 +104,11 @@ const msUntilFollowUp = ({ followUpAt }: ErasureStanding): number =>
 async function erase(erasureId: string): Promise<string | null> {
   const executions = await search.removeExecutions(erasureId);
   if (executions > 0) return `executions ${executions.toString()}`;
-  await own.enterLedger(erasureId);
-  if (!(await own.eraseRows(erasureId))) return 'rows';
+  await step.enterLedger(erasureId);
+  if (!(await step.eraseRows(erasureId))) return 'rows';
   const { found } = await search.searchEverywhere(erasureId);
   if (found.length > 0) return found.map(({ place, hits }) => `${place} ${hits.toString()}`).join();
-  await own.certifyErasure(erasureId);
+  await step.certifyErasure(erasureId);
   return null;
 }
 

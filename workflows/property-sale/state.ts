@@ -1,4 +1,4 @@
-import type { SaleObstacle, SalePartnerProgress, SaleProgress } from '../../contracts/property-sales';
+import type { SaleObstacle, SalePartnerProgress, SaleProgress, SaleState } from '../../contracts/property-sales';
 import { escalationLevel, msUntilEscalation } from '../biometric-deletion/state';
 
 /** What the execution of a sale knows besides what the database says. Pure: times come as milliseconds. */
@@ -11,6 +11,8 @@ export type SaleWatch = {
   readonly level: number;
   /** The partners are to be told, or told again. */
   readonly tells: boolean;
+  /** What the sale was when its execution began anew: the same state again is no news, and keeps the count of calls. */
+  readonly state?: SaleState;
 };
 
 const FIRST_PAUSE_MS = 1_000;

@@ -24,7 +24,7 @@ export async function propertySaleWorkflow(
   request: SaleRequest,
   carried?: SaleWatch,
 ): Promise<{ readonly state: SaleState }> {
-  let progress: SaleProgress = { state: 'scheduled', isDone: false, partners: [] };
+  let progress: SaleProgress = { state: carried?.state ?? 'scheduled', isDone: false, partners: [] };
   let changes = 0;
   let seen = 0;
   wf.setHandler(saleChanged, () => {
@@ -65,7 +65,7 @@ export async function propertySaleWorkflow(
       continue;
     }
     if (wf.workflowInfo().continueAsNewSuggested) {
-      return wf.continueAsNew<typeof propertySaleWorkflow>(request, watch);
+      return wf.continueAsNew<typeof propertySaleWorkflow>(request, { ...watch, state: progress.state });
     }
     const waitMs = progress.state === 'scheduled' ? msUntil(request.effectiveAt) : pauseMs(watch, Date.now());
     await wf.condition(() => changes > seen, waitMs);
