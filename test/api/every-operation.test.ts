@@ -183,7 +183,9 @@ describe('every operation of the API', () => {
         (each) =>
           status(
             ask(own(each), each, {
-              body: takesPhoto(each) ? Buffer.alloc(1_100_000) : JSON.stringify({ a: 'a'.repeat(TOO_LARGE[each.id] ?? 70_000) }),
+              body: takesPhoto(each)
+                ? Buffer.alloc(1_100_000)
+                : JSON.stringify({ a: 'a'.repeat(TOO_LARGE[each.id] ?? 70_000) }),
             }),
           ),
       ));
