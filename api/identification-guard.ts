@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { RateLimiterRes } from 'rate-limiter-flexible';
 import type { Severity } from '../contracts/security-alerts';
 import type { Logger } from '../config/logger';
@@ -6,6 +6,7 @@ import { LOCKOUTS, lockoutKey, lockoutKeyPrefix, pauseS, type LockoutScope } fro
 import { appendJournal } from '../journal/journal';
 import type { Database } from '../prisma/database';
 import { openCounters } from './counters';
+import { hiddenWords } from './hidden-words';
 
 /** Where an identification was tried and by whom. */
 export type Attempt = {
@@ -60,8 +61,7 @@ export function createIdentificationGuard(deps: {
     'plate-walk': limiter('plate-walk', LOCKOUTS['plate-walk']),
     pause: limiter('pause', { attempts: 1, withinS: 1 }),
   };
-  const hidden = (...parts: string[]): string =>
-    createHmac('sha256', deps.key).update(JSON.stringify(parts)).digest('base64url').slice(0, 32);
+  const hidden = (...parts: string[]): string => hiddenWords(deps.key, ...parts);
 
   /** @returns how often it has happened now, and until when it is counted or locked */
   async function count(scope: LockoutScope, objectId: string): Promise<{ times: number; until: Date }> {

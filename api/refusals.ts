@@ -1,6 +1,6 @@
-import { createHmac } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Refusal, RefusalJournal } from '../journal/refusals';
+import { hiddenWords } from './hidden-words';
 import { networkOf } from './network';
 
 type Proved = Pick<Refusal, 'code' | 'client'>;
@@ -17,15 +17,13 @@ export function noteRefusalOf(res: Response, proved: Proved): void {
 export const noteRefusals =
   (journal: Pick<RefusalJournal, 'refused'>, key: Buffer): RequestHandler =>
   (req, res, next) => {
-    const hidden = (...parts: string[]): string =>
-      createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 32);
-    const network = hidden('network', networkOf(req.ip));
+    const network = hiddenWords(key, 'network', networkOf(req.ip));
     res.once('finish', () => {
       const { refusal, caller } = res.locals as { refusal?: Proved; caller?: unknown };
       if (caller !== undefined || !wasRefused(req, res)) return;
       const name = nameTried(req);
       const who = refusal ?? { code: 'credentials' as const };
-      journal.refused({ ...who, network, ...(name !== undefined && { name: hidden('name', name) }) });
+      journal.refused({ ...who, network, ...(name !== undefined && { name: hiddenWords(key, 'name', name) }) });
     });
     next();
   };
