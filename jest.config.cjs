@@ -4,7 +4,7 @@ const { join } = require('node:path');
 const esmOnly =
   '@prisma/schema-engine-wasm|openid-client|jose|oauth4webapi|oidc-provider|zod-openapi|http-message-sig|structured-headers';
 
-/** Shared by every project: swc compiles, ESM-only packages too; generated Prisma code imports with `.js` endings. */
+/** Shared by every project: swc compiles, ESM-only packages too. */
 const base = {
   testEnvironment: 'node',
   transform: {
@@ -14,7 +14,6 @@ const base = {
     ],
   },
   transformIgnorePatterns: [`/node_modules/(?!(${esmOnly})/)`],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.domovoy/'],
 };
 

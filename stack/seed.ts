@@ -28,6 +28,7 @@ import {
   REGISTRY_KEY_ID,
   RESIDENTS,
   SERVICE,
+  type TownFlat,
   type TownPartner,
 } from './town';
 
@@ -76,16 +77,31 @@ async function seedResident(
 }
 
 /** Galina moves into her flat. @returns her new id */
-export async function moveGalinaIn(ownerUrl: string, secrets: StackSecrets): Promise<string> {
+export const moveGalinaIn = (ownerUrl: string, secrets: StackSecrets): Promise<string> =>
+  moveIn(ownerUrl, secrets, GALINA);
+
+/** Somebody new gets a right to a flat, which may have other owners as well. @returns their new id */
+export async function moveIn(
+  ownerUrl: string,
+  secrets: StackSecrets,
+  {
+    name,
+    partnerId,
+    flat: { propertyId, accountId: billingAccountId },
+  }: {
+    readonly name: string;
+    readonly partnerId: TownPartner['id'];
+    readonly flat: Pick<TownFlat, 'propertyId' | 'accountId'>;
+  },
+): Promise<string> {
   const database = openDatabase(ownerUrl, 1);
   const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
   const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
-  const { propertyId, accountId: billingAccountId } = GALINA.flat;
-  const { houseId } = PARTNERS.find(({ id }) => id === GALINA.partnerId) ?? { houseId: '' };
+  const { houseId } = partnerById(partnerId);
   const residentId = randomUUID();
   try {
     await database.$transaction(async (tx) => {
-      await seedResident(tx, subjects, { id: residentId, name: GALINA.name });
+      await seedResident(tx, subjects, { id: residentId, name });
       const property = { id: propertyId, houseId, kind: 'flat', billingAccountId };
       await tx.property.createMany({ data: [property], skipDuplicates: true });
       const right = { id: randomUUID(), residentId, propertyId, kind: 'owner', startsAt: new Date(0) };

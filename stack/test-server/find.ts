@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectFile } from '../../config/project-root';
 import { runWithProgress } from '../run-with-progress';
@@ -8,9 +8,12 @@ import { isExecutable, makeInCache, onPath, toolCache } from '../tool-cache';
 
 const VERSION = '1.38.0';
 
-/** Finds its jars beside itself, wherever the cache lies and however it is called. */
+/**
+ * Finds its jars beside itself, wherever the cache lies and however it is called. It lives for seconds: what the quick
+ * compiler makes is good enough, and the other one would cost more than the tests do.
+ */
 const SCRIPT = `#!/bin/sh
-exec java -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"
+exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"
 `;
 
 const REMEDY = 'Install a Java runtime (11 or newer) and Maven, or name a server with TEMPORAL_TEST_SERVER.';
@@ -31,7 +34,10 @@ export async function findTestServer(env: NodeJS.ProcessEnv, print: (line: strin
   const cached = join(folder, 'temporal-test-server');
   const java = onPath('java', env);
   // The script of the cache rests on Java; without it the SDK would wait for a server that never answers.
-  if (isExecutable(cached) && java !== null) return cached;
+  if (isExecutable(cached) && java !== null) {
+    writeScript(folder);
+    return cached;
+  }
 
   const downloaded = await sdkDownload('test-server', join(toolCache(env), 'sdk'), print);
   if (downloaded !== null) return downloaded;
@@ -63,6 +69,15 @@ async function fetchJars(
   copyFileSync(projectFile('stack/test-server/pom.xml'), join(folder, 'pom.xml'));
   const goal = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${join(folder, 'lib')}`];
   await runWithProgress('fetching the time-skipping server', maven, goal, { cwd: folder, env, print });
-  writeFileSync(join(folder, 'temporal-test-server'), SCRIPT);
-  chmodSync(join(folder, 'temporal-test-server'), 0o755);
+  writeScript(folder);
+}
+
+/** In one step: another run may be reading it. A cache of before may have one that starts Java otherwise. */
+function writeScript(folder: string): void {
+  const path = join(folder, 'temporal-test-server');
+  if (existsSync(path) && readFileSync(path, 'utf8') === SCRIPT) return;
+  const temporary = `${path}.${process.pid.toString()}`;
+  writeFileSync(temporary, SCRIPT);
+  chmodSync(temporary, 0o755);
+  renameSync(temporary, path);
 }

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { createTestDatabase, TEMPLATE, TEST_LOGINS, type TestDatabase } from '../support/database';
+import { createTestDatabase, TEMPLATES, TEST_LOGINS, type TestDatabase } from '../support/database';
 
 /** Every table with rows of an integration. A new one that is forgotten here is found by the first test. */
 const TABLES = [
@@ -74,8 +74,8 @@ describe('integrations are apart in the database', () => {
   it.each(TEST_LOGINS)('$role may make no temporary table', async ({ name }) => {
     // A copy of the template does not have its rights.
     const asked = 'SELECT has_database_privilege($1, $2, $3) AS may';
-    expect((await owner.query(asked, [name, TEMPLATE, 'CONNECT'])).rows).toEqual([{ may: true }]);
-    expect((await owner.query(asked, [name, TEMPLATE, 'TEMPORARY'])).rows).toEqual([{ may: false }]);
+    expect((await owner.query(asked, [name, TEMPLATES.empty, 'CONNECT'])).rows).toEqual([{ may: true }]);
+    expect((await owner.query(asked, [name, TEMPLATES.empty, 'TEMPORARY'])).rows).toEqual([{ may: false }]);
   });
 
   it.each(TABLES)('the communal role sees no smart-home row of %s', async (table) => {

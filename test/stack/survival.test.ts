@@ -9,8 +9,8 @@ import { projectFile } from '../../config/project-root';
 import { stackPorts, type Ports } from '../../stack/ports';
 import { postgresUrl } from '../../stack/postgres';
 import { DATABASE } from '../../stack/processes';
-import { stackSecrets } from '../../stack/secrets';
-import { moveGalinaIn } from '../../stack/seed';
+import { stackSecrets, type StackSecrets } from '../../stack/secrets';
+import { moveGalinaIn, moveIn } from '../../stack/seed';
 import { openStateFolder } from '../../stack/state-folder';
 import { createAppBackend, createRegistryBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
@@ -66,9 +66,7 @@ describe('the running stack', () => {
       clientSecret: readFileSync(join(state, 'secrets/app-client-secret'), 'utf8'),
     });
     sandbox = createSandbox({ controlUrl: `http://127.0.0.1:${ports.sandboxControl.toString()}` });
-    const form = await app.get('/app/v1/consent-forms/current');
-    const request = { partnerId: 'kluch', formId: form.body['formId'], formSha256: form.body['sha256'] };
-    consentId = String((await app.post(`/app/v1/residents/${anna}/consents`, request)).body['consentId']);
+    consentId = await consentOf(anna);
   }, 180_000);
 
   afterAll(async () => {
@@ -79,11 +77,19 @@ describe('the running stack', () => {
     rmSync(state, { recursive: true, force: true });
   }, 60_000);
 
-  /** An enrollment and an opening that are under way while `disturb` strikes, and what became of them. */
-  async function live(disturb: () => void): Promise<void> {
+  const ownerUrl = ({ postgres }: StackSecrets): string => postgresUrl(ports.postgres, postgres.value, DATABASE);
+
+  /**
+   * An opening and somebody's enrollment, both under way while `disturb` strikes. The opening is answered by then, or
+   * says that it is not.
+   *
+   * @returns the enrollment, which may take longer: what a dead worker was about is given to another after half a minute
+   */
+  async function live(residentId: string, disturb: () => void): Promise<string> {
     const openingKey = randomUUID();
     const openPath = `/app/v1/access-points/${vizor.doorId}/openings`;
-    const enrollPath = `/app/v1/residents/${anna}/face-enrollments?consentId=${consentId}&houseId=${kluch.houseId}`;
+    const consentId = await consentOf(residentId);
+    const enrollPath = `/app/v1/residents/${residentId}/face-enrollments?consentId=${consentId}&houseId=${kluch.houseId}`;
     const opening = app.post(openPath, { residentId: anna }, openingKey);
     const enrollment = app.post(enrollPath, photo, randomUUID());
     setTimeout(disturb, 20);
@@ -97,47 +103,77 @@ describe('the running stack', () => {
       // Whatever was promised holds: only "unknown" leaves it open whether the device moved.
       expect(effects).toBeLessThanOrEqual(body['type'] === '/problems/opening-unknown' ? 1 : 0);
     }
-
-    const enrollmentId = String((await enrollment).body['enrollmentId']);
-    await until(
-      'the enrollment ends',
-      async () => (await app.get(`/app/v1/face-enrollments/${enrollmentId}`)).body['state'] === 'active',
-      120_000,
-    );
-    expect(await sandbox.effects('kluch', `enroll/${enrollmentId}`)).toBe(1);
+    return String((await enrollment).body['enrollmentId']);
   }
 
-  it.each(['api', 'worker-smart-home', 'partners', 'billing', 'temporal', 'postgres'])(
-    'goes on when %s is killed: each process ends as it should, with one effect',
-    async (name) => {
-      await live(() => {
-        process.kill(pidOf(name), 'SIGKILL');
-      });
-    },
-    240_000,
-  );
+  async function consentOf(residentId: string): Promise<string> {
+    const form = await app.get('/app/v1/consent-forms/current');
+    const request = { partnerId: 'kluch', formId: form.body['formId'], formSha256: form.body['sha256'] };
+    return String((await app.post(`/app/v1/residents/${residentId}/consents`, request)).body['consentId']);
+  }
+
+  const serves = (): Promise<void> =>
+    until('the API serves', async () => (await app.get('/app/v1/consent-forms/current')).status === 200);
+
+  it('goes on when any one process is killed, and the stack itself: what was under way ends as it should, with one effect', async () => {
+    const secrets = stackSecrets(openStateFolder(env));
+    const victims = ['api', 'worker-smart-home', 'partners', 'billing', 'temporal', 'postgres', 'the stack'];
+    const flat = { name: 'Кто-то Ещё', partnerId: kluch.id, flat: kluch.flats.paid };
+    const people: string[] = [];
+    while (people.length < victims.length) people.push(await moveIn(ownerUrl(secrets), secrets, flat));
+    const enrollments: string[] = [];
+    for (const [index, name] of victims.entries()) {
+      const pid = name === 'the stack' ? 0 : pidOf(name);
+      let back = (): Promise<void> =>
+        until(`${name} is back`, () => Promise.resolve(existsSync(pidFile(name)) && pidOf(name) !== pid));
+      enrollments.push(
+        await live(people[index] ?? '', () => {
+          if (name === 'the stack') {
+            stack.kill('SIGKILL');
+            const again = start();
+            back = () => again;
+          } else process.kill(pid, 'SIGKILL');
+        }),
+      );
+      await back();
+      await serves();
+    }
+    for (const enrollmentId of enrollments) {
+      await until(
+        'the enrollment ends',
+        async () => (await app.get(`/app/v1/face-enrollments/${enrollmentId}`)).body['state'] === 'active',
+        120_000,
+      );
+      expect(await sandbox.effects('kluch', `enroll/${enrollmentId}`)).toBe(1);
+    }
+  }, 400_000);
 
   it('ends a sale and an erasure complete, though the workers are killed at one step of them after another', async () => {
     const folder = openStateFolder(env);
     const secrets = stackSecrets(folder);
-    const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
     const registry = createRegistryBackend({
       apiUrl: `https://localhost:${ports.api.toString()}`,
       caPem: readFileSync(join(state, 'certificates/company-ca.pem'), 'utf8'),
       clientSecret: secrets.registryClient.value,
       signingKeyPem: secrets.registrySigningKey.value,
     });
-    const [seller, leaver] = [await moveGalinaIn(ownerUrl, secrets), await moveGalinaIn(ownerUrl, secrets)];
+    const [seller, leaver] = [
+      await moveGalinaIn(ownerUrl(secrets), secrets),
+      await moveGalinaIn(ownerUrl(secrets), secrets),
+    ];
     const { houseId } = PARTNERS.find(({ id }) => id === GALINA.partnerId) as TownPartner;
     const form = await app.get('/app/v1/consent-forms/current');
     const request = { partnerId: GALINA.partnerId, formId: form.body['formId'], formSha256: form.body['sha256'] };
     for (const residentId of [seller, leaver]) {
       const consent = await app.post(`/app/v1/residents/${residentId}/consents`, request);
       const query = `consentId=${String(consent.body['consentId'])}&houseId=${houseId}`;
-      await app.post(`/app/v1/residents/${residentId}/face-enrollments?${query}`, photo);
+      const { body } = await app.post(`/app/v1/residents/${residentId}/face-enrollments?${query}`, photo);
+      // Not only at the partner: an enrollment that we still hold to be under way would be undone, by one deletion more.
+      const path = `/app/v1/face-enrollments/${String(body['enrollmentId'])}`;
+      await until('the face is enrolled', async () => (await app.get(path)).body['state'] === 'active');
     }
     const active = async () => (await sandbox.faces(GALINA.partnerId)).filter((face) => face.state === 'active').length;
-    await until('both faces are there', async () => (await active()) === 2);
+    expect(await active()).toBe(2);
 
     const report = { registryReference: `R-${randomUUID()}`, propertyId: GALINA.flat.propertyId, sellers: [seller] };
     const sold = await registry.post('/registry/v1/property-sales', report);
@@ -165,13 +201,6 @@ describe('the running stack', () => {
     expect(verifyDocument(body).ok).toBe(true);
     await registry.close();
   }, 400_000);
-
-  it('finishes after its own kill -9 and another start what was under way', async () => {
-    await live(() => {
-      stack.kill('SIGKILL');
-      void start();
-    });
-  }, 240_000);
 
   it('opens at once again when everything is back', async () => {
     await until(

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import type { DatabaseRole } from '../../prisma/logins';
 
-export const TEMPLATE = 'domovoy_template';
+/** Databases that suites' own are copies of: `empty` is migrated, `town` has the local stack's town in it. */
+export const TEMPLATES = { empty: 'domovoy_template', town: 'domovoy_town' } as const;
 export const TEST_PASSWORD = 'only-for-tests';
 export const TEST_LOGINS = (
   ['domovoy_api', 'domovoy_smart_home', 'domovoy_communal', 'domovoy_core', 'domovoy_auditor'] as const
@@ -24,10 +25,10 @@ export type TestDatabase = {
   drop(): Promise<void>;
 };
 
-/** A database of the suite's own, migrated, empty. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** A database of the suite's own. */
+export async function createTestDatabase(template: keyof typeof TEMPLATES = 'empty'): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await administer(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  await copyDatabase(template, name);
   return {
     ownerUrl: serverUrl(name),
     urlFor(role) {
@@ -39,6 +40,9 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     drop: () => administer(`DROP DATABASE ${name} WITH (FORCE)`),
   };
 }
+
+export const copyDatabase = (template: keyof typeof TEMPLATES, name: string): Promise<void> =>
+  administer(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATES[template]}`);
 
 async function administer(sql: string): Promise<void> {
   const client = new Client({ connectionString: serverUrl('postgres') });

@@ -11,8 +11,9 @@ import { openStateFolder } from '../../stack/state-folder';
 import { createSupervisor } from '../../stack/supervisor';
 import { findTemporalCli } from '../../stack/temporal-cli';
 import { findTestServer } from '../../stack/test-server/find';
-import { TEMPLATE, TEST_LOGINS } from './database';
-import { freePorts } from './free-ports';
+import { copyDatabase, serverUrl, TEMPLATES, TEST_LOGINS } from './database';
+import { freePorts, freeStackPorts } from './free-ports';
+import { prepareTown } from './town-template';
 import { bundleWorkflows } from './workflow-bundle';
 
 declare global {
@@ -20,7 +21,7 @@ declare global {
 }
 
 /**
- * One PostgreSQL server for the run, a migrated template in it; each suite makes a database of its own from that. The
+ * One PostgreSQL server for the run, templates in it; each suite makes a database of its own from one. The
  * workflows are bundled once for all suites.
  */
 export default async function globalSetup(): Promise<void> {
@@ -44,10 +45,12 @@ export default async function globalSetup(): Promise<void> {
       rmSync(folder.path, { recursive: true, force: true });
     },
   };
-  await ensureDatabase(port, password, TEMPLATE);
-  const url = postgresUrl(port, password, TEMPLATE);
+  await ensureDatabase(port, password, TEMPLATES.empty);
+  const url = postgresUrl(port, password, TEMPLATES.empty);
   await migrate(url, projectFile('prisma/migrations'));
   await ensureLogins(url, TEST_LOGINS);
-  await bundling;
   process.env['DOMOVOY_TEST_POSTGRES'] = `postgresql://postgres:${password}@127.0.0.1:${port.toString()}`;
+  await copyDatabase('empty', TEMPLATES.town);
+  await prepareTown(join(folder.path, 'town'), serverUrl(TEMPLATES.town), await freeStackPorts());
+  await bundling;
 }

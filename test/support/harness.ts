@@ -1,8 +1,6 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -33,11 +31,9 @@ import { IdentityProviderConfig } from '../../sandbox/identity-provider/config';
 import { startIdentityProvider } from '../../sandbox/identity-provider/service';
 import { PartnersConfig } from '../../sandbox/partners/config';
 import { startSimulator } from '../../sandbox/partners/simulator';
-import { ensureCertificates, type Certificates } from '../../stack/certificates';
+import type { Certificates } from '../../stack/certificates';
 import { writeSandboxConfiguration } from '../../stack/sandbox-configuration';
-import { stackSecrets, type StackSecrets } from '../../stack/secrets';
-import { seedTown } from '../../stack/seed';
-import { openStateFolder } from '../../stack/state-folder';
+import type { StackSecrets } from '../../stack/secrets';
 import { createAppBackend, createRegistryBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
 import { findTemporalCli } from '../../stack/temporal-cli';
@@ -51,6 +47,7 @@ import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
 import { createTestDatabase, type TestDatabase } from './database';
 import { freePorts, freeStackPorts } from './free-ports';
+import { copyTown, movePartnersTo } from './town-template';
 import { workflowBundle } from './workflow-bundle';
 
 /**
@@ -102,19 +99,17 @@ export async function createHarness(
   } = {},
 ): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
-  const state = openStateFolder({ DOMOVOY_STATE_DIR: mkdtempSync(join(tmpdir(), 'domovoy-harness-')) });
-  const certificates = await ensureCertificates(state.certificates);
-  const secrets = stackSecrets(state);
+  const { state, secrets, certificates } = await copyTown();
   const ports = await freeStackPorts();
   const apiUrl = `https://localhost:${ports.api.toString()}`;
   const logLines: string[] = [];
   const log = createLogger('test', 'debug', { write: (line: string) => void logLines.push(line) });
 
-  const db = await createTestDatabase();
+  const db = await createTestDatabase('town');
   closers.push(() => db.drop());
-  await seedTown(db.ownerUrl, { secrets, certificates, ports });
   const owner = openDatabase(db.ownerUrl, 3);
   closers.push(() => owner.$disconnect());
+  await movePartnersTo(ports, { owner, secrets, certificates });
 
   const configuration = writeSandboxConfiguration({ folder: state, secrets, certificates, ports, apiUrl });
   const billing = await startBilling(readConfig(configuration.billing, BillingConfig));
