@@ -29,8 +29,8 @@ const folder = (name) => ({
 });
 
 module.exports = {
-  // Most of a test's time is waiting for a server: two at once leave no core idle. More would starve the servers.
-  maxWorkers: 2,
+  // Much of a test's time is waiting, for a server or for a time-out: three at once leave two cores little to idle.
+  maxWorkers: 3,
   // Two cores, real servers: a slow moment is no failure. Nothing waits this long when it works.
   testTimeout: 120_000,
   projects: [

@@ -7,7 +7,7 @@ import { staffMember } from '../support/staff';
 import { ALL_OPERATIONS, startCallers, type Ask, type Callers, type DescribedOperation } from './support-callers';
 
 /** For each operation, after which no more is sent: all of them stay below a minute. */
-const TIME_MS = 500;
+const TIME_MS = 300;
 
 type Schema = {
   readonly $ref?: string;

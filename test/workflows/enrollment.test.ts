@@ -181,23 +181,3 @@ describe('an enrollment', () => {
     expect(await h.sandbox.effects('vizor', `open/${openingId}`)).toBe(0);
   });
 });
-
-describe('an enrollment at a partner that does not answer for a day', () => {
-  it('is given up and undone, and no photo stays', async () => {
-    const h = await createHarness();
-    try {
-      const form = await h.app.get('/app/v1/consent-forms/current');
-      const request = { partnerId: 'vizor', formId: form.body['formId'], formSha256: form.body['sha256'] };
-      const consent = await h.app.post(`/app/v1/residents/${anna}/consents`, request);
-      await breakPartner(h, 'vizor', { endpoint: 'face-vectors', fault: 'error' });
-      const query = `consentId=${String(consent.body['consentId'])}&houseId=${vizor.houseId}`;
-      const { body } = await h.app.post(`/app/v1/residents/${anna}/face-enrollments?${query}`, photo);
-      const handle = h.temporal.client.workflow.getHandle(`enrollment/${String(body['enrollmentId'])}`);
-      expect(await handle.result()).toEqual({ state: 'failed' });
-      expect(await h.owner.stagedPhoto.count()).toBe(0);
-      expect(await h.owner.faceTemplate.count()).toBe(0);
-    } finally {
-      await h.close();
-    }
-  }, 120_000);
-});

@@ -201,6 +201,7 @@ describe('of a photo', () => {
     const handle = h.temporal.client.workflow.getHandle(`enrollment/${enrollmentId}`);
     expect(await handle.result()).toEqual({ state: 'failed' });
     expect(await remains(traces)).toEqual([]);
+    expect([await h.owner.stagedPhoto.count(), await h.owner.faceTemplate.count()]).toEqual([0, 0]);
   }, 120_000);
 });
 
