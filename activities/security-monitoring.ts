@@ -179,14 +179,17 @@ const seenEntry = (entry: JournalEntry, opening?: EntrySeen['opening']): EntrySe
 async function seenOf(tx: Transaction, entries: readonly JournalEntry[]): Promise<EntrySeen[]> {
   const ids = entries.flatMap(({ kind, objectId }) => (kind === 'opening' && objectId !== null ? [objectId] : []));
   const rows = await tx.$queryRaw<OpeningRow[]>`
-    SELECT o.id, o.method, o.access_point_id AS "accessPointId", a.house_id AS "houseId", o.resident_id AS "residentId"
-    FROM openings o JOIN access_points a ON a.id = o.access_point_id WHERE o.id = ANY(${ids}::uuid[])`;
+    SELECT o.id, o.method, o.access_point_id AS "accessPointId", a.house_id AS "houseId", o.resident_id AS "residentId",
+      h.latitude, h.longitude
+    FROM openings o JOIN access_points a ON a.id = o.access_point_id JOIN houses h ON h.id = a.house_id WHERE o.id = ANY(${ids}::uuid[])`;
   const openings = new Map(rows.map((row) => [row.id, row]));
   return entries.map((entry) => {
     const row = entry.objectId === null ? undefined : openings.get(entry.objectId);
     if (!row) return seenEntry(entry);
-    const { method, accessPointId, houseId, residentId } = row;
-    return seenEntry(entry, { method, accessPointId, houseId, who: residentId === null ? null : nameOf(residentId) });
+    const { method, accessPointId, houseId, residentId, latitude, longitude } = row;
+    const place = latitude !== null && longitude !== null ? { place: { latitude, longitude } } : {};
+    const who = residentId === null ? null : nameOf(residentId);
+    return seenEntry(entry, { method, accessPointId, houseId, who, ...place });
   });
 }
 
@@ -196,6 +199,8 @@ type OpeningRow = {
   readonly accessPointId: string;
   readonly houseId: string;
   readonly residentId: string | null;
+  readonly latitude: number | null;
+  readonly longitude: number | null;
 };
 
 /** Rules tell people apart and need not know them: nothing that they remember leads back by itself. */

@@ -33,6 +33,7 @@ import { documentKeyRoutes } from './document-keys';
 import { createFaceIdentifier } from './face-identification';
 import { createIdentification, type Identification } from './identification';
 import type { IdentificationGuard } from './identification-guard';
+import { hiddenId } from './oauth/hidden-id';
 import { createIdentifyAtTokenEndpoint } from './oauth/identification-request';
 import { issuerUrl } from './oauth/resources';
 import { createAuthorizationServer } from './oauth/router';
@@ -185,6 +186,9 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
   ];
 }
 
+/** Enough to tell what one client asks for apart. */
+const ASKED_LENGTH = 16;
+
 const erasureClocks = (settings: ErasureSettings): ErasureClocks => ({
   withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
   demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
@@ -244,6 +248,8 @@ export function createStack(deps: ApiDependencies): Express {
       authenticate: authenticate(base),
       admit: deps.requestLimits.admit,
       exchanges: deps.exchanges,
+      hideAsked: (clientId, asked) =>
+        hiddenId(secrets.HIDDEN_ID_KEY, `asked/${clientId}/${asked}`).slice(0, ASKED_LENGTH),
     });
   }
   const document = describe(sections, publicUrl);

@@ -8,6 +8,7 @@ import { showPool } from '../config/pool-metrics';
 import { createRequestMetrics } from '../config/request-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
+import { startTracing } from '../config/tracing';
 import { createExchangeJournal } from '../journal/exchanges';
 import { createRefusalJournal } from '../journal/refusals';
 import { openDatabase, type Database } from '../prisma/database';
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
   const keyEncryption = createKeyEncryption(settings, secrets);
   const destination = await logDestination('api', settings, keyEncryption);
   const log = createLogger('api', settings.LOG_LEVEL, destination);
+  const tracing = startTracing('api', settings);
   const registry = new Registry();
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
@@ -97,6 +99,7 @@ async function main(): Promise<void> {
         refusals.close,
         identityProvider.close,
         tokenKeys.close,
+        tracing.close,
       ]).catch(() => undefined);
     });
     server.closeIdleConnections();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { json, raw, type RequestHandler, type Router } from 'express';
 import { z } from 'zod';
 import { correlated } from '../config/correlation';
+import { beginSpan } from '../config/tracing';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
@@ -29,6 +30,11 @@ export type Operation<
   readonly summary: string;
   readonly description?: string;
   readonly params: Params;
+  /**
+   * The member of path or body that names a thing of one partner: who asks for what is none of theirs is seen by
+   * whether they ask for one thing or for many (monitoring/rules/outside-houses.ts).
+   */
+  readonly names?: 'deviceId' | 'openingId';
   readonly query?: Query;
   readonly body?: JsonBody<Body> | PhotoBody | LinesBody | PdfBody;
   /** Set when the operation is to go: since when it is deprecated, and when it will answer no more (R4.12). */
@@ -114,6 +120,8 @@ export function mountOperations(
   options: {
     database: Database;
     exchanges: Pick<ExchangeJournal, 'note'>;
+    /** Makes of an id that was asked for in vain what may be written of it. */
+    hideAsked?: (clientId: string, asked: string) => string;
     authenticate: (operation: Operation) => RequestHandler[];
     admit: RequestHandler;
   },
@@ -123,7 +131,8 @@ export function mountOperations(
     router[operation.method](
       operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
       ...deprecated(operation),
-      journaled(operation, options.exchanges),
+      tracedRequest(operation),
+      journaled(operation, options),
       ...options.authenticate(operation),
       options.admit,
       ...bodyParsers(operation),
@@ -133,23 +142,52 @@ export function mountOperations(
   return router;
 }
 
+/** While traces are on, a request is the span that everything it causes is part of. Callers choose no trace of ours. */
+const tracedRequest =
+  (operation: Operation): RequestHandler =>
+  (_req, res, next) => {
+    const span = beginSpan({ name: operation.id, kind: 'server' });
+    if (span) {
+      res.locals['traceparent'] = span.traceparent;
+      res.once('close', () => {
+        const { caller, correlationId } = res.locals as { caller?: Caller; correlationId: string };
+        const failure = !res.writableFinished ? 'aborted' : res.statusCode >= 500 ? 'ServerError' : undefined;
+        span.end(failure, {
+          'http.response.status_code': res.statusCode,
+          'domovoy.correlation_id': correlationId,
+          'domovoy.client': caller?.clientId,
+        });
+      });
+    }
+    next();
+  };
+
 /** Notes what became of a request, once it is known who sent it: strangers do not write in the journal. */
 const journaled =
-  (operation: Operation, exchanges: Pick<ExchangeJournal, 'note'>): RequestHandler =>
-  (_req, res, next) => {
+  (operation: Operation, { exchanges, hideAsked }: Parameters<typeof mountOperations>[1]): RequestHandler =>
+  (req, res, next) => {
     res.once('close', () => {
       const { caller, correlationId } = res.locals as { caller?: Caller; correlationId: string };
       if (!caller) return;
+      const asked = res.statusCode === 404 ? askedFor(operation, req) : undefined;
       exchanges.note({
         integration: caller.integration ?? null,
         requestId: correlationId,
         actor: caller.clientId,
         operation: operation.id,
         outcome: res.writableFinished ? res.statusCode.toString() : 'aborted',
+        ...(asked !== undefined && hideAsked && { asked: hideAsked(caller.clientId, asked) }),
       });
     });
     next();
   };
+
+/** The id of what was asked for, as it came. */
+function askedFor({ names }: Operation, req: Parameters<RequestHandler>[0]): string | undefined {
+  if (names === undefined) return undefined;
+  const asked: unknown = req.params[names] ?? (req.body as Record<string, unknown> | undefined)?.[names];
+  return typeof asked === 'string' ? asked : undefined;
+}
 
 /** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
 export const jsonBody = (limit = JSON_LIMIT_BYTES): RequestHandler => json({ limit, verify: keepRaw });
@@ -216,13 +254,15 @@ function serve(operation: Operation, database: Database): RequestHandler {
     const idempotencyKey = operation.idempotency ? readIdempotencyKey(req.get('idempotency-key')) : '';
     const fingerprint = requestFingerprint(operation.id, JSON.stringify([params, query]), content);
     const network = networkOf(req.ip);
-    const { requestId = '', correlationId = randomUUID() } = res.locals as {
-      requestId?: string;
-      correlationId?: string;
-    };
+    const {
+      requestId = '',
+      correlationId = randomUUID(),
+      traceparent,
+    } = res.locals as { requestId?: string; correlationId?: string; traceparent?: string };
     const asked = { params, query, body, photo, pdf, lines };
     const input = { ...asked, caller, network, idempotencyKey, fingerprint, requestId };
-    const work = (): Promise<Answer> => correlated({ id: correlationId }, () => operation.handle(input));
+    const known = { id: correlationId, ...(traceparent !== undefined && { traceparent }) };
+    const work = (): Promise<Answer> => correlated(known, () => operation.handle(input));
     const key = `${operation.id}/${idempotencyKey}`;
     const answer = await atWork(res, () =>
       operation.idempotency === 'stored'

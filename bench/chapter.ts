@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectFile } from '../config/project-root';
 
@@ -8,6 +8,12 @@ const FOLDER = projectFile('docs/benchmarks');
 export function writeFigures(name: string, content: string): void {
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(join(FOLDER, name), content);
+}
+
+/** Figures of an earlier run; none where there was none. */
+export function readFigures(name: string): Record<string, unknown> {
+  const file = join(FOLDER, name);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>) : {};
 }
 
 /** What a ratio has to be. */

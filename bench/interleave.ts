@@ -10,15 +10,22 @@ const SIDES = ['measured', 'bare'] as const;
  * does falls on both alike.
  *
  * @param limits.untilMs no block begins after this (`performance.now()`)
+ * @param limits.before what makes ready for a block of that side; its time counts for nothing
  * @returns milliseconds of every unit
  */
 export async function interleavedLatencies(
   twins: Twins<Work>,
-  limits: { blocks: number; unitsPerBlock: number; untilMs: number },
+  limits: {
+    blocks: number;
+    unitsPerBlock: number;
+    untilMs: number;
+    before?: (side: keyof Twins<unknown>) => Promise<void>;
+  },
 ): Promise<Twins<number[]>> {
   const taken: Twins<number[]> = { measured: [], bare: [] };
   for (let block = 0; block < limits.blocks && performance.now() < limits.untilMs; block++) {
     for (const side of SIDES) {
+      await limits.before?.(side);
       for (let unit = 0; unit < limits.unitsPerBlock; unit++) {
         const startedMs = performance.now();
         await twins[side]();

@@ -7,7 +7,7 @@ const CHAPTERS = { access: benchAccess, faces: benchFaces, journal: benchJournal
 
 /** `npm run bench -- access | faces | journal`: measures, prints the figures and writes them to `docs/benchmarks`. */
 async function main(): Promise<void> {
-  const [, , name = ''] = process.argv;
+  const [, , name = '', ...parts] = process.argv;
   const chapter = Object.entries(CHAPTERS).find(([known]) => known === name)?.[1];
   if (!chapter) throw new Error(`Say what to measure: ${Object.keys(CHAPTERS).join(', ')}.`);
   const ending = new AbortController();
@@ -18,6 +18,7 @@ async function main(): Promise<void> {
       console.log(line);
     },
     ending.signal,
+    parts,
   );
 }
 

@@ -70,7 +70,7 @@ function figuresOf(latencies: Twins<number[]>, crowd: Crowd) {
   };
 }
 
-const spread = (ms: readonly number[]) => ({
+export const spread = (ms: readonly number[]) => ({
   samples: ms.length,
   p50Ms: rounded(median(ms), 2),
   p90Ms: rounded(percentile(ms, 0.9), 2),
@@ -98,7 +98,7 @@ async function startBareWorker(stack: Stack): Promise<void> {
 }
 
 /** Moves people into the first partner's house and has billing say that they have paid. */
-async function settle({ ownerUrl, ports }: Stack): Promise<string[]> {
+export async function settle({ ownerUrl, ports }: Stack): Promise<string[]> {
   const [partner] = PARTNERS;
   const households = Array.from({ length: HOUSEHOLDS }, () => ({
     residentId: randomUUID(),
@@ -140,10 +140,10 @@ async function settle({ ownerUrl, ports }: Stack): Promise<string[]> {
   return households.map(({ residentId }) => residentId);
 }
 
-type Twin = { readonly work: Work; readonly close: () => Promise<void> };
+export type Twin = { readonly work: Work; readonly close: () => Promise<void> };
 
 /** The app's backend: one token while it lives, connections kept, and nothing counts but a door that opened. */
-async function createOpeningTwin({ apiUrl, companyCaPem, secrets }: Stack, residents: string[]): Promise<Twin> {
+export async function createOpeningTwin({ apiUrl, companyCaPem, secrets }: Stack, residents: string[]): Promise<Twin> {
   const api = new Pool(apiUrl, { connections: CALLERS, connect: { ca: companyCaPem } });
   const post = async (path: string, headers: Record<string, string>, body: string) => {
     const answer = await api.request({ method: 'POST', path, headers, body });

@@ -40,6 +40,10 @@ const SharedSettings = z.object({
   LOG_SEGMENTS_DIR: z.string().min(1).optional(),
   /** After how long they are deleted (docs/retention.md). */
   LOG_SEGMENTS_DAYS: z.coerce.number().int().min(1).max(3_660).default(90),
+  /** Where traces go, OTLP over HTTP, such as http://collector:4318/v1/traces; left out: there are none (docs/adr/0050). */
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  /** Of the requests that begin a trace, the share that is told of. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(0.1),
 });
 
 export type KeyRing = { readonly keys: ReadonlyMap<string, Buffer>; readonly currentId: string };

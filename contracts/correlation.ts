@@ -10,3 +10,15 @@ export type Carried = {
   /** W3C trace context (https://www.w3.org/TR/trace-context/) while traces are on. */
   readonly traceparent?: string;
 };
+
+/** What an execution tells of itself when it is over, while traces are on: it is no side effect that a replay repeats. */
+export type ExecutionSpan = {
+  readonly parent: string;
+  readonly spanId: string;
+  readonly begunMs: number;
+  readonly endedMs: number;
+  /** Name of what went wrong; absent when nothing did. */
+  readonly failure?: string;
+};
+/** The sinks (https://docs.temporal.io/develop/typescript/observability) that take it. */
+export type SpanSinks = { readonly spans: { ended(span: ExecutionSpan): void } };

@@ -1,5 +1,10 @@
+import { sql } from '../prisma/database';
 import type { JournalEntry } from '../prisma/generated/client';
 import { leafHash, type Hash } from './merkle';
+
+/** Columns of `journal_entries j` as a {@link JournalEntry}: many rows are read much faster so than as objects of Prisma. */
+export const ENTRY_COLUMNS = sql`j.seq, j.at, j.integration, j.kind, j.object_id AS "objectId", j.actor, j.outcome,
+  j.reason, j.subject, j.sealed`;
 
 /**
  * The canonical form of an entry: what the tree's leaf covers. As RFC 8785 has it: members in the order of their names,

@@ -13,6 +13,8 @@ export type Exchange = {
   readonly operation: string;
   /** The status that was answered, or `aborted`. */
   readonly outcome: string;
+  /** Stands for what was asked for in vain: tells one thing from another, and leads back to none. */
+  readonly asked?: string;
 };
 
 export type ExchangeJournal = {
@@ -70,8 +72,9 @@ export function createExchangeJournal(database: Database, onLost: (count: number
   }
 
   return {
-    note: ({ operation, requestId, ...exchange }) => {
-      add({ kind: 'exchange', objectId: opaque(requestId), reason: operation, ...exchange });
+    note: ({ operation, requestId, asked, ...exchange }) => {
+      const reason = asked === undefined ? operation : `${operation} ${asked}`;
+      add({ kind: 'exchange', objectId: opaque(requestId), reason, ...exchange });
     },
     called: (call) => {
       add(partnerCallRecord(call));
@@ -84,6 +87,16 @@ export function createExchangeJournal(database: Database, onLost: (count: number
       if (noted.length > 0) onLost(noted.length);
     },
   };
+}
+
+/** @returns `null` for an entry that is no exchange */
+export function readExchange(entry: {
+  readonly kind: string;
+  readonly reason: string | null;
+}): { readonly operation: string; readonly asked?: string } | null {
+  if (entry.kind !== 'exchange') return null;
+  const [operation = '', asked] = (entry.reason ?? '').split(' ');
+  return { operation, ...(asked !== undefined && { asked }) };
 }
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i;

@@ -1,4 +1,6 @@
 import type { Transaction } from '../prisma/database';
+import type { JournalEntry } from '../prisma/generated/client';
+import { ENTRY_COLUMNS } from './entry';
 import { entryLine, headerLine, headLine } from './export-lines';
 import type { Head } from './head';
 import { rightSpansAt, type Hash } from './merkle';
@@ -33,28 +35,27 @@ async function loadRightHalves(tx: Transaction, start: number, end: number, tree
   return spans.map(({ length }) => hashes.slice(taken, (taken += length)));
 }
 
-type EntryRow = NonNullable<Awaited<ReturnType<Transaction['journalEntry']['findUnique']>>>;
-
 export type Placed = {
   readonly position: number;
   /** What the tree's own row says of it; `null` when that is missing. */
   readonly leaf: { readonly entrySeq: bigint; readonly hash: Hash } | null;
-  readonly entry: EntryRow | null;
+  readonly entry: JournalEntry | null;
 };
+
+type PlacedRow = JournalEntry & { position: bigint; entrySeq: bigint; leafHash: Uint8Array; isThere: boolean };
 
 /** The places `start` to `end - 1` with what lies there, also where something is missing. */
 export async function loadPlaced(tx: Transaction, start: number, end: number): Promise<Placed[]> {
-  const leaves = await tx.journalLeaf.findMany({ where: { position: { gte: start, lt: end } } });
-  const entries = await tx.journalEntry.findMany({ where: { seq: { in: leaves.map(({ entrySeq }) => entrySeq) } } });
-  const leafAt = new Map(leaves.map((leaf) => [Number(leaf.position), leaf]));
-  const entryOf = new Map(entries.map((entry) => [entry.seq, entry]));
+  const rows = await tx.$queryRaw<PlacedRow[]>`
+    SELECT l.position, l.entry_seq AS "entrySeq", l.leaf_hash AS "leafHash", j.seq IS NOT NULL AS "isThere", ${ENTRY_COLUMNS}
+    FROM journal_leaves l LEFT JOIN journal_entries j ON j.seq = l.entry_seq
+    WHERE l.position >= ${start} AND l.position < ${end}`;
+  const rowAt = new Map(rows.map((row) => [Number(row.position), row]));
   return Array.from({ length: end - start }, (_, index) => {
     const position = start + index;
-    const leaf = leafAt.get(position);
-    return {
-      position,
-      leaf: leaf ? { entrySeq: leaf.entrySeq, hash: Buffer.from(leaf.leafHash) } : null,
-      entry: (leaf && entryOf.get(leaf.entrySeq)) ?? null,
-    };
+    const row = rowAt.get(position);
+    if (!row) return { position, leaf: null, entry: null };
+    const { entrySeq, leafHash, isThere } = row;
+    return { position, leaf: { entrySeq, hash: Buffer.from(leafHash) }, entry: isThere ? row : null };
   });
 }

@@ -53,10 +53,16 @@ export type JournalRecord = {
  * waits for nobody: its place in the tree comes later (journal/tree.ts).
  */
 export async function appendJournal(tx: Transaction, ...records: readonly JournalRecord[]): Promise<void> {
-  const data = records.map(({ reason = null, subject = null, sealed = null, ...rest }) => {
-    return { ...rest, reason, subject, sealed };
-  });
-  await tx.journalEntry.createMany({ data });
+  if (records.length === 0) return;
+  const column = (name: 'integration' | 'kind' | 'objectId' | 'actor' | 'outcome' | 'reason' | 'subject') =>
+    records.map((record) => record[name] ?? null);
+  const sealed = records.map((record) => (record.sealed ? `\\x${record.sealed.toString('hex')}` : null));
+  // One statement for any number of rows: it is parsed and planned once, and hundreds at a time cost little each.
+  await tx.$executeRaw`
+    INSERT INTO journal_entries (integration, kind, object_id, actor, outcome, reason, subject, sealed)
+    SELECT * FROM unnest(${column('integration')}::text[], ${column('kind')}::text[], ${column('objectId')}::text[],
+      ${column('actor')}::text[], ${column('outcome')}::text[], ${column('reason')}::text[],
+      ${column('subject')}::text[], ${sealed}::bytea[])`;
 }
 
 /**

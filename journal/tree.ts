@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../prisma/database';
-import { canonicalEntry, leafOf } from './entry';
+import type { JournalEntry } from '../prisma/generated/client';
+import { canonicalEntry, ENTRY_COLUMNS, leafOf } from './entry';
 import { completeNodes, grow, joinPeaks, type Frontier, type Hash, type NodeId, type Span } from './merkle';
 
 /** The tree's own tables do not fit together: a row that has to be there is gone. */
@@ -31,32 +32,46 @@ export function asOnlySealer<T>(database: Database, work: (tx: Transaction) => P
  */
 export function placeEntries(database: Database, most: number): Promise<number> {
   return asOnlySealer(database, async (tx) => {
-    const seqs = await unplaced(tx, most);
-    if (seqs.length === 0) return 0;
-    const entries = await tx.journalEntry.findMany({ where: { seq: { in: seqs } }, orderBy: { seq: 'asc' } });
+    const entries = await unplaced(tx, most);
+    if (entries.length === 0) return 0;
     let frontier = await loadFrontier(tx);
-    const leaves: { position: number; entrySeq: bigint; leafHash: Buffer<ArrayBuffer> }[] = [];
-    const nodes: (NodeId & { hash: Buffer<ArrayBuffer> })[] = [];
+    const first = frontier.size;
+    const leaves: Hash[] = [];
+    const nodes: (NodeId & { hash: Hash })[] = [];
     for (const entry of entries) {
       const leaf = leafOf(canonicalEntry(entry));
-      leaves.push({ position: frontier.size, entrySeq: entry.seq, leafHash: Buffer.from(leaf) });
+      leaves.push(leaf);
       const grown = grow(frontier, leaf);
-      nodes.push(...grown.completed.map(({ id, hash }) => ({ ...id, hash: Buffer.from(hash) })));
+      nodes.push(...grown.completed.map(({ id, hash }) => ({ ...id, hash })));
       frontier = grown.frontier;
     }
-    await tx.journalLeaf.createMany({ data: leaves });
-    await tx.journalNode.createMany({ data: nodes });
-    await tx.journalPending.deleteMany({ where: { entrySeq: { in: seqs } } });
+    const seqs = entries.map(({ seq }) => seq);
+    const positions = leaves.map((_, index) => BigInt(first + index));
+    await tx.$executeRaw`INSERT INTO journal_leaves (position, entry_seq, leaf_hash)
+      SELECT * FROM unnest(${positions}::bigint[], ${seqs}::bigint[], ${bytesOf(leaves)}::bytea[])`;
+    const levels = nodes.map(({ level }) => level);
+    const indexes = nodes.map(({ index }) => BigInt(index));
+    await tx.$executeRaw`INSERT INTO journal_nodes (level, index, hash)
+      SELECT * FROM unnest(${levels}::smallint[], ${indexes}::bigint[], ${bytesOf(nodes.map(({ hash }) => hash))}::bytea[])`;
+    await tx.$executeRaw`DELETE FROM journal_pending WHERE entry_seq = ANY(${seqs}::bigint[])`;
     return entries.length;
   });
 }
 
-/** A number whose entry is gone stays where it is: it is what the check finds (journal/database-check.ts). */
-async function unplaced(tx: Transaction, most: number): Promise<bigint[]> {
-  const rows = await tx.$queryRaw<{ seq: bigint }[]>`
-    SELECT e.seq FROM journal_pending p JOIN journal_entries e ON e.seq = p.entry_seq
-    WHERE NOT EXISTS (SELECT 1 FROM journal_leaves l WHERE l.entry_seq = e.seq) ORDER BY e.seq LIMIT ${most}`;
-  return rows.map(({ seq }) => seq);
+/** As PostgreSQL writes bytes in an array: arrays of buffers are no parameters. */
+const bytesOf = (hashes: readonly Hash[]): string[] => hashes.map((hash) => `\\x${hash.toString('hex')}`);
+
+/**
+ * A number whose entry is gone stays where it is: it is what the check finds (journal/database-check.ts). Written so
+ * that each number is looked up by itself: whichever way the planner goes, what it costs is a matter of how many wait,
+ * not of how many there are.
+ */
+function unplaced(tx: Transaction, most: number): Promise<JournalEntry[]> {
+  return tx.$queryRaw<JournalEntry[]>`
+    SELECT e.* FROM journal_pending p
+    CROSS JOIN LATERAL (SELECT ${ENTRY_COLUMNS} FROM journal_entries j WHERE j.seq = p.entry_seq OFFSET 0) e
+    WHERE (SELECT l.position FROM journal_leaves l WHERE l.entry_seq = p.entry_seq) IS NULL
+    ORDER BY p.entry_seq LIMIT ${most}`;
 }
 
 export async function treeSize(tx: Transaction): Promise<number> {

@@ -21,8 +21,13 @@ export type EntrySeen = {
     readonly accessPointId: string;
     readonly houseId: string;
     readonly who: string | null;
+    /** Where the house stands; absent when nobody has said. */
+    readonly place?: Place;
   };
 };
+
+/** Degrees (WGS 84). */
+export type Place = { readonly latitude: number; readonly longitude: number };
 
 /** How far another clock is from the database's, which is the journal's. */
 export type ClockSeen = { readonly type: 'clock'; readonly atMs: number; readonly of: string; readonly skewMs: number };

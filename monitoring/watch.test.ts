@@ -38,11 +38,24 @@ const nobody = (atMs: number, accessPointId = 'a') =>
   });
 const entered = (atMs: number, houseId: string, method = 'face', who: string | null = 'w') =>
   entry(atMs, { kind: 'opening', outcome: 'opened', ...at(method, houseId, who) });
+/** Two houses of one street, one across the city, one in another city. */
+const PLACES = {
+  h1: { latitude: 55.751, longitude: 37.618 },
+  next: { latitude: 55.752, longitude: 37.619 },
+  across: { latitude: 55.9, longitude: 37.45 },
+  petersburg: { latitude: 59.939, longitude: 30.316 },
+};
+const enteredAt = (atMs: number, houseId: keyof typeof PLACES) =>
+  entry(atMs, {
+    kind: 'opening',
+    outcome: 'opened',
+    opening: { method: 'face', houseId, who: 'w', accessPointId: 'a', place: PLACES[houseId] },
+  });
 const refusal = (atMs: number, outcome: string, reason: string, actor = 'stranger', objectId = 'net') =>
   entry(atMs, { kind: 'refusal', outcome, reason, actor, objectId });
 const check = (atMs: number, outcome: string) => entry(atMs, { kind: 'plugin-token-check', outcome });
-const notThere = (atMs: number, rest: Partial<EntrySeen> = {}) =>
-  entry(atMs, { outcome: '404', reason: 'openDoorByFace', ...rest });
+const notThere = (atMs: number, asked = 'a', rest: Partial<EntrySeen> = {}) =>
+  entry(atMs, { outcome: '404', reason: `openDoorByFace ${asked}`, ...rest });
 const staff = (atMs: number, reason: string) => entry(atMs, { actor: 'staff/m', integration: null, reason });
 
 /** Heads of a tree that grows by these many leaves each time, as the sealer signs them. */
@@ -109,6 +122,18 @@ const FIRES: readonly [rule: string, why: string, seen: Observation[], about: st
       entered(FRIDAY, 'h1', 'plate'),
       entry(FRIDAY + MINUTE, { kind: 'opening', outcome: 'denied', reason: 'no-right', ...at('plate', 'h2') }),
     ],
+    'w',
+  ],
+  [
+    'impossible-travel',
+    'a face across the city within five minutes',
+    [enteredAt(FRIDAY, 'h1'), enteredAt(FRIDAY + 5 * MINUTE, 'across')],
+    'w',
+  ],
+  [
+    'impossible-travel',
+    'a face in another city within half an hour',
+    [enteredAt(FRIDAY, 'h1'), enteredAt(FRIDAY + 30 * MINUTE, 'petersburg')],
     'w',
   ],
   ['off-hours-export', 'payloads read on a Saturday', [staff(SATURDAY, 'decodePayloads')], 'staff/m'],
@@ -190,6 +215,16 @@ const QUIET: readonly [rule: string, why: string, seen: Observation[]][] = [
     series(5, 60 * MINUTE, (ms) => refusal(ms, 'credentials', `2 a${ms.toString()},b`)),
   ],
   ['impossible-travel', 'a face at one house again and again', series(5, SECOND, (ms) => entered(ms, 'h1'))],
+  [
+    'impossible-travel',
+    'a face at the house next door within a minute',
+    [enteredAt(FRIDAY, 'h1'), enteredAt(FRIDAY + MINUTE, 'next')],
+  ],
+  [
+    'impossible-travel',
+    'a face across the city a quarter of an hour later, and in another city after a flight',
+    [enteredAt(FRIDAY, 'h1'), enteredAt(FRIDAY + 15 * MINUTE, 'across'), enteredAt(FRIDAY + 75 * MINUTE, 'petersburg')],
+  ],
   ['impossible-travel', 'a face at another house later', [entered(FRIDAY, 'h1'), entered(FRIDAY + 3 * MINUTE, 'h2')]],
   [
     'impossible-travel',
@@ -216,7 +251,7 @@ const QUIET: readonly [rule: string, why: string, seen: Observation[]][] = [
   [
     'outside-houses',
     'the app, which asks for everybody',
-    series(30, SECOND, (ms) => notThere(ms, { integration: null, actor: 'app' })),
+    series(30, SECOND, (ms) => notThere(ms, 'a', { integration: null, actor: 'app' })),
   ],
   [
     'clock-drift',
@@ -263,11 +298,21 @@ describe('monitoring of the journal', () => {
     inTwo([entry(monthLater, { kind: 'alarm', outcome: 'sealed-late' })]);
   });
 
-  it('suspends nobody: neither for what a stranger could cause, nor for one device that we do not list yet', () => {
+  it('suspends a partner that goes through ids, for an hour', () => {
+    const search = (count: number) => series(count, SECOND, (ms, index) => notThere(ms, `id${index.toString()}`));
+    expect(watch({}, search(39)).found).toMatchObject([{ kind: 'outside-houses', objectId: 'vizor' }]);
+    expect(watch({}, search(39)).found[0]?.suspend).toBeUndefined();
+    expect(watch({}, search(40)).found[0]?.suspend).toEqual({ clientId: 'vizor', forMs: 3_600_000 });
+    const slowly = series(60, MINUTE, (ms, index) => notThere(ms, `id${index.toString()}`));
+    expect(watch({}, slowly).found[0]?.suspend).toBeUndefined();
+  });
+
+  it('suspends nobody else: neither for what a stranger could cause, nor for an entrance that we do not list yet', () => {
     const often = series(50, SECOND, (ms) => notThere(ms));
     const { found } = watch({}, often);
     expect(found).toMatchObject([{ kind: 'outside-houses', times: 46 }]);
-    const all = [often, ...FIRES.map(([, , seen]) => seen)].flatMap((seen) => watch({}, seen).found);
+    const entrance = series(300, SECOND, (ms, index) => notThere(ms, `id${(index % 30).toString()}`));
+    const all = [often, entrance, ...FIRES.map(([, , seen]) => seen)].flatMap((seen) => watch({}, seen).found);
     expect(all.filter(({ suspend }) => suspend)).toEqual([]);
   });
 

@@ -107,11 +107,10 @@ export function createPartnerHttp(options: {
   };
 }
 
-/** So that the partner's log and ours can be laid side by side: a UUID, and the trace while traces are on. */
+/** So that the partner's log and ours can be laid side by side: a UUID. Traces end with us (docs/adr/0050). */
 function correlationHeaders(): Record<string, string> {
   const known = correlation();
-  if (!known) return {};
-  return { 'x-request-id': known.id, ...(known.traceparent !== undefined && { traceparent: known.traceparent }) };
+  return known ? { 'x-request-id': known.id } : {};
 }
 
 /**

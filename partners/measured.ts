@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { traced } from '../config/tracing';
 import { PartnerError } from './failure';
 import type { PartnerGateway } from './ports';
 
@@ -46,26 +47,37 @@ export function createPartnerMetrics(registry: Registry): PartnerMetrics {
   };
 }
 
+/** One call to another system: timed, and a span of the trace that it is made in. */
+export function measuredCall<R>(
+  { partnerId, operation }: { readonly partnerId: string; readonly operation: string },
+  metrics: Pick<PartnerMetrics, 'called'>,
+  call: () => Promise<R>,
+): Promise<R> {
+  const named = { name: operation, kind: 'client', attributes: { 'domovoy.partner': partnerId } } as const;
+  return traced(named, async () => {
+    const startedMs = performance.now();
+    const end = (outcome: string): void => {
+      metrics.called(partnerId, operation, outcome, performance.now() - startedMs);
+    };
+    try {
+      const result = await call();
+      end('ok');
+      return result;
+    } catch (error) {
+      // A cancelled call says nothing about the partner.
+      end(error instanceof PartnerError ? error.type : 'cancelled');
+      throw error;
+    }
+  });
+}
+
 /** The same gateway, every call of it measured. */
 export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): PartnerGateway {
   const { partnerId, biometrics, plates } = gateway;
   const timed =
     <A extends unknown[], R>(operation: string, call: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      const startedMs = performance.now();
-      const end = (outcome: string): void => {
-        metrics.called(partnerId, operation, outcome, performance.now() - startedMs);
-      };
-      try {
-        const result = await call(...args);
-        end('ok');
-        return result;
-      } catch (error) {
-        // A cancelled call says nothing about the partner.
-        end(error instanceof PartnerError ? error.type : 'cancelled');
-        throw error;
-      }
-    };
+    (...args: A): Promise<R> =>
+      measuredCall({ partnerId, operation }, metrics, () => call(...args));
   return {
     partnerId,
     doors: { open: timed('open', (...args) => gateway.doors.open(...args)) },

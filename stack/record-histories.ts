@@ -1,11 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import type { Payload, PayloadCodec } from '@temporalio/common';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { parseKeyRing } from '../config/environment';
 import { projectFile } from '../config/project-root';
 import { createPayloadCodec } from '../vault/payload-codec';
+import { mapPayloads } from './payloads';
 import { stackPorts } from './ports';
 import { openStateFolder } from './state-folder';
 import { NAMESPACE } from './temporal-server';
@@ -24,6 +24,9 @@ const WANTED: Readonly<Record<string, string>> = {
   'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
   'property-sale/in-force': `WorkflowType = 'propertySaleWorkflow' AND ExecutionStatus = 'Completed'`,
   'erasure/erased': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'erased'`,
+  'security-alert/acknowledged': `WorkflowType = 'securityAlertWorkflow' AND ExecutionStatus = 'Completed'`,
+  'security-monitoring/turn': `WorkflowType = 'securityMonitoringWorkflow' AND ExecutionStatus = 'Completed'`,
+  'key-rewrap/nothing-left': `WorkflowType = 'keyRewrapWorkflow' AND ExecutionStatus = 'Completed'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 
@@ -45,7 +48,7 @@ async function main(): Promise<void> {
     const found = await oldest(client.workflow.list({ query }));
     if (!found) throw new Error(`The running stack has no execution for ${name}; play the story first.`);
     const history = await client.workflow.getHandle(found.workflowId, found.runId).fetchHistory();
-    await decryptPayloads(history, codec);
+    await mapPayloads(history, async (payload) => (await codec.decode([payload]))[0] ?? payload);
     const file = projectFile(`test/replay/histories/${name}.json`);
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, `${historyToJSON(history)}\n`);
@@ -60,20 +63,6 @@ async function oldest<T>(items: AsyncIterable<T>): Promise<T | undefined> {
   for await (const item of items) last = item;
   return last;
 }
-
-/** Payloads lie anywhere in a history; each is replaced where it is. */
-async function decryptPayloads(value: unknown, codec: PayloadCodec): Promise<void> {
-  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return;
-  for (const [key, member] of Object.entries(value) as [keyof typeof value, unknown][]) {
-    if (isPayload(member)) {
-      const [decoded] = await codec.decode([member]);
-      (value as Record<string, unknown>)[key] = decoded;
-    } else await decryptPayloads(member, codec);
-  }
-}
-
-const isPayload = (value: unknown): value is Payload =>
-  value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value;
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);

@@ -31,6 +31,8 @@ export type Stack = {
   readonly gaveUp: Promise<StackError>;
   /** Folder of the journal's signed heads. */
   readonly journalHeads: string;
+  /** Folder of what the processes print, and of their encrypted logs. */
+  readonly logs: string;
   linkTo(workflowId: string): string;
   printAddresses(): void;
   /** One process more, which lives and ends with the stack. */
@@ -118,6 +120,7 @@ async function startEverything(parts: {
     ports,
     ownerUrl,
     journalHeads: folder.journalHeads,
+    logs: folder.logs,
     gaveUp: supervisor.gaveUp,
     start: (plan) => supervisor.start(plan),
     linkTo: (workflowId) => `${uiUrl}/${encodeURIComponent(workflowId)}`,

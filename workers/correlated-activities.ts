@@ -3,13 +3,14 @@ import { defaultPayloadConverter, type Headers } from '@temporalio/common';
 import type { ActivityInterceptors } from '@temporalio/worker';
 import { z } from 'zod';
 import { correlated } from '../config/correlation';
+import { traced } from '../config/tracing';
 import { CORRELATION_HEADER } from '../contracts/correlation';
 
 const Carried = z.object({ id: z.uuid(), traceparent: z.string().optional() });
 
 /** Runs each activity in the name of the request that it serves, so that calls and log lines say which it is. */
 export const correlatedActivities = (context: Context): ActivityInterceptors => {
-  const { workflowExecution } = context.info;
+  const { workflowExecution, activityType, attempt, taskQueue } = context.info;
   let carried: z.infer<typeof Carried> | undefined;
   return {
     inbound: {
@@ -22,7 +23,13 @@ export const correlatedActivities = (context: Context): ActivityInterceptors => 
           ...(traceparent !== undefined && { traceparent }),
           ...(workflowExecution && { workflowId: workflowExecution.workflowId }),
         };
-        return correlated(known, () => next(input));
+        const attributes = {
+          'domovoy.attempt': attempt,
+          'domovoy.correlation_id': id,
+          'domovoy.task_queue': taskQueue,
+          'domovoy.workflow_id': workflowExecution?.workflowId,
+        };
+        return correlated(known, () => traced({ name: activityType, kind: 'internal', attributes }, () => next(input)));
       },
     },
     outbound: {

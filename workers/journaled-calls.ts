@@ -3,8 +3,7 @@ import { correlation } from '../config/correlation';
 import type { Integration } from '../contracts/ids';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { BillingPort } from '../partners/billing';
-import { PartnerError } from '../partners/failure';
-import type { PartnerMetrics } from '../partners/measured';
+import { measuredCall, type PartnerMetrics } from '../partners/measured';
 
 /** Has every measured call to a partner noted in the journal. It rides with the others: no call waits for its line. */
 export function journaledCalls(
@@ -34,18 +33,6 @@ export function journaledCalls(
 
 /** Billing is a system of its own: asked as measured and journaled as a partner is. */
 export const measuredBilling = (billing: BillingPort, metrics: PartnerMetrics): BillingPort => ({
-  async standing(question, call) {
-    const startedMs = performance.now();
-    const end = (outcome: string): void => {
-      metrics.called('billing', 'standing', outcome, performance.now() - startedMs);
-    };
-    try {
-      const answer = await billing.standing(question, call);
-      end('ok');
-      return answer;
-    } catch (error) {
-      end(error instanceof PartnerError ? error.type : 'cancelled');
-      throw error;
-    }
-  },
+  standing: (question, call) =>
+    measuredCall({ partnerId: 'billing', operation: 'standing' }, metrics, () => billing.standing(question, call)),
 });

@@ -13,6 +13,7 @@ import { createLogger, logDestination, type Logger } from '../config/logger';
 import { showPool } from '../config/pool-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
+import { startTracing } from '../config/tracing';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   const keyEncryption = createKeyEncryption(settings, secrets);
   const destination = await logDestination(`worker-${taskQueue}`, settings, keyEncryption);
   const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL, destination);
+  const tracing = startTracing(`worker-${taskQueue}`, settings);
   const sdk = await sdkMetrics();
   installRuntime(log, sdk);
 
@@ -70,6 +72,7 @@ async function main(): Promise<void> {
     await close();
     await database.$disconnect();
     await connection.close();
+    await tracing.close();
   }
   log.info({ event: 'stopped' }, 'stopped');
   releaseParent();

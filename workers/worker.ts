@@ -20,6 +20,7 @@ import { createSecurityMonitoringActivities } from '../activities/security-monit
 import { createTokenKeyActivities } from '../activities/token-key-rotation';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 import { correlatedActivities } from './correlated-activities';
+import { executionSpans } from './execution-spans';
 import { heartbeats } from './heartbeats';
 
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
@@ -85,6 +86,7 @@ export function createWorker(options: {
     ...workflows,
     ...(identity !== undefined && { identity }),
     interceptors: { activity: [correlatedActivities, heartbeats] },
+    sinks: executionSpans,
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
     maxConcurrentWorkflowTaskExecutions: 200,

@@ -43,6 +43,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
         'Variant B: `faceVector` in the body. Variant A: a token that names the identified resident, and an empty object.',
       scope: 'openings:request',
       params: z.object({ deviceId: DeviceId }),
+      names: 'deviceId',
       body: { kind: 'json', schema: OpeningByFace },
       idempotency: 'own',
       responses: { 200: { description: 'The door opened', schema: OpeningView } },
@@ -66,6 +67,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
         'Variant B: `plate` in the body. Variant A: a token that names the identified resident, and an empty object.',
       scope: 'openings:request',
       params: z.object({ deviceId: DeviceId }),
+      names: 'deviceId',
       body: { kind: 'json', schema: OpeningByPlate },
       idempotency: 'own',
       responses: { 200: { description: 'The barrier opened', schema: OpeningView } },
@@ -88,6 +90,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       summary: 'A resident asks at the device, or the partner recognised them: open for this client id',
       scope: 'resident-requests',
       params: z.object({}),
+      names: 'deviceId',
       body: { kind: 'json', schema: ResidentRequest },
       idempotency: 'own',
       responses: { 200: { description: 'The device opened', schema: OpeningView } },
@@ -106,6 +109,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       summary: 'What became of an opening that this partner asked for',
       scope: 'openings:request',
       params: z.object({ openingId: z.uuid() }),
+      names: 'openingId',
       responses: { 200: { description: 'The opening', schema: OpeningView } },
       async handle({ params, caller }) {
         const row = await database.opening.findUnique({ where: { id: params.openingId } });

@@ -116,6 +116,7 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
         description: 'Events may come late and in any order: they are written down as such and never refused for it.',
         scope: 'webhooks:deliver',
         params: z.object({}),
+        names: 'deviceId',
         body: { kind: 'json', schema: carrier === 'key' ? KeyOpeningEvent : FobOpeningEvent },
         idempotency: 'own',
         responses: { 202: { description: 'Taken in, now or earlier', schema: Received } },

@@ -10,7 +10,7 @@ import { enrolled, onDemand, type Cast } from './opening-chapter';
 import type { Told } from './teller';
 import { verified } from './verified';
 
-const PLATE = 'О321ОО177';
+export const GALINAS_PLATE = 'О321ОО177';
 /** Longer than any restart of a process in the story takes. */
 const WITHIN_MS = 180_000;
 
@@ -48,8 +48,8 @@ export async function tellErasure(cast: Cast, stack: Stack, out: string | undefi
       const photo = await app.post(`/app/v1/residents/${residentId}/face-enrollments?${query}`, photos.resident);
       const enrollmentId = String(photo.body['enrollmentId']);
       const state = await enrolled(app, enrollmentId);
-      await app.post(`/app/v1/residents/${residentId}/vehicles`, { plate: PLATE, houseId: partner.houseId });
-      const isHeld = await comesTrue(async () => (await platesHeld()).includes(PLATE));
+      await app.post(`/app/v1/residents/${residentId}/vehicles`, { plate: GALINAS_PLATE, houseId: partner.houseId });
+      const isHeld = await comesTrue(async () => (await platesHeld()).includes(GALINAS_PLATE));
       return {
         outcome: `${state}, and the plate ${isHeld ? '' : 'not '}allowed at the partner`,
         workflowId: enrollmentWorkflowId(enrollmentId),
@@ -114,7 +114,7 @@ export async function tellErasure(cast: Cast, stack: Stack, out: string | undefi
   async function inTheBooks(): Promise<string> {
     const faces = await sandbox.faces(GALINA.partnerId);
     const held = faces.filter(({ state, keptSecretly }) => state !== 'deleted' || keptSecretly).length;
-    const isThere = (await platesHeld()).includes(PLATE);
+    const isThere = (await platesHeld()).includes(GALINAS_PLATE);
     return `${held === 0 ? 'no face' : `${held.toString()} faces`} and ${isThere ? 'her' : 'no'} plate`;
   }
 }

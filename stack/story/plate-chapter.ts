@@ -123,3 +123,6 @@ async function seen(sandbox: Sandbox, partner: TownPartner, plate: string): Prom
 /** As a camera may write it down. */
 const inLatin = (plate: string): string =>
   plate.replaceAll(/[АВЕКМНОРСТУХ]/g, (letter) => 'ABEKMHOPCTYX'.charAt('АВЕКМНОРСТУХ'.indexOf(letter)));
+
+/** Every plate of this chapter, as it is registered and as cameras write it. */
+export const PLATES_TOLD = [...Object.values(PLATES), STRANGER].flatMap((plate) => [plate, inLatin(plate)]);

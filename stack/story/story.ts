@@ -4,6 +4,7 @@ import type { Stack } from '../stack';
 import { APP_CLIENT_ID, PARTNERS } from '../town';
 import { provokeAlert, tellAlert } from './alert-chapter';
 import { createAppBackend, createRegistryBackend } from './app-backend';
+import { tellCanaries } from './canary-chapter';
 import { tellEquipment } from './equipment-chapter';
 import { tellErasure } from './erasure-chapter';
 import { tellGovernance } from './governance-chapter';
@@ -78,6 +79,7 @@ export async function tellStory(
     await tellErasure(cast, stack, out);
     await tellAlert({ teller, openBrowser, passwords: staffPasswords(stack.secrets), ports: stack.ports });
     await tellJournal(teller, stack, out);
+    await tellCanaries(teller, stack);
   } finally {
     await Promise.allSettled([app.close(), registry.close(), sandbox.close()]);
   }

@@ -329,6 +329,7 @@ function apiSettings(
   return {
     LOG_LEVEL: 'debug',
     LOG_SEGMENTS_DAYS: 90,
+    OTEL_TRACES_SAMPLER_ARG: 0,
     HEALTH_PORT: 1,
     HEALTH_HOST: '127.0.0.1',
     DATABASE_POOL_SIZE: 8,

@@ -1,8 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { fetch } from 'undici';
+import { startTracing } from '../../config/tracing';
 import { readPartnerCall } from '../../journal/partner-calls';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createHarness, type Harness } from '../support/harness';
+import { startTraceCollector, type CollectedSpan } from '../support/trace-collector';
 import { until } from '../support/until';
 import { breakPartner, mendEverything } from '../support/faults';
 
@@ -59,5 +61,42 @@ describe('what we ask of other systems for one request', () => {
     await until('both tries are written', async () => (await callsOf(openingId)).length >= 3);
     const outcomes = (await callsOf(openingId)).filter(({ partnerId }) => partnerId === 'vizor');
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['PartnerUnavailable', 'ok']);
+  });
+
+  it('is one trace from the request through its execution to the partner, which says nothing of anybody and stays with us', async () => {
+    const collector = await startTraceCollector();
+    const tracing = startTracing('test', {
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector.url,
+      OTEL_TRACES_SAMPLER_ARG: 1,
+    });
+    const { body } = await h.app.post(path, anna, randomUUID());
+    const named = (name: string) => collector.spans().find((span) => span.name === name);
+    await until('the execution and the request are told of', () =>
+      Promise.resolve(named('openAccessWorkflow') !== undefined && named('openOnDemand') !== undefined),
+    );
+    await tracing.close();
+    const [request, execution, call, billing] = ['openOnDemand', 'openAccessWorkflow', 'open', 'standing'].map(named);
+    const spans = collector.spans();
+    const parentOf = (span?: CollectedSpan) => spans.find(({ spanId }) => spanId === span?.parentSpanId);
+    expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
+    expect(request?.parentSpanId ?? '').toBe('');
+    expect(parentOf(execution)).toEqual(request);
+    expect(parentOf(parentOf(call))).toEqual(execution);
+    expect(parentOf(parentOf(billing))).toEqual(execution);
+    const attributes = (span?: CollectedSpan) =>
+      Object.fromEntries(span?.attributes.map((a) => [a.key, a.value]) ?? []);
+    expect(attributes(call)).toEqual({ 'domovoy.partner': { stringValue: 'vizor' } });
+    expect(attributes(execution)).toMatchObject({
+      'domovoy.workflow_id': { stringValue: `open-access/${String(body['openingId'])}` },
+    });
+    expect(collector.received()).not.toContain(anna.residentId);
+    const { calls } = (await (await fetch(`${h.sandboxControlUrl}/partners/vizor/calls`)).json()) as {
+      calls: { digests: Record<string, string> }[];
+    };
+    expect(calls.filter(({ digests }) => 'header.traceparent' in digests)).toEqual([]);
+    await collector.close();
+
+    await h.app.post(path, anna, randomUUID());
+    expect(collector.spans()).toEqual(spans);
   });
 });

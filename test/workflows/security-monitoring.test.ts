@@ -92,6 +92,8 @@ describe('monitoring of the journal', () => {
     const alert = await raised('outside-houses');
     expect(alert).toMatchObject({ scope: 'client', objectId: 'vizor', severity: 'high', integration: 'smart-home' });
     const entries = await h.owner.journalEntry.findMany({ where: { seq: { in: alert.evidence.map(BigInt) } } });
+    expect(new Set(entries.map(({ reason }) => reason)).size).toBe(entries.length);
+    expect(JSON.stringify(entries.map(({ reason }) => reason))).not.toContain('not-ours');
     expect(entries.length).toBeGreaterThan(4);
     expect(new Set(entries.map(({ actor, outcome }) => `${String(actor)} ${String(outcome)}`))).toEqual(
       new Set(['vizor 404']),
@@ -105,11 +107,15 @@ describe('monitoring of the journal', () => {
     ]);
   }, 120_000);
 
-  it('keeps out a partner that a rule has suspended, until a person lets it in again', async () => {
+  it('keeps out a partner that goes through ids, until a person lets it in again', async () => {
     const alert = await raised('outside-houses');
-    const suspend = { clientId: 'vizor', forMs: 3_600_000 };
-    const found = { ...findingAbout('vizor', 'smart-home'), suspend };
-    await raise(found);
+    const found = { ...findingAbout('vizor', 'smart-home'), suspend: { clientId: 'vizor', forMs: 3_600_000 } };
+    await Promise.all(Array.from({ length: 20 }, askElsewhere));
+    await until('the requests are in the journal', async () => {
+      const noted = await h.owner.journalEntry.count({ where: { kind: 'exchange', actor: 'vizor', outcome: '404' } });
+      return noted >= 47;
+    });
+    await turn();
     const told = await h.owner.securityAlert.findFirstOrThrow({ where: { kind: 'client-suspension' } });
     await officer.call('post', `/staff/v1/security-alerts/${told.id}/acknowledgement`);
     // Its token is refused, and it gets no other.
