@@ -63,6 +63,7 @@ export default defineConfig(
                 '!**/contracts/ids',
                 '!**/contracts/search-attributes',
                 '!**/contracts/correlation',
+                '!**/contracts/credentials',
                 '!**/contracts/security-alerts',
                 '@prisma/*',
                 'zod',

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Severity } from '../contracts/security-alerts';
 import type { CredentialRef } from '../contracts/credentials';
-import { raiseAlertOnce } from '../journal/alerts';
 import { PartnerError } from '../partners/failure';
 import { sql, type Database, type Transaction } from '../prisma/database';
 import { credentialId, noteCredential } from './credential-evidence';
@@ -10,8 +9,6 @@ import { credentialId, noteCredential } from './credential-evidence';
 const OFFER_LIFE_MS = 24 * 3_600_000;
 /** Taken, and still not in use after so long: it was lost on the way. */
 const LOST_AFTER_MS = 24 * 3_600_000;
-/** One call for each version; the alarms before the end of the one in use go on by themselves. */
-const NOT_CARRIED_ALERT_MS = 30 * 24 * 3_600_000;
 
 type Version = { readonly owner: string; readonly name: string; readonly version: number };
 
@@ -19,44 +16,31 @@ type Version = { readonly owner: string; readonly name: string; readonly version
  * Offers a successor to whoever carries it to the partner (R0.6), and says whether it was taken. Staff hear of an offer
  * by an alert; api/staff/credential-handovers.ts gives it to one of them, once.
  *
- * @throws PartnerError while nobody has taken it, and always for what cannot be carried
+ * @param isComplete whether nothing has to come back; of a request for a certificate, that the certificate has
+ * @throws PartnerError while nobody has taken it, or has brought what has to come back
  */
-export async function handToPerson(database: Database, credential: CredentialRef, of: Version): Promise<void> {
-  if (!canBeCarried(credential)) {
-    await tellOnce(database, credential, of);
-    throw new PartnerError('PartnerRejected', 'No person can carry this credential.');
-  }
+export async function handToPerson(
+  database: Database,
+  credential: CredentialRef,
+  of: Version,
+  isComplete = true,
+): Promise<void> {
   const newest = await newestOffer(database, of);
-  if (newest?.takenAt) return;
+  if (newest?.takenAt && isComplete) return;
+  if (newest?.takenAt) {
+    // What the partner signs comes back by staff (api/staff/credential-handovers.ts).
+    await offerAgainIfLost(database, credential, of);
+    throw new PartnerError('PartnerUnauthorized', 'Nobody has brought the certificate yet.');
+  }
   await offer(database, credential, of);
   throw new PartnerError('PartnerUnauthorized', 'Nobody has taken the new credential yet.');
 }
 
 /** Offers once more what was taken and did not arrive. */
 export async function offerAgainIfLost(database: Database, credential: CredentialRef, of: Version): Promise<void> {
-  if (!canBeCarried(credential)) return tellOnce(database, credential, of);
   const newest = await newestOffer(database, of);
   if (newest?.takenAt && Date.now() - newest.takenAt.getTime() < LOST_AFTER_MS) return;
   await offer(database, credential, of);
-}
-
-/** A request for a certificate could be carried there, but no certificate back: its key would never be of use. */
-const canBeCarried = ({ direction, name }: CredentialRef): boolean => direction === 'issued' || name !== 'tls-key';
-
-/** Tells staff that a credential has no way to its partner. */
-async function tellOnce(database: Database, credential: CredentialRef, { version }: Version): Promise<void> {
-  const { integration } = credential;
-  const objectId = credentialId(credential);
-  const raisedAt = new Date();
-  const until = new Date(raisedAt.getTime() + NOT_CARRIED_ALERT_MS);
-  const of = { kind: 'credential-not-carried', severity: 'high', scope: objectId, objectId, integration } as const;
-  const alert = { ...of, until, raisedAt };
-  const told = {
-    cause: `${objectId}/${version.toString()}`,
-    kind: 'credential',
-    actor: 'credential-rotation',
-  } as const;
-  await database.$transaction((tx) => raiseAlertOnce(tx, alert, told));
 }
 
 const newestOffer = (database: Transaction, { owner, name, version }: Version) =>

@@ -1,6 +1,7 @@
 import { cancellationSignal } from '@temporalio/activity';
 import type { AlarmDay, CredentialRef, CredentialStanding } from '../contracts/credentials';
 import type { Integration } from '../contracts/ids';
+import { hasCertificate } from '../partners/client-certificate';
 import { newCredentialValue } from '../partners/credential-values';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import { REPLACEABLE_SECRETS, type PartnerCall, type PartnerGateway, type ReplaceableSecret } from '../partners/ports';
@@ -160,8 +161,11 @@ export function createCredentialRotationActivities(deps: {
     async deliverCredential(credential: CredentialRef, version: number): Promise<void> {
       await atPartner(async () => {
         const where = stored(credential);
-        if (await isCarried(credential)) return handToPerson(database, credential, { ...where, version });
         const value = await secrets.read(database, where, version);
+        if (await isCarried(credential)) {
+          const isComplete = credential.name !== 'tls-key' || hasCertificate(value);
+          return handToPerson(database, credential, { ...where, version }, isComplete);
+        }
         const { credentials } = await deps.gatewayOf(credential.partnerId);
         const call = callOf(credential, version, 'deliver');
         if (credential.direction === 'issued') return credentials.handOver(value, call);

@@ -19,6 +19,8 @@ const ASK_READERS_EVERY_MS = 200;
 export function createTokenKeyActivities(deps: {
   database: Database;
   keyEncryption: KeyEncryption;
+  /** How long a key is published before anything is signed with it: others keep what they read for a while. */
+  tokenKeyLeadMs: number;
 }): CredentialRotationActivities {
   const { database } = deps;
   const keys = createTokenKeyStore(deps.keyEncryption);
@@ -62,6 +64,7 @@ export function createTokenKeyActivities(deps: {
         issuedAt: signing.issuedAt.toISOString(),
         pending: versions.find(({ state }) => state === 'published')?.version ?? null,
         overlapping: (await leftOver()).length > 0 ? signing.version : null,
+        leadMs: deps.tokenKeyLeadMs,
       };
     },
 

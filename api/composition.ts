@@ -1,4 +1,5 @@
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, type X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
 import type { Express, RequestHandler, Router } from 'express';
@@ -8,6 +9,7 @@ import type { Logger } from '../config/logger';
 import type { RequestMetrics } from '../config/request-metrics';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { RefusalJournal } from '../journal/refusals';
+import { readAuthorities } from '../partners/announced';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -40,6 +42,7 @@ import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
 import { createPlateIdentifier, type PlateIdentifier } from './plate-identification';
+import { partnerCredentialOperations } from './partner/credentials';
 import { obligationOperations } from './partner/obligations';
 import { partnerOpeningOperations } from './partner/openings';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
@@ -49,6 +52,7 @@ import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
 import { accessReviewOperations } from './staff/access-reviews';
+import { announcedCredentialOperations } from './staff/announced-credentials';
 import { codecCors, codecOperations } from './staff/codec';
 import { clientSuspensionOperations } from './staff/client-suspensions';
 import { accessPointOperations } from './staff/access-points';
@@ -107,12 +111,14 @@ type OperationDependencies = Omit<
   readonly plates: PlateIdentifier;
   readonly signer: DocumentSigner;
   readonly payloadCodec: PayloadCodec;
+  readonly clientAuthorities: readonly X509Certificate[];
 };
 
 /** The operations of each audience, as they are mounted and documented. */
 export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption, subjects, plateIndex, identification, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
+  const announcements = { database, temporal, clientAuthorities: deps.clientAuthorities };
   const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) };
   return [
     {
@@ -153,6 +159,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...pluginTokenOperations({ database, guesses: deps.pluginTokenGuesses }),
         ...partnerWebhookOperations({ database, temporal }),
         ...obligationOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
+        ...partnerCredentialOperations(announcements),
       ],
     },
     {
@@ -175,7 +182,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...staffErasureOperations(erasures),
         ...escalationOperations({ database }),
         ...credentialRevocationOperations({ database, temporal }),
-        ...credentialHandoverOperations({ database, keyEncryption }),
+        ...credentialHandoverOperations({ database, temporal, keyEncryption }),
+        ...announcedCredentialOperations(announcements),
       ],
     },
     {
@@ -230,7 +238,17 @@ export function createStack(deps: ApiDependencies): Express {
   const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
   const { PAYLOAD_KEYS: payloadKeys } = secrets;
   const payloadCodec = createPayloadCodec(payloadKeys.keys, payloadKeys.currentId);
-  const sections = apiSections({ ...deps, subjects, plateIndex, plates, identification, signer, payloadCodec });
+  const clientAuthorities = readAuthorities(readFileSync(settings.CLIENT_CA_FILE, 'utf8'));
+  const sections = apiSections({
+    ...deps,
+    subjects,
+    plateIndex,
+    plates,
+    identification,
+    signer,
+    payloadCodec,
+    clientAuthorities,
+  });
   const authenticate =
     (base: string) =>
     (operation: Operation): RequestHandler[] => {
@@ -289,7 +307,10 @@ export function documentOf(publicUrl: string): object {
     log: nothing,
   };
   const finders = { subjects: nothing, plateIndex: nothing, plates: nothing, identification: nothing, signer: nothing };
-  return describe(apiSections({ settings, ...stores, ...finders, payloadCodec: nothing }), publicUrl);
+  return describe(
+    apiSections({ settings, ...stores, ...finders, payloadCodec: nothing, clientAuthorities: [] }),
+    publicUrl,
+  );
 }
 
 /** The default of config/environment.ts; an installation's own document says its own limit. */

@@ -24,6 +24,12 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'approval-conflict': 'It was approved already, or replaced by another since it was proposed.',
   'credential-handed-over':
     'A credential is given once and for a short time. Where it did not arrive, it is offered anew within a day.',
+  'certificate-not-awaited':
+    'The request was replaced, its certificate came already, or nobody has taken the request yet. Look at the list again.',
+  'credential-known':
+    'This key or certificate, or its id, was announced before. What is over does not come back: make a new one.',
+  'credential-under-way':
+    'Another key or certificate is taking the place of the one in use. Wait until a day after its first use.',
   'access-point-conflict': 'The partner does not list this access point any more.',
   'idempotency-key':
     'Writes need an Idempotency-Key header: 8 to 128 visible ASCII characters, new for each intent, the same for each repeat.',

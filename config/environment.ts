@@ -215,6 +215,8 @@ const CoreSettings = SharedSettings.extend({
   ERASURE_FOLLOW_UP_MS: DurationMs.default(7 * 24 * 3_600_000),
   /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */
   JOURNAL_HEADS_DIR: z.string().min(1),
+  /** How long a key for tokens is published before it signs: longer than anybody keeps `/oauth/jwks`. */
+  TOKEN_KEY_LEAD_MINUTES: z.coerce.number().int().min(10).max(1_440).default(60),
   /** Where security alerts are told (Standard Webhooks), and the authority of its certificate; left out: nowhere. */
   SECURITY_WEBHOOK_URL: z.url({ protocol: /^https$/ }).optional(),
   SECURITY_WEBHOOK_CA_FILE: z.string().optional(),

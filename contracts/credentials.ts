@@ -2,16 +2,24 @@ import type { Integration } from './ids';
 
 /**
  * A secret between us and one partner, whose versions take each other's place (R0.6). `presented`: what we show the
- * partner. `issued`: what the partner shows us. `own`: what proves us to ourselves. No value is ever part of it.
+ * partner. `issued`: what we made and the partner shows us. `announced`: what the partner made and shows us, of which we
+ * know the public half. `own`: what proves us to ourselves. No value is ever part of it.
  */
 export type CredentialRef = {
   /** `null`: belongs to no integration. */
   readonly integration: Integration | null;
   readonly partnerId: string;
-  readonly direction: 'presented' | 'issued' | 'own';
-  /** Of a presented one, its name in the vault; of an issued one, the client id at our authorization server. */
+  readonly direction: 'presented' | 'issued' | 'announced' | 'own';
+  /** Of a presented one, its name in the vault; of an issued one, the client id; of an announced one, what it is. */
   readonly name: string;
 };
+
+/** A credential lives so long in all, its overlap with the next one included (R0.6). */
+export const CREDENTIAL_LIFE_MS = 30 * 24 * 3_600_000;
+
+/** What a partner makes itself and proves itself to us by: in the handshake, or by signatures over its messages. */
+export const ANNOUNCED_NAMES = ['client-certificate', 'message-key'] as const;
+export type AnnouncedName = (typeof ANNOUNCED_NAMES)[number];
 
 /** The keys that our authorization server signs access tokens with. */
 export const TOKEN_SIGNING_KEY: CredentialRef = {
@@ -29,6 +37,8 @@ export type CredentialStanding = {
   readonly pending: number | null;
   /** The version in use, while an older one has not been seen to be refused. */
   readonly overlapping: number | null;
+  /** How long a successor is known before it is used, milliseconds; left out: it is used once it is proven. */
+  readonly leadMs?: number;
 };
 
 /** Days before a credential's end at which somebody is told that it has no successor in use; 0 is the end itself. */

@@ -43,6 +43,7 @@ export const PERMISSIONS = {
   'escalations:acknowledge': ['operations', 'compliance', 'information-security'],
   'credentials:revoke': ['information-security'],
   'credentials:hand-over': ['information-security', 'integration-manager'],
+  'credentials:register': ['information-security', 'integration-manager'],
   'attestation-letters:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'attestation-letters:upload': ['compliance', 'information-security', 'integration-manager'],
   'attestation-letters:decide': ['compliance', 'information-security'],

@@ -32,6 +32,39 @@ export async function newCertificateRequest(id: string): Promise<string> {
 
 export const certificateRequestOf = (secret: string): string => blocks(secret, 'CERTIFICATE REQUEST');
 
+/** Whether the certificate has taken the place of its request. */
+export const hasCertificate = (secret: string): boolean => blocks(secret, 'CERTIFICATE') !== '';
+
+/** Whether the first certificate was signed by one of these authorities, be it by way of the others that came with it. */
+export function comesFrom(certificatesPem: string, authoritiesPem: string): boolean {
+  const authorities = certificatesIn(authoritiesPem);
+  const [leaf, ...others] = certificatesIn(certificatesPem);
+  const isBy = (one: X509Certificate, by: X509Certificate): boolean => one.checkIssued(by) && one.verify(by.publicKey);
+  const leads = (one: X509Certificate, left: readonly X509Certificate[]): boolean =>
+    authorities.some((by) => isBy(one, by)) ||
+    left.some(
+      (by) =>
+        by.ca &&
+        isBy(one, by) &&
+        leads(
+          by,
+          left.filter((other) => other !== by),
+        ),
+    );
+  return leaf !== undefined && leads(leaf, others);
+}
+
+function certificatesIn(pem: string): X509Certificate[] {
+  try {
+    return blocks(pem, 'CERTIFICATE')
+      .split(/(?<=-----END CERTIFICATE-----)\n/)
+      .filter((each) => each !== '')
+      .map((each) => new X509Certificate(each));
+  } catch {
+    return [];
+  }
+}
+
 /**
  * The secret with the certificate in place of the request.
  *

@@ -1,5 +1,6 @@
 import type { Database } from '../prisma/database';
 import type { SecretStore } from '../vault/secrets';
+import { withAnnouncedKeys } from './announced';
 import { PartnerError } from './failure';
 import { createGateway } from './gateway';
 import { measured, type PartnerMetrics } from './measured';
@@ -29,7 +30,7 @@ export function createGateways({
 }): Gateways {
   return keepGateways({
     async load(partnerId) {
-      const row = await database.partner.findUnique({ where: { id: partnerId } });
+      const row = await database.partner.findUnique({ where: { id: partnerId }, include: ANNOUNCED_KEYS });
       if (row) metrics.promised(partnerId, { availability: row.slaAvailability, latencyMs: row.slaLatencyMs });
       return row;
     },
@@ -45,12 +46,16 @@ export function createGateways({
   });
 }
 
+const ANNOUNCED_KEYS = { credentials: { where: { name: 'message-key' } } } as const;
+
 /** What a gateway is built from. `revision` rises with every change of the row, and of what we show the partner. */
 export type PartnerRow = {
   readonly active: boolean;
   readonly revision: number;
   readonly profile: unknown;
   readonly agreedFields: readonly string[];
+  /** Keys that the partner announced for its signatures, in whatever state; left out: none. */
+  readonly credentials?: Parameters<typeof withAnnouncedKeys>[1];
 };
 
 type Kept = { readonly revision: number; readonly gateway: Promise<PartnerGateway> };
@@ -74,7 +79,7 @@ export function keepGateways(deps: {
   async function build(partnerId: string, row: PartnerRow): Promise<PartnerGateway> {
     const profile = PartnerProfile.safeParse(row.profile);
     if (!profile.success) throw new PartnerError('PartnerRejected', "The partner's settings cannot be used.");
-    return deps.build(partnerId, profile.data, row.agreedFields);
+    return deps.build(partnerId, withAnnouncedKeys(profile.data, row.credentials ?? []), row.agreedFields);
   }
 
   return {

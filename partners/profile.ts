@@ -78,6 +78,8 @@ const MtlsOidc = z
     username: z.string().min(1).optional(),
     /** Our first client certificate at the partner; later ones are in the vault, with their keys. */
     certificatePem: Certificates,
+    /** Who signs our client certificates there; `caPem` unless given. Of those that a person brings it has to be one. */
+    clientCaPem: Certificates.optional(),
   })
   .refine(({ grant, username }) => (grant === 'password') === (username !== undefined), 'username goes with password');
 

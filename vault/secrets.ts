@@ -32,6 +32,8 @@ export type SecretStore = {
   complete(tx: Transaction, secret: Named, version: number, value: string): Promise<void>;
   /** Opens a row that was read. */
   reveal(row: SecretRow): Promise<string>;
+  /** Seals another value for the place of a row, for who may not write it by itself. */
+  seal(row: Named & { readonly version: number }, value: string): Promise<Pick<SecretRow, 'wrapped' | 'keyId'>>;
   /** The version in use. @throws when there is none, naming owner and name only */
   get(tx: Transaction, owner: string, name: string): Promise<string>;
   /** One version, in whatever state. @throws when it is not there or was destroyed */
@@ -121,6 +123,7 @@ export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
       }));
     },
     reveal: value,
+    seal: ({ owner, name, version }, text) => sealed(secretPlace(owner, name, version), text),
     async complete(tx, { owner, name }, version, text) {
       const data = await sealed(secretPlace(owner, name, version), text);
       await tx.secret.updateMany({ where: { owner, name, version, state: 'pending' }, data });

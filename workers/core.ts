@@ -92,6 +92,7 @@ export function composeCoreActivities(
     database,
     keyEncryption,
     signer: documentSigner(secrets.DOCUMENT_SIGNING_KEY),
+    tokenKeyLeadMs: settings.TOKEN_KEY_LEAD_MINUTES * 60_000,
     outside: openHeadsFolder(settings.JOURNAL_HEADS_DIR),
     ...processesOf(client),
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },

@@ -4,7 +4,7 @@ import { createAccessReviewActivities } from '../activities/access-review';
 import { createAttestationActivities } from '../activities/attestation';
 import { createDeletionActivities } from '../activities/biometric-deletion';
 import { createConsentActivities } from '../activities/consent';
-import { createCredentialRotationActivities } from '../activities/credential-rotation';
+import { createRotationActivities } from '../activities/rotations';
 import { createEnrollmentActivities } from '../activities/enrollment';
 import { createEquipmentActivities } from '../activities/equipment';
 import { createErasedHolderActivities } from '../activities/erased-holders';
@@ -26,7 +26,7 @@ import { heartbeats } from './heartbeats';
 export type IntegrationDependencies = Parameters<typeof createOpenAccessActivities>[0] &
   Parameters<typeof createConsentActivities>[0] &
   Parameters<typeof createEnrollmentActivities>[0] &
-  Parameters<typeof createCredentialRotationActivities>[0];
+  Parameters<typeof createRotationActivities>[0];
 
 /** Everything that an integration's worker may do. Its dependencies reach that integration's rows and secrets only. */
 export function integrationActivities(deps: IntegrationDependencies) {
@@ -38,7 +38,7 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createVehicleAccessActivities(deps),
     ...createDeletionActivities(deps),
     ...createErasedHolderActivities(deps),
-    ...createCredentialRotationActivities(deps),
+    ...createRotationActivities(deps),
   };
 }
 

@@ -10,8 +10,11 @@ import {
   type SigningKey,
 } from '../../partners/message-signature';
 import type { RefusalCode } from '../../journal/refusals';
+import { messageKeysOf } from '../../partners/announced';
 import { MessageKeys, PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
+import type { PartnerCredential } from '../../prisma/generated/client';
+import { seeMessageKey } from '../announced-credentials';
 import { createSecretSightings } from '../secret-sightings';
 import { findClientRow } from '../oauth/client-row';
 import { noteRefusalOf } from '../refusals';
@@ -43,10 +46,13 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     const hashes = client?.active === true && client.authMethod === 'basic_signed' ? client.secretHashes : NO_HASHES;
     if (!credentials || !matchesSecret(credentials.password, hashes) || !client?.partnerId) throw refuse('credential');
 
-    const partner = await checks.database.partner.findUnique({ where: { id: client.partnerId } });
-    const keys = keysOf(partner?.active === true ? partner.profile : null);
+    const partner = await checks.database.partner.findUnique({
+      where: { id: client.partnerId },
+      include: { credentials: { where: { name: 'message-key' } } },
+    });
+    const keys = partner?.active === true ? keysOf(partner.profile, partner.credentials) : new Map<string, KeyObject>();
     const message = messageOf(req, checks.publicUrl);
-    const refusal = await refusalOf(checks.database, message, { signer: client.partnerId, keys });
+    const { refusal, keyId } = await check(checks.database, message, { signer: client.partnerId, keys });
     if (refusal !== null) {
       const code = provedBy(refusal, message);
       noteRefusalOf(res, { code, client: { id: client.id, integration: client.integration } });
@@ -54,6 +60,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     }
     if (!partner) throw refuse('credential');
     await sightings.seen(client.id, credentials.password);
+    await seeMessageKey(checks, partner, keyId);
 
     signAnswers(res, message, checks.signingKey);
     if (!client.scopes.includes(scope)) throw insufficientScope(scope);
@@ -79,24 +86,25 @@ export function requireSignature(checks: Omit<SignedMessageChecks, 'signingKey'>
     const client = await findClientRow(checks.database, clientId);
     const keys = importedKeys(client?.messageKeys);
     const signer = `client/${clientId}`;
-    const refusal = await refusalOf(checks.database, messageOf(req, checks.publicUrl), { signer, keys });
+    const { refusal } = await check(checks.database, messageOf(req, checks.publicUrl), { signer, keys });
     if (refusal !== null) throw unauthorized(checks.log, refusal, 'Signature');
     next();
   };
 }
 
 /** @returns why the message is not believed; `null`: it is the signer's, whole, and here for the first time */
-async function refusalOf(
+async function check(
   database: Database,
   message: SignedRequest,
   { signer, keys }: { readonly signer: string; readonly keys: ReadonlyMap<string, KeyObject> },
-): Promise<string | null> {
+): Promise<{ refusal: string; keyId?: never } | { refusal: null; keyId: string }> {
   // A body that was cut off whole leaves its digest behind.
   const digest = message.headers['content-digest'];
-  if (digest !== undefined && !digestMatches(digest, message.body)) return 'signature-digest';
-  const check = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
-  if (!check.ok) return `signature-${check.refusal}`;
-  return (await useNonce(database, signer, check.nonce, check.expiresAt)) ? null : 'replayed';
+  if (digest !== undefined && !digestMatches(digest, message.body)) return { refusal: 'signature-digest' };
+  const checked = await verifyRequest(message, (keyId) => keys.get(keyId) ?? null, Date.now());
+  if (!checked.ok) return { refusal: `signature-${checked.refusal}` };
+  const { nonce, expiresAt, keyId } = checked;
+  return (await useNonce(database, signer, nonce, expiresAt)) ? { refusal: null, keyId } : { refusal: 'replayed' };
 }
 
 /** What a refused message proves about who sent it with the client's password. */
@@ -113,10 +121,10 @@ function basicCredentials(header: string | undefined): { username: string; passw
   return colon < 1 ? null : { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 }
 
-function keysOf(settings: unknown): Map<string, KeyObject> {
+function keysOf(settings: unknown, announced: readonly PartnerCredential[]): ReadonlyMap<string, KeyObject> {
   const profile = PartnerProfile.safeParse(settings);
   if (!profile.success || profile.data.profile !== 'basic-signed') return new Map();
-  return importedKeys(profile.data.partnerKeys);
+  return messageKeysOf(profile.data.partnerKeys, announced);
 }
 
 /** Nobody's signature is good where what should be keys is not. */

@@ -3,7 +3,10 @@ import type { Request, RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import type { Logger } from '../../config/logger';
 import type { Integration } from '../../contracts/ids';
+import { thumbprintOf } from '../../partners/announced';
 import type { Database } from '../../prisma/database';
+import type { OAuthClient } from '../../prisma/generated/client';
+import { seeCertificate } from '../announced-credentials';
 import { clientCertificate } from '../oauth/client-certificate';
 import { findClientRow, usesTokens } from '../oauth/client-row';
 import { hiddenId } from '../oauth/hidden-id';
@@ -31,7 +34,7 @@ const CLOCK_SKEW_S = 5;
 export function requireToken(checks: TokenChecks, audience: Audience, scope: string): RequestHandler {
   return async (req, res, next) => {
     const payload = await verifiedToken(checks, audience, req);
-    const [caller] = await Promise.all([callerOf(checks, audience, payload), assertRemembered(checks, payload)]);
+    const [caller] = await Promise.all([callerOf(checks, audience, payload, req), assertRemembered(checks, payload)]);
     if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
     (res.locals as { caller?: Caller }).caller = caller;
     next();
@@ -90,13 +93,14 @@ async function assertRemembered({ database, hiddenIdKey, log }: TokenChecks, { j
  * The rows of the client and of its partner as they are now: who was switched off, or has to sign by now, is refused,
  * whatever the token says.
  */
-async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPayload): Promise<Caller> {
+async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPayload, req: Request): Promise<Caller> {
   const clientId = payload['client_id'];
   const client = typeof clientId === 'string' ? await findClientRow(checks.database, clientId) : null;
   if (!client?.active || client.audience !== audience || !usesTokens(client)) throw unauthorized(checks.log, 'client');
   if (client.authMethod === 'tls_client_auth' && payload['cnf'] === undefined) {
     throw unauthorized(checks.log, 'not-bound');
   }
+  if (client.authMethod === 'tls_client_auth') await assertGoodCertificate(checks, client, req);
   const limits = audience === 'partner' ? await limitsOfPartner(checks.database, client.partnerId) : checks.limits;
   if (limits === null) throw unauthorized(checks.log, 'partner');
   const identity = payload['device_id'] === undefined ? null : await identityOf(checks, payload);
@@ -111,6 +115,19 @@ async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPay
       profile: client.authMethod === 'tls_client_auth' ? ('mtls-oidc' as const) : ('oauth-client' as const),
     }),
   };
+}
+
+/** That the certificate is one of those that are the partner's now: what was retired is of no use, whatever its tokens say. */
+async function assertGoodCertificate(
+  checks: TokenChecks,
+  { partnerId, integration }: Pick<OAuthClient, 'partnerId' | 'integration'>,
+  req: Request,
+): Promise<void> {
+  const certificate = clientCertificate(req);
+  const shown = certificate && { keyId: thumbprintOf(certificate), publicPem: certificate.toString() };
+  const isGood = shown !== null && partnerId !== null && integration !== null;
+  const partner = { id: partnerId ?? '', integration: integration ?? '' };
+  if (!isGood || !(await seeCertificate(checks, partner, shown))) throw unauthorized(checks.log, 'certificate');
 }
 
 /** Who was identified for a token of variant A; such a token is nothing without its record. */

@@ -1,4 +1,5 @@
 import type { Adapter, AdapterPayload, ClientMetadata } from 'oidc-provider';
+import { thumbprintsOf } from '../announced-credentials';
 import { findClientRow, registeredScopes, usesTokens } from './client-row';
 import type { Database } from '../../prisma/database';
 import type { Prisma } from '../../prisma/generated/client';
@@ -43,6 +44,7 @@ async function findClient(database: Database, id: string): Promise<ClientMetadat
   if (!row?.active || !usesTokens(row)) return undefined;
   if (row.authMethod === 'tls_client_auth' && !row.certificateName) return undefined;
   const scopes = registeredScopes(row);
+  const thumbprints = row.authMethod === 'tls_client_auth' ? await thumbprintsOf(database, row.partnerId) : null;
   return {
     client_id: row.id,
     grant_types: ['client_credentials'],
@@ -54,7 +56,11 @@ async function findClient(database: Database, id: string): Promise<ClientMetadat
     audience: row.audience,
     token_endpoint_auth_method: row.authMethod as 'client_secret_basic' | 'tls_client_auth',
     ...(row.authMethod === 'tls_client_auth'
-      ? { tls_client_auth_san_dns: row.certificateName ?? '', tls_client_certificate_bound_access_tokens: true }
+      ? {
+          tls_client_auth_san_dns: row.certificateName ?? '',
+          tls_client_certificate_bound_access_tokens: true,
+          ...(thumbprints !== null && { certificateThumbprints: thumbprints }),
+        }
       : // The library wants a secret to be there; ours are hashes in the row, compared in provider.ts.
         { client_secret: 'kept-as-hashes', secretHashes: row.secretHashes }),
   };

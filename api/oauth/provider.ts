@@ -2,6 +2,7 @@ import { Provider, errors, type Configuration, type KoaContextWithOIDC } from 'o
 import type { JWK } from 'jose';
 import type { Logger } from '../../config/logger';
 import type { Database } from '../../prisma/database';
+import { thumbprintOf } from '../../partners/announced';
 import { IDENTITY_TOKEN_LIFE_S, rememberIdentity } from '../identity-tokens';
 import { createSecretSightings, type SecretSightings } from '../secret-sightings';
 import { createAdapterFactory } from './adapter';
@@ -45,7 +46,7 @@ function configuration({ publicUrl, database, signingKeys, identify }: ProviderO
     jwks: { keys: signingKeys },
     routes: ENDPOINTS,
     clientAuthMethods: [...CLIENT_AUTH_METHODS],
-    extraClientMetadata: { properties: ['audience', 'secretHashes'] },
+    extraClientMetadata: { properties: ['audience', 'secretHashes', 'certificateThumbprints'] },
     scopes: Object.values(SCOPES).flat(),
     responseTypes: [],
     ttl: {
@@ -85,7 +86,10 @@ function configuration({ publicUrl, database, signingKeys, identify }: ProviderO
         certificateAuthorized: (ctx) => clientCertificate(ctx.req) !== null,
         certificateSubjectMatches: (ctx, property, expected) => {
           const certificate = clientCertificate(ctx.req);
-          return property === 'tls_client_auth_san_dns' && certificate !== null && isIssuedFor(certificate, expected);
+          if (property !== 'tls_client_auth_san_dns' || certificate === null) return false;
+          const known = ctx.oidc.client?.['certificateThumbprints'] as readonly string[] | undefined;
+          const isKnown = known === undefined || known.includes(thumbprintOf(certificate));
+          return isKnown && isIssuedFor(certificate, expected);
         },
       },
       resourceIndicators: {

@@ -4,7 +4,14 @@ export type Audience = (typeof AUDIENCES)[number];
 
 export const SCOPES: Readonly<Record<Audience, readonly string[]>> = {
   app: ['app'],
-  partner: ['openings:request', 'resident-requests', 'plugin-tokens:verify', 'webhooks:deliver', 'obligations'],
+  partner: [
+    'openings:request',
+    'resident-requests',
+    'plugin-tokens:verify',
+    'webhooks:deliver',
+    'obligations',
+    'credentials:announce',
+  ],
   registry: ['property-sales:report'],
 };
 

@@ -17,6 +17,9 @@ export type AuthorizationServer = {
   useKeys(signingKeys: readonly JWK[]): void;
 };
 
+/** How long whoever verifies our tokens may keep the keys; a new one is published long before it signs (R0.6). */
+const KEPT_S = 300;
+
 /**
  * Our authorization server. Keys change by building a second provider, as the library's author advises: five
  * milliseconds, no request lost.
@@ -44,6 +47,10 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
     wantClient(issuer),
     leadToRecord({ issuer, hiddenIdKey: options.hiddenIdKey, keys: () => publicKeys }),
   );
+  router.get(`/oauth${ENDPOINTS.jwks}`, (_req, res, next) => {
+    res.set('cache-control', `public, max-age=${KEPT_S.toString()}`);
+    next();
+  });
   router.use('/oauth', (req, res, next) => {
     // The library keeps the routes of flows that are off; they are none of ours.
     if (!Object.values<string>(ENDPOINTS).includes(req.path)) {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AttestationView } from '../../contracts/attestation-letters';
 import { LOG_PART_MAX_BYTES, SignedLogPart } from '../../contracts/log-exports';
 import { EDGE_MS } from '../../governance/log-comparison';
+import { announcedView, AnnouncedView } from '../announced-credentials';
 import { attestationOf } from '../attestation';
 import { logExportDesk, type LogExportDependencies } from '../log-exports';
 import { defineOperation, type Operation } from '../operation';
@@ -18,7 +19,11 @@ const LogExportDue = z
   })
   .meta({ id: 'LogExportDue' });
 const Obligations = z
-  .object({ attestation: AttestationView, logExports: z.array(LogExportDue) })
+  .object({
+    attestation: AttestationView,
+    logExports: z.array(LogExportDue),
+    credentials: z.array(AnnouncedView).describe('What you prove yourself by and replace yourself (R0.6)'),
+  })
   .meta({ id: 'Obligations', description: 'What a partner owes us, and what follows when it does not come' });
 
 const PartTaken = z
@@ -58,7 +63,12 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
           dueAt: dueAt?.toISOString() ?? '',
           status,
         }));
-        return { status: 200, body: { attestation: attestationOf(partner.attestedUntil, Date.now()), logExports } };
+        const good = await database.partnerCredential.findMany({
+          where: { partnerId, state: { not: 'retired' } },
+          orderBy: [{ name: 'asc' }, { version: 'asc' }],
+        });
+        const attestation = attestationOf(partner.attestedUntil, Date.now());
+        return { status: 200, body: { attestation, logExports, credentials: good.map(announcedView) } };
       },
     }),
     defineOperation({

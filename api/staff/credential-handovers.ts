@@ -1,13 +1,19 @@
+import type { Client } from '@temporalio/client';
 import { z } from 'zod';
+import type { Integration } from '../../contracts/ids';
 import { CredentialHandoverView } from '../../contracts/staff';
 import { isWithin } from '../../contracts/staff';
 import { appendJournal } from '../../journal/journal';
+import { comesFrom, hasCertificate, withCertificate } from '../../partners/client-certificate';
 import { carriedPartOf } from '../../partners/credential-values';
+import { PartnerError } from '../../partners/failure';
+import { PartnerProfile } from '../../partners/profile';
 import { sql, type Database, type Transaction } from '../../prisma/database';
 import type { KeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore, type SecretRow } from '../../vault/secrets';
 import { defineOperation, type Operation } from '../operation';
-import { HttpProblem, notFound } from '../problem';
+import { replaceNow } from '../../workflows/credential-rotation/start';
+import { HttpProblem, invalidField, notFound } from '../problem';
 import { encryptionKeyOf, PublicJwk, seal } from './encryption-key';
 import { memberOf } from './member';
 
@@ -21,6 +27,16 @@ const Sealed = z
       ),
   })
   .meta({ id: 'SealedCredential' });
+const ToBring = z
+  .strictObject({
+    certificatePem: z
+      .string()
+      .min(1)
+      .max(32_768)
+      .describe('The certificate, PEM; behind it those between it and the authority'),
+  })
+  .meta({ id: 'CertificateToBring' });
+const Brought = z.object({ brought: z.literal(true) }).meta({ id: 'CertificateBrought' });
 const List = z.object({ handovers: z.array(CredentialHandoverView) }).meta({ id: 'CredentialHandoverList' });
 
 type Row = Awaited<ReturnType<Database['credentialHandover']['findUniqueOrThrow']>>;
@@ -32,9 +48,11 @@ type Row = Awaited<ReturnType<Database['credentialHandover']['findUniqueOrThrow'
  */
 export function credentialHandoverOperations({
   database,
+  temporal,
   keyEncryption,
 }: {
   database: Database;
+  temporal: Client;
   keyEncryption: KeyEncryption;
 }): Operation[] {
   const store = createSecretStore(keyEncryption);
@@ -91,8 +109,80 @@ export function credentialHandoverOperations({
         return { status: 200, headers: { 'cache-control': 'no-store' }, body: { jwe } };
       },
     }),
+    defineOperation({
+      id: 'bringCertificate',
+      method: 'post',
+      path: '/credential-handovers/{handoverId}/certificate',
+      summary: 'Bring the certificate that a partner signed for a request which was carried to it',
+      permission: 'credentials:hand-over',
+      stepUp: true,
+      params: z.object({ handoverId: z.uuid() }),
+      body: { kind: 'json', schema: ToBring },
+      idempotency: 'own',
+      responses: { 202: { description: 'It is tried at the partner now, and then used', schema: Brought } },
+      async handle({ params: { handoverId }, body: { certificatePem }, caller }) {
+        const row = await database.credentialHandover.findUnique({ where: { id: handoverId } });
+        const { reach } = memberOf(caller);
+        if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
+        await assertOfPartner(row.partnerId, certificatePem);
+        await database.$transaction((tx) => bring(tx, row, certificatePem, caller.clientId));
+        // Also for a repeat: the process may have died between the two.
+        const { partnerId, name } = row;
+        const integration = row.integration as Integration;
+        await replaceNow(temporal, { integration, partnerId, direction: 'presented', name });
+        return { status: 202, body: { brought: true } };
+      },
+    }),
   ];
+
+  /** The secret is read and written in one transaction: two who bring one each wait for each other. */
+  async function bring(tx: Transaction, row: Row, certificatePem: string, actor: string): Promise<void> {
+    const [found] = await tx.$queryRaw<(Omit<SecretRow, 'keyId'> & { key_id: string })[]>(
+      sql`SELECT * FROM carried_request(${row.id}::uuid)`,
+    );
+    if (!found) throw notWaitedFor();
+    const stored = await store.reveal({ ...found, keyId: found.key_id });
+    const completed = completedBy(stored, certificatePem);
+    if (hasCertificate(stored)) {
+      if (completed === stored) return;
+      throw notWaitedFor();
+    }
+    const { wrapped, keyId } = await store.seal(found, completed);
+    await tx.$queryRaw(sql`SELECT complete_carried_request(${row.id}::uuid, ${wrapped}, ${keyId})`);
+    const { integration, partnerId, direction, name, version } = row;
+    const objectId = `${partnerId}/${direction}/${name}`;
+    const of = { kind: 'credential', integration, objectId, actor } as const;
+    await appendJournal(tx, { ...of, outcome: 'certificate-brought', reason: `version-${version.toString()}` });
+  }
+
+  async function assertOfPartner(partnerId: string, certificatePem: string): Promise<void> {
+    const { profile } = await database.partner.findUniqueOrThrow({
+      where: { id: partnerId },
+      select: { profile: true },
+    });
+    const parsed = PartnerProfile.safeParse(profile);
+    if (!parsed.success || parsed.data.profile !== 'mtls-oidc') throw notWaitedFor();
+    const { clientCaPem, caPem } = parsed.data;
+    if (comesFrom(certificatePem, clientCaPem ?? caPem)) return;
+    throw invalidField('certificatePem', "is not signed by the partner's authority");
+  }
 }
+
+function completedBy(stored: string, certificatePem: string): string {
+  try {
+    return withCertificate(stored, certificatePem);
+  } catch (error) {
+    if (!(error instanceof PartnerError)) throw error;
+    throw invalidField('certificatePem', 'is not for the key of this request, or ends within a month');
+  }
+}
+
+const notWaitedFor = (): HttpProblem =>
+  new HttpProblem({
+    status: 409,
+    type: 'certificate-not-awaited',
+    title: 'No certificate is waited for here, or another one has come',
+  });
 
 async function take(tx: Transaction, id: string, member: string): Promise<SecretRow | null> {
   const [found] = await tx.$queryRaw<(Omit<SecretRow, 'keyId'> & { key_id: string })[]>(

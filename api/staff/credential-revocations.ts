@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
-import { TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
+import { ANNOUNCED_NAMES, TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
 import type { Integration } from '../../contracts/ids';
 import { appendJournal } from '../../journal/journal';
 import { REPLACEABLE_SECRETS } from '../../partners/ports';
@@ -20,7 +20,8 @@ const Issued = z.strictObject({
     .regex(/^[\w-]{1,64}$/)
     .describe('The client id of the partner at our authorization server'),
 });
-const Which = z.discriminatedUnion('direction', [Presented, Issued]).meta({ id: 'CredentialToRevoke' });
+const Announced = z.strictObject({ direction: z.literal('announced'), name: z.enum(ANNOUNCED_NAMES) });
+const Which = z.discriminatedUnion('direction', [Presented, Issued, Announced]).meta({ id: 'CredentialToRevoke' });
 const Revoking = z.object({ revoking: z.literal(true) }).meta({ id: 'CredentialRevocation' });
 const RESPONSES = { 202: { description: 'It is being replaced, and ends without overlap', schema: Revoking } };
 
@@ -84,6 +85,7 @@ export function credentialRevocationOperations({
       const ofPartner = { id: name, partnerId, secretHashes: { isEmpty: false } };
       return (await database.oAuthClient.count({ where: ofPartner })) > 0;
     }
+    if (direction === 'announced') return (await database.partnerCredential.count({ where: { partnerId, name } })) > 0;
     const row = await database.partner.findUniqueOrThrow({ where: { id: partnerId }, select: { profile: true } });
     const profile = PartnerProfile.safeParse(row.profile);
     return profile.success && REPLACEABLE_BY_PROFILE[profile.data.profile].includes(name);

@@ -39,7 +39,8 @@ const NewCredential = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('key'), id: Text, keyid: Text, publicKey: Text }),
   z.strictObject({ type: z.literal('certificate'), id: Text, clientId: Text, certificate: Text }),
 ]);
-const OwnCredentials = z.record(z.enum(['username', 'password', 'clientId', 'clientSecret']), Text.optional());
+const OWN_CREDENTIALS = ['username', 'password', 'clientId', 'clientSecret', 'signingKeyId', 'signingKey'] as const;
+const OwnCredentials = z.partialRecord(z.enum(OWN_CREDENTIALS), Text);
 const RawCall = z.strictObject({
   method: z.enum(['GET', 'POST']).default('POST'),
   path: z.string().regex(/^\/[\x21-\x7e]*$/),
@@ -187,10 +188,7 @@ export function partnersControl(
     res.json({ accepted: credentials.list() });
   });
   app.put('/partners/:partner/own-credentials', (req, res) => {
-    const given = Object.entries(controlInput(OwnCredentials, req.body));
-    partnerOf(req).useAtCompany(
-      Object.fromEntries(given.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))),
-    );
+    partnerOf(req).useAtCompany(controlInput(OwnCredentials, req.body));
     res.status(204).end();
   });
 

@@ -218,7 +218,7 @@ async function startKluch(
   const start = { config, now, onFatal };
   const name = 'kluch';
   const own = config.partners.kluch;
-  const signing = { keyid: own.signing.keyid, key: privateKey(own.signing.privateKey, "kluch's signing key") };
+  let signing = { keyid: own.signing.keyid, key: privateKey(own.signing.privateKey, "kluch's signing key") };
   let atCompany: Readonly<Record<'username' | 'password', string>> = own.atCompany;
   const ground = await createGround(start, {
     name,
@@ -236,8 +236,8 @@ async function startKluch(
   const { app, stop } = kluchApp({
     ...ground,
     nonces,
-    signing,
-    wrongKey: { keyid: signing.keyid, key: generateKeyPairSync('ed25519').privateKey },
+    signing: () => signing,
+    wrongKey: { keyid: own.signing.keyid, key: generateKeyPairSync('ed25519').privateKey },
     authorities: () => [...origin.authorities(), ...own.authorities],
     adopted: () => {
       atCompany = { ...atCompany, ...ground.store.own };
@@ -254,8 +254,11 @@ async function startKluch(
     expired: own.expired,
     origin,
     identify: null,
-    useAtCompany: (given) => {
+    useAtCompany: ({ signingKeyId, signingKey, ...given }) => {
       atCompany = { ...atCompany, ...given };
+      if (signingKeyId !== undefined && signingKey !== undefined) {
+        signing = { keyid: signingKeyId, key: privateKey(signingKey, "kluch's new signing key") };
+      }
     },
     release: () => nonces.close(),
   });

@@ -23,6 +23,7 @@ const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   reportKeyOpening: { eventId: 'e', deviceId: 'nothing', keyId: 'k', at },
   reportFobOpening: { eventId: 'e', deviceId: 'nothing', fobId: 'f', at },
   reportEquipmentChange: { eventId: 'e', at },
+  announceCredential: { name: 'message-key', keyId: 'k', publicKeyPem: 'none' },
   deliverLogExportPart: { payload: 'e30', protected: 'e30', signature: 'AA' },
 };
 

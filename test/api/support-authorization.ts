@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createHash, createPublicKey, generateKeyPairSync, randomBytes, webcrypto, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -22,6 +22,7 @@ import type { SigningKey } from '../../partners/message-signature';
 import type { PartnerProfile } from '../../partners/profile';
 import { openDatabase, type Database } from '../../prisma/database';
 import { ensureCertificates } from '../../stack/certificates';
+import { issueClientCertificate } from '../support/client-certificates';
 import { createTestDatabase } from '../support/database';
 
 /** What a client presents in the handshake, PEM. */
@@ -163,9 +164,12 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
     messageKey,
     certificates: {
       shlagbaum: read(certificates.shlagbaumClient),
-      otherPartner: await issue(ours, 'CN=kluch.partner.example', ['kluch.partner.example']),
+      otherPartner: await issueClientCertificate(certificates.clientCa, { dnsNames: ['kluch.partner.example'] }),
       otherAuthority: read(strangers.shlagbaumClient),
-      subjectOnly: await issue(ours, 'CN=shlagbaum.partner.example', ['kluch.partner.example']),
+      subjectOnly: await issueClientCertificate(certificates.clientCa, {
+        subject: 'CN=shlagbaum.partner.example',
+        dnsNames: ['kluch.partner.example'],
+      }),
     },
     log: () => lines.join(''),
     async call(path, { method = 'POST', headers = {}, body, certificate, at = instance.localUrl } = {}) {
@@ -268,36 +272,6 @@ const read = ({ certificate, key }: { certificate: string; key: string }): Crede
   cert: readFileSync(certificate, 'utf8'),
   key: readFileSync(key, 'utf8'),
 });
-
-/** A certificate of the authority that our API believes, for whatever names. */
-async function issue(folder: string, subject: string, dnsNames: readonly string[]): Promise<Credential> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const authority = read({ certificate: join(folder, 'client-ca.pem'), key: join(folder, 'client-ca-key.pem') });
-  const signingKey = await webcrypto.subtle.importKey(
-    'pkcs8',
-    x509.PemConverter.decodeFirst(authority.key),
-    algorithm,
-    false,
-    ['sign'],
-  );
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: `01${randomBytes(15).toString('hex')}`,
-    subject,
-    issuer: new x509.X509Certificate(authority.cert).subject,
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 86_400_000),
-    publicKey: keys.publicKey,
-    signingKey,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.2'], false),
-      new x509.SubjectAlternativeNameExtension(dnsNames.map((value) => ({ type: 'dns', value }))),
-    ],
-  });
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return { cert: certificate.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') };
-}
 
 const flat = (headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> =>
   Object.fromEntries(

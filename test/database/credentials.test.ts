@@ -1,16 +1,23 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
 import { compactDecrypt, importJWK } from 'jose';
 import { createCredentialRotationActivities } from '../../activities/credential-rotation';
 import { handToPerson } from '../../activities/credential-handover';
 import { credentialHandoverOperations } from '../../api/staff/credential-handovers';
 import type { OperationInput } from '../../api/operation';
 import type { CredentialRef } from '../../contracts/credentials';
+import { certificateRequestOf, tlsIdentityOf } from '../../partners/client-certificate';
 import { publicPemOf, signingKeyOf } from '../../partners/credential-values';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { hashSecret } from '../../vault/secret-hash';
 import { createSecretStore } from '../../vault/secrets';
+import { ensureCertificates, type Certificates } from '../../stack/certificates';
+import { issueClientCertificate } from '../support/client-certificates';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
 const integration = 'smart-home';
@@ -23,7 +30,15 @@ let owner: Database;
 let worker: Database;
 let api: Database;
 
+let folder: string;
+let certificates: Certificates;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'domovoy-credentials-'));
+  certificates = await ensureCertificates(folder);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
 beforeEach(async () => {
+  signals = [];
   db = await createTestDatabase();
   owner = openDatabase(db.ownerUrl, 2);
   worker = openDatabase(db.urlFor('domovoy_smart_home'), 2);
@@ -56,10 +71,32 @@ async function offered(credential: CredentialRef): Promise<{ version: number; ha
   return { version, handoverId };
 }
 
+const TLS_KEY = { owner: 'kluch', name: 'tls-key' };
+/** What executions were told. */
+let signals: string[];
+const temporal = {
+  workflow: {
+    signalWithStart: (_type: string, { signal }: { signal: { name: string } }) => {
+      signals.push(signal.name);
+      return Promise.resolve();
+    },
+  },
+} as unknown as Client;
+
+/** Brings what the partner's authority signed, as a member of staff whose reach is everything. */
+async function bring(handoverId: string, certificatePem: string): Promise<void> {
+  const operations = credentialHandoverOperations({ database: api, temporal, keyEncryption });
+  const caller = { clientId: MEMBER, staff: { reach: 'everything' } };
+  const input = { params: { handoverId }, body: { certificatePem }, caller };
+  await operations
+    .find(({ id }) => id === 'bringCertificate')
+    ?.handle(input as unknown as OperationInput<object, object, unknown> as never);
+}
+
 /** Downloads as a member of staff whose reach is everything. @returns what the seal held */
 async function download(handoverId: string): Promise<Record<string, unknown>> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const operation = credentialHandoverOperations({ database: api, keyEncryption }).find(
+  const operation = credentialHandoverOperations({ database: api, temporal, keyEncryption }).find(
     ({ id }) => id === 'downloadCredential',
   );
   const input = {
@@ -97,17 +134,68 @@ describe('a credential that a person carries', () => {
     expect(await api.$queryRaw`SELECT * FROM take_credential(${handoverId}::uuid, ${MEMBER})`).toEqual([]);
   });
 
-  it('is no client certificate: nothing is offered, and staff are told once', async () => {
+  describe('that is a request for a client certificate', () => {
     const credential = presented('tls-key');
-    const version = await rotation().issueCredential(credential, new Date().toISOString());
-    for (let tries = 0; tries < 2; tries++) {
+    const issue = (wish: { request: string; days?: number }, authority = certificates.partnerCa) =>
+      issueClientCertificate(authority, { dnsNames: ['domovoy.company.example'], ...wish });
+    beforeEach(async () => {
+      const profile = {
+        ...{ profile: 'mtls-oidc', credentialDelivery: 'person', apiVersion: 'v1', grant: 'client-certificate' },
+        ...{ baseUrl: 'https://kluch.example', issuer: 'https://kluch.example', clientId: 'domovoy' },
+        caPem: readFileSync(certificates.partnerCa, 'utf8'),
+        certificatePem: readFileSync(certificates.ourClient.certificate, 'utf8'),
+      };
+      await owner.partner.update({ where: { id: 'kluch' }, data: { profile } });
+    });
+
+    it('goes on with the certificate that staff bring for it, once and for its own key', async () => {
+      const { version, handoverId } = await offered(credential);
+      const deliver = () => rotation().deliverCredential(credential, version);
+      const before = await issue({ request: certificateRequestOf(await secrets.read(owner, TLS_KEY, version)) });
+      await expect(bring(handoverId, before.cert)).rejects.toMatchObject({ problem: { status: 409 } });
+
+      const request = String((await download(handoverId))['value']);
+      await expect(deliver()).rejects.toMatchObject({ type: 'PartnerUnauthorized' });
+      const signed = (await issue({ request })).cert;
+      await bring(handoverId, signed);
+      await bring(handoverId, signed);
+      await deliver();
+      expect(tlsIdentityOf(await secrets.read(owner, TLS_KEY, version), '').cert.trim()).toBe(signed.trim());
+      const another = (await issue({ request })).cert;
+      await expect(bring(handoverId, another)).rejects.toMatchObject({ problem: { status: 409 } });
+      expect(signals).toEqual(['credentialAnnounced', 'credentialAnnounced']);
+      const written = await owner.journalEntry.findMany({ where: { outcome: 'certificate-brought' } });
+      expect(written).toMatchObject([{ actor: MEMBER, objectId: 'kluch/presented/tls-key' }]);
+    });
+
+    it('takes no certificate of another authority, for another key, or that ends within a month', async () => {
+      const { version, handoverId } = await offered(credential);
+      const request = String((await download(handoverId))['value']);
+      const other = await issueClientCertificate(certificates.partnerCa, { dnsNames: ['domovoy.company.example'] });
+      const wrong = [
+        (await issue({ request }, certificates.clientCa)).cert,
+        (await issue({ request, days: 30 })).cert,
+        other.cert,
+        request,
+        'none',
+      ];
+      for (const certificatePem of wrong) {
+        await expect(bring(handoverId, certificatePem)).rejects.toMatchObject({ problem: { status: 400 } });
+      }
+      expect(certificateRequestOf(await secrets.read(owner, TLS_KEY, version)).trim()).toBe(request.trim());
+      expect(signals).toEqual([]);
+    });
+
+    it('is offered anew when a day after the download no certificate has come', async () => {
+      const { version } = await offered(credential);
+      const { id } = await owner.credentialHandover.findFirstOrThrow();
+      await download(id);
+      await owner.credentialHandover.updateMany({ data: { takenAt: new Date(Date.now() - 25 * 3_600_000) } });
       await expect(rotation().deliverCredential(credential, version)).rejects.toMatchObject({
-        type: 'PartnerRejected',
+        type: 'PartnerUnauthorized',
       });
-    }
-    expect(await owner.credentialHandover.count()).toBe(0);
-    const alerts = await owner.securityAlert.findMany({ select: { kind: true, objectId: true } });
-    expect(alerts).toEqual([{ kind: 'credential-not-carried', objectId: 'kluch/presented/tls-key' }]);
+      expect(await owner.credentialHandover.count({ where: { version } })).toBe(2);
+    });
   });
 });
 

@@ -16,6 +16,7 @@ const TABLES = [
   'identity_tokens',
   'journal_entries',
   'openings',
+  'partner_credentials',
   'partner_events',
   'partner_subjects',
   'partners',
@@ -253,6 +254,8 @@ const SMART_HOME_ROWS = `
   INSERT INTO secret_sightings (client_id, sha256, integration) VALUES ('p', 's', 'smart-home');
   INSERT INTO credential_handovers (id, integration, partner_id, direction, name, owner, secret_name, version, expires_at)
     VALUES ('${ID}', 'smart-home', 'p', 'presented', 'n', 'p', 'n', 1, now());
+  INSERT INTO partner_credentials (partner_id, name, version, integration, key_id, public_pem, state, announced_by)
+    VALUES ('p', 'message-key', 1, 'smart-home', 'k', '', 'active', 'c');
   INSERT INTO partner_events (partner_id, event_id, integration, kind, happened_at) VALUES ('p', 'e', 'smart-home', 'k', now());
   INSERT INTO journal_entries (integration, kind) VALUES ('smart-home', 'opening');
 `;

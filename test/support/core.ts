@@ -35,6 +35,7 @@ export async function startCore(
       JOURNAL_HEADS_DIR: join(h.stateFolder, 'journal-heads'),
       ERASURES_DIR: erasuresFolder(h),
       ERASURE_SEARCH_DIRS: [searchedFolder(h)],
+      TOKEN_KEY_LEAD_MINUTES: 30,
       ERASURE_FOLLOW_UP_MS: options.followUpMs ?? 7 * 86_400_000,
       ...ERASURE_CLOCKS,
       OPERATOR_NAME: 'PropDevelopment (tests)',

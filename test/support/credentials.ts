@@ -1,7 +1,8 @@
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { parseKeyRing } from '../../config/environment';
 import type { CredentialRef } from '../../contracts/credentials';
 import { credentialRotationWorkflowId, TASK_QUEUES, type Integration } from '../../contracts/ids';
+import { withAnnouncedKeys } from '../../partners/announced';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
 import { createGateway } from '../../partners/gateway';
 import type { PartnerGateway, ReplaceableSecret } from '../../partners/ports';
@@ -41,6 +42,12 @@ export const PRESENTED = [
 ];
 export const ISSUED = [issued('kluch'), issued('vizor')];
 export const CREDENTIALS = [...PRESENTED, ...ISSUED];
+/** What partners of the town make themselves. */
+export const MESSAGE_KEY: PartnerCredential = { ...presented('kluch', 'message-key'), direction: 'announced' };
+export const CERTIFICATE: PartnerCredential = {
+  ...presented('shlagbaum', 'client-certificate'),
+  direction: 'announced',
+};
 
 export const rotationOf = ({ partnerId, direction, name }: CredentialRef): string =>
   credentialRotationWorkflowId(partnerId, direction, name);
@@ -68,7 +75,9 @@ export function credentialsOf(h: Harness) {
   async function gateway(partnerId: string, secrets: PartnerSecrets): Promise<PartnerGateway> {
     const row = await h.owner.partner.findUniqueOrThrow({ where: { id: partnerId } });
     const agreed = () => Promise.resolve(DATA_SET_FIELDS);
-    return createGateway({ partnerId, profile: PartnerProfile.parse(row.profile), secrets, agreed });
+    const announced = await h.owner.partnerCredential.findMany({ where: { partnerId, name: 'message-key' } });
+    const profile = withAnnouncedKeys(PartnerProfile.parse(row.profile), announced);
+    return createGateway({ partnerId, profile, secrets, agreed });
   }
   const current =
     (partnerId: string): PartnerSecrets =>
@@ -98,9 +107,36 @@ export function credentialsOf(h: Harness) {
     });
   }
 
+  async function announced({ partnerId, name }: CredentialRef): Promise<SecretVersion[]> {
+    const rows = await h.owner.partnerCredential.findMany({
+      where: { partnerId, name },
+      orderBy: { version: 'desc' },
+    });
+    const states = { pending: 'pending', active: 'active', retiring: 'retired', retired: 'retired' } as const;
+    return rows.map(({ version, state, announcedAt: issuedAt, refusedAt }) => {
+      return { version, state: states[state as keyof typeof states], issuedAt, destroyed: refusedAt !== null };
+    });
+  }
+
   return {
-    versions: async (credential: CredentialRef): Promise<SecretVersion[]> =>
-      credential.direction === 'own' ? tokenKeys() : store.versions(h.owner, where(credential)),
+    versions: async (credential: CredentialRef): Promise<SecretVersion[]> => {
+      if (credential.direction === 'announced') return announced(credential);
+      return credential.direction === 'own' ? tokenKeys() : store.versions(h.owner, where(credential));
+    },
+    /** States of what a partner announced, oldest first. */
+    standing: async ({ partnerId, name }: CredentialRef): Promise<string[]> =>
+      (await h.owner.partnerCredential.findMany({ where: { partnerId, name }, orderBy: { version: 'asc' } })).map(
+        ({ state }) => state,
+      ),
+    /** The partner makes a key for its signatures and announces it. @returns our answer, and how to sign with it */
+    async announceMessageKey(keyId: string) {
+      const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+      const publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+      const body = { name: 'message-key', keyId, publicKeyPem };
+      const answer = await h.sandbox.callCompany('kluch', '/partner/v1/credentials', body);
+      const signingKey = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+      return { answer, body, own: { signingKeyId: keyId, signingKey } };
+    },
     valueOf: (credential: CredentialRef, version: number) => store.read(h.owner, where(credential), version),
     /** Opens with what the vault says now. */
     openWithCurrent: async (partnerId: string) =>

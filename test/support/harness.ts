@@ -288,6 +288,7 @@ export async function createHarness(
           activities: coreWithoutJournal({
             database,
             keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+            tokenKeyLeadMs: 30 * 60_000,
             ...processesOf(temporal.client),
           }),
           workflows: { workflowBundle: workflowBundle() },

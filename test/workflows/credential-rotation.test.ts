@@ -1,21 +1,34 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { compactDecrypt, importJWK } from 'jose';
+import { readFileSync } from 'node:fs';
+import {
+  compactDecrypt,
+  createLocalJWKSet,
+  decodeProtectedHeader,
+  importJWK,
+  jwtVerify,
+  type JSONWebKeySet,
+} from 'jose';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
+import { Agent, request } from 'undici';
 import { TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createClient } from '../../stack/story/http';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from '../../stack/town';
+import { credentialAnnounced } from '../../workflows/credential-rotation/messages';
 import { hashSecret } from '../../vault/secret-hash';
 import {
+  CERTIFICATE,
   CREDENTIALS as PARTNERS_CREDENTIALS,
   credentialsOf,
   ISSUED,
+  MESSAGE_KEY,
   objectIdOf,
   PRESENTED,
   rotationOf,
   type CredentialsOf,
 } from '../support/credentials';
 import { breakPartner, mendEverything } from '../support/faults';
+import { issueClientCertificate } from '../support/client-certificates';
 import { createHarness, type Harness } from '../support/harness';
 import { staffMember, type StaffCaller } from '../support/staff';
 import { until } from '../support/until';
@@ -36,6 +49,8 @@ beforeAll(async () => {
   h = await createHarness({ core: true });
   credentials = credentialsOf(h);
   http = createClient(h.caPem);
+  // The first message of a partner tells us which key it signs with.
+  expect(await credentials.call('kluch')).toBe(202);
 }, 120_000);
 afterEach(() => mendEverything(h));
 afterAll(async () => {
@@ -44,7 +59,8 @@ afterAll(async () => {
 });
 
 const [PASSWORD, KEY, CLIENT_SECRET] = PRESENTED as [CredentialRef, CredentialRef, CredentialRef];
-const CREDENTIALS: readonly CredentialRef[] = [...PARTNERS_CREDENTIALS, TOKEN_SIGNING_KEY];
+const BEGUN_BY_US: readonly CredentialRef[] = [...PARTNERS_CREDENTIALS, TOKEN_SIGNING_KEY];
+const CREDENTIALS: readonly CredentialRef[] = [...BEGUN_BY_US, MESSAGE_KEY];
 const doorOf = (partnerId: string): string => PARTNERS.find(({ id }) => id === partnerId)?.doorId ?? '';
 const runOf = async (credential: CredentialRef) =>
   (await h.temporal.client.workflow.getHandle(rotationOf(credential)).describe()).runId;
@@ -220,6 +236,138 @@ describe('a revocation of the key of our tokens', () => {
   });
 });
 
+it('signs with a new key when those who kept the keys of before have had time to ask again', async () => {
+  const { version = 0 } = (await inUse(TOKEN_SIGNING_KEY)) ?? {};
+  const [before = ''] = await publishedKeys();
+  await h.temporal.client.workflow.getHandle(rotationOf(TOKEN_SIGNING_KEY)).signal(credentialAnnounced);
+  await until('the new one is published', async () => (await publishedKeys()).length === 2);
+  const kept = createLocalJWKSet((await http.send(`${h.apiUrl}/oauth/jwks`, {})).body as unknown as JSONWebKeySet);
+  expect(await newToken().then(kidOf)).toBe(before);
+  await h.temporal.sleep('20 minutes');
+  expect(await newToken().then(kidOf)).toBe(before);
+
+  await until('the new one signs', async () => {
+    await h.temporal.sleep('5 minutes');
+    return (await inUse(TOKEN_SIGNING_KEY))?.version === version + 1;
+  });
+  await until('the API signs with it', async () => kidOf(await newToken()) !== before);
+  await expect(jwtVerify(await newToken(), kept)).resolves.toMatchObject({ payload: { client_id: APP_CLIENT_ID } });
+  await until('the old one is gone', async () => {
+    await h.temporal.sleep('1 hour');
+    return isReplaced(TOKEN_SIGNING_KEY, version);
+  });
+  expect(await publishedKeys()).toHaveLength(1);
+});
+
+describe('what a partner makes itself', () => {
+  const path = '/partner/v1/credentials';
+  const shlagbaum = (certificate: Presented): Presenting => presenting(h, certificate);
+  const isRetired = async (credential: CredentialRef, count: number): Promise<boolean> => {
+    await h.temporal.sleep('1 hour');
+    return (await credentials.versions(credential)).filter(({ destroyed }) => destroyed).length === count;
+  };
+  const isInUse = async (credential: CredentialRef, version: number): Promise<boolean> => {
+    await h.temporal.sleep('1 minute');
+    return (await inUse(credential))?.version === version;
+  };
+  const nextCertificate = async () => {
+    const made = await issueClientCertificate(h.certificates.clientCa, { dnsNames: ['shlagbaum.partner.example'] });
+    return { ...made, body: { name: 'client-certificate', certificatePem: made.cert } };
+  };
+
+  it('a client certificate overlaps with its successor, and then is refused together with the tokens it got', async () => {
+    const { certificate, key } = h.certificates.shlagbaumClient;
+    const first = shlagbaum({ cert: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') });
+    const stranger = await nextCertificate();
+    expect((await first.call('GET', '/partner/v1/obligations')).status).toBe(200);
+    // From the first one on, the name alone lets nobody in.
+    expect(await shlagbaum(stranger).token()).toBe(401);
+
+    const next = await nextCertificate();
+    expect((await first.call('POST', path, next.body)).status).toBe(202);
+    expect((await first.call('POST', path, next.body)).status).toBe(202);
+    expect(await credentials.standing(CERTIFICATE)).toEqual(['active', 'pending']);
+    const second = shlagbaum(next);
+    expect((await second.call('GET', '/partner/v1/obligations')).status).toBe(200);
+    await until('it is in use', () => isInUse(CERTIFICATE, 2));
+    expect((await first.call('GET', '/partner/v1/obligations')).status).toBe(200);
+    expect(await first.token()).toBe(200);
+    expect((await second.call('POST', path, (await nextCertificate()).body)).body['type']).toBe(
+      '/problems/credential-under-way',
+    );
+
+    await until('the old one is refused', () => isRetired(CERTIFICATE, 1));
+    expect((await first.call('GET', '/partner/v1/obligations')).status).toBe(401);
+    expect(await first.token()).toBe(401);
+    expect((await second.call('GET', '/partner/v1/obligations')).status).toBe(200);
+    const old = { name: 'client-certificate', certificatePem: readFileSync(certificate, 'utf8') };
+    expect((await second.call('POST', path, old)).body['type']).toBe('/problems/credential-known');
+    expect(await credentials.outcomes(CERTIFICATE)).toEqual(
+      expect.arrayContaining(['adopted version-1', 'announced version-2', 'in-use version-2', 'refused version-1']),
+    );
+  });
+
+  it('a message key overlaps with its successor, also for what we are answered, and then is refused', async () => {
+    const { version = 0 } = (await inUse(MESSAGE_KEY)) ?? {};
+    const { answer, body, own } = await credentials.announceMessageKey('kluch-2');
+    expect(answer).toMatchObject({ status: 202, body: { keyId: 'kluch-2', state: 'pending' } });
+    for (const wrong of [
+      { ...body, keyId: 'kluch-3' },
+      { ...body, keyId: 'kluch-1' },
+    ]) {
+      expect(await h.sandbox.callCompany('kluch', path, wrong)).toMatchObject({ status: 409 });
+    }
+    const certificate = (await nextCertificate()).body;
+    expect(await h.sandbox.callCompany('kluch', path, certificate)).toMatchObject({ status: 400 });
+    expect(await credentials.call('kluch')).toBe(202);
+    await credentials.adopt('kluch', own);
+    expect(await credentials.call('kluch')).toBe(202);
+    await until('it is in use', () => isInUse(MESSAGE_KEY, version + 1));
+    expect(await credentials.openWithCurrent('kluch')).toBe('opened');
+
+    await until('the old one is refused', () => isRetired(MESSAGE_KEY, 1));
+    expect(await credentials.openWithCurrent('kluch')).toBe('opened');
+    await credentials.adopt('kluch', { signingKeyId: 'kluch-1', signingKey: h.secrets.fromKluchSigningKey.value });
+    expect(await credentials.call('kluch')).toBe(401);
+    await credentials.adopt('kluch', own);
+    expect(await credentials.call('kluch')).toBe(202);
+  });
+
+  it('ends at once when staff revoke it, with what whoever held it announced, until staff bring another', async () => {
+    const { version = 0 } = (await inUse(MESSAGE_KEY)) ?? {};
+    const security = await staffMember(h, ['information-security']);
+    const stranger = await staffMember(h, ['integration-manager:communal/shlagbaum']);
+    const thief = await credentials.announceMessageKey('kluch-thief');
+    await credentials.adopt('kluch', thief.own);
+    const which = { direction: 'announced', name: 'message-key' };
+    await security.call('post', '/staff/v1/partners/kluch/credential-revocations', { body: which });
+    await until('nothing of it is good', async () =>
+      (await credentials.standing(MESSAGE_KEY)).every((state) => state === 'retired'),
+    );
+    expect(await credentials.call('kluch')).toBe(401);
+
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const body = { name: 'message-key', keyId: 'kluch-by-staff', publicKeyPem };
+    const register = '/staff/v1/partners/kluch/announced-credentials';
+    expect((await stranger.call('post', register, { body })).status).toBe(404);
+    expect(
+      (await security.call('post', register, { body: { ...body, publicKeyPem: thief.own.signingKey } })).status,
+    ).toBe(400);
+    expect((await security.call('post', register, { body: thief.body })).status).toBe(409);
+    expect((await security.call('post', register, { body })).status).toBe(202);
+    const signingKey = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    await credentials.adopt('kluch', { signingKeyId: 'kluch-by-staff', signingKey });
+    expect(await credentials.call('kluch')).toBe(202);
+    await until('it is in use, and the others are refused', async () => {
+      await h.temporal.sleep('10 minutes');
+      const versions = await credentials.versions(MESSAGE_KEY);
+      return versions[0]?.state === 'active' && versions.slice(1).every(({ destroyed }) => destroyed);
+    });
+    expect((await inUse(MESSAGE_KEY))?.version).toBe(version + 2);
+  });
+});
+
 it('replaces once when the answer to every call is lost', async () => {
   const { version = 0 } = (await inUse(KEY)) ?? {};
   await breakPartner(h, 'kluch', { endpoint: 'credentials', fault: 'lost-answer', times: 2 });
@@ -270,6 +418,7 @@ describe('ninety days, with failures at each step', () => {
     for (let index = 0; index < SAMPLES; index++) {
       await h.temporal.sleep(SAMPLE_HOURS * HOUR_MS);
       const atMs = await h.temporal.currentTimeMs();
+      await announceIfOld(atMs);
       await Promise.all(CREDENTIALS.map(async (each) => seen.get(each)?.push(await sample(each, atMs))));
       if (index % 4 === 0) broken.push(...(await whoFails()));
     }
@@ -307,13 +456,39 @@ describe('ninety days, with failures at each step', () => {
   });
 
   it('partners did not rotate together: each credential began at an hour of its own', () => {
-    const begun = CREDENTIALS.map((each) => {
+    const begun = BEGUN_BY_US.map((each) => {
       const [{ atMs, ageMs } = { atMs: 0, ageMs: 0 }] = replacements(seen.get(each) ?? []);
       return Math.floor((atMs - ageMs) / HOUR_MS);
     });
     expect(Math.min(...begun)).toBeGreaterThan(beganMs / HOUR_MS);
-    expect(new Set(begun).size).toBe(CREDENTIALS.length);
+    expect(new Set(begun).size).toBe(BEGUN_BY_US.length);
   });
+
+  /** The partner keeps to the thirty days: it makes the next key in time, announces it and signs with it. */
+  async function announceIfOld(atMs: number): Promise<void> {
+    const { version = 0, issuedAt = new Date(0) } = (await inUse(MESSAGE_KEY)) ?? {};
+    if (atMs - issuedAt.getTime() < 21 * DAY_MS) return;
+    const keyId = `kluch-at-${atMs.toString()}`;
+    let made = await credentials.announceMessageKey(keyId);
+    // Writes fail now and then; what was refused left nothing behind.
+    while (made.answer.status !== 202) made = await credentials.announceMessageKey(keyId);
+    const data = { announcedAt: new Date(atMs) };
+    await until('it is as old as time says here', () =>
+      h.owner.partnerCredential.updateMany({ where: { keyId }, data }).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await credentials.adopt('kluch', made.own);
+    await until('it has been used', async () => {
+      await credentials.call('kluch');
+      return (await h.owner.partnerCredential.count({ where: { keyId, usedAt: { not: null } } })) === 1;
+    });
+    await until('it is in use', async () => {
+      await h.temporal.sleep('1 minute');
+      return (await inUse(MESSAGE_KEY))?.version === version + 1;
+    });
+  }
 
   /** The first sample of each successor. */
   const replacements = (samples: readonly Seen[]): Seen[] =>
@@ -328,6 +503,11 @@ describe('ninety days, with failures at each step', () => {
       const ids = await credentials.accepted(credential);
       const isInUseValid = ids.includes(`domovoy-${credential.name}-${version.toString()}`);
       return { atMs, ageMs, valid: ids.length, isInUseValid };
+    }
+    if (credential.direction === 'announced') {
+      const states = await credentials.standing(credential);
+      const valid = states.filter((state) => state !== 'retired').length;
+      return { atMs, ageMs, valid, isInUseValid: states.includes('active') };
     }
     if (credential.direction === 'own') {
       const kids = await publishedKeys();
@@ -353,7 +533,7 @@ describe('ninety days, with failures at each step', () => {
   }
 });
 
-const TABLES_OF_CREDENTIALS = ['secrets', 'token_signing_keys'];
+const TABLES_OF_CREDENTIALS = ['secrets', 'token_signing_keys', 'partner_credentials'];
 
 /** Our own tables fail too: every third change of a credential is refused, and counted although it is rolled back. */
 async function refuseEveryThirdWrite(): Promise<void> {
@@ -371,6 +551,47 @@ async function refuseEveryThirdWrite(): Promise<void> {
   }
 }
 
+type Presented = { readonly cert: string; readonly key: string };
+type Presenting = {
+  /** @returns the token endpoint's status */
+  token(): Promise<number>;
+  call(method: 'GET' | 'POST', path: string, body?: object): Promise<{ status: number; body: Record<string, unknown> }>;
+};
+
+/** shlagbaum over connections with this certificate; a token that was given is kept. */
+function presenting(harness: Harness, certificate: Presented): Presenting {
+  const connect = { ca: harness.caPem, ...certificate };
+  const send = async (method: 'GET' | 'POST', path: string, headers: Record<string, string>, body?: string) => {
+    // One connection for each request: what a handshake showed is asked about anew.
+    const dispatcher = new Agent({ connect });
+    const answer = await request(harness.apiUrl + path, { dispatcher, method, headers, ...(body && { body }) });
+    const text = await answer.body.text();
+    await dispatcher.close();
+    return { status: answer.statusCode, body: JSON.parse(text || '{}') as Record<string, unknown> };
+  };
+  const askToken = () =>
+    send(
+      'POST',
+      '/oauth/token',
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      'grant_type=client_credentials&client_id=shlagbaum',
+    );
+  let token: string | undefined;
+  return {
+    token: async () => (await askToken()).status,
+    async call(method, path, body) {
+      token ??= String((await askToken()).body['access_token']);
+      const headers = { authorization: `Bearer ${token}`, 'idempotency-key': randomUUID() };
+      return send(
+        method,
+        path,
+        body ? { ...headers, 'content-type': 'application/json' } : headers,
+        body && JSON.stringify(body),
+      );
+    },
+  };
+}
+
 const acceptedFrom = async (partnerId: string): Promise<string[]> =>
   (await h.owner.oAuthClient.findUniqueOrThrow({ where: { id: partnerId } })).secretHashes;
 
@@ -384,6 +605,13 @@ const newApp = (): AppBackend =>
   });
 const statusOf = async (app: AppBackend): Promise<number> =>
   (await app.get(`/app/v1/residents/${RESIDENTS.anna.id}/reminders`)).status;
+const kidOf = (token: string): string => decodeProtectedHeader(token).kid ?? '';
+async function newToken(): Promise<string> {
+  const basic = Buffer.from(`${APP_CLIENT_ID}:${h.secrets.appClient.value}`).toString('base64');
+  const headers = { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' };
+  const options = { method: 'POST', headers, body: 'grant_type=client_credentials' } as const;
+  return String((await http.send(`${h.apiUrl}/oauth/token`, options)).body['access_token']);
+}
 /** Key ids of `/oauth/jwks`. */
 async function publishedKeys(): Promise<string[]> {
   const { body } = await http.send(`${h.apiUrl}/oauth/jwks`, {});

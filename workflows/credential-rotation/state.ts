@@ -1,12 +1,10 @@
-import type { AlarmDay } from '../../contracts/credentials';
+import { CREDENTIAL_LIFE_MS, type AlarmDay } from '../../contracts/credentials';
 
 const ALARM_DAYS: readonly AlarmDay[] = [5, 3, 1, 0];
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** A credential lives so long in all, its overlap with the next one included (R0.6). */
-export const LIFE_MS = 30 * DAY_MS;
 /** Old and new are both valid for so long at most. */
 export const OVERLAP_MS = 24 * HOUR_MS;
 /** Rotation begins so long before the end at the latest: what goes wrong is tried again before the first alarm. */
@@ -18,7 +16,7 @@ const FIRST_PAUSE_MS = 60_000;
 const LONGEST_PAUSE_MS = 6 * HOUR_MS;
 const LONGEST_URGENT_PAUSE_MS = 5 * 60_000;
 
-export const endOf = (issuedAt: string): number => Date.parse(issuedAt) + LIFE_MS;
+export const endOf = (issuedAt: string): number => Date.parse(issuedAt) + CREDENTIAL_LIFE_MS;
 
 /** @returns milliseconds, at least 0, until the successor of a credential is issued; the same id, the same moment */
 export function msUntilRotation(issuedAt: string, credentialId: string, nowMs: number): number {

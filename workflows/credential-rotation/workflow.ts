@@ -4,7 +4,7 @@ import type { CredentialRotationActivities } from '../../activities/credential-r
 import type { AlarmDay, CredentialRef } from '../../contracts/credentials';
 import { credentialRotationWorkflowId, type Integration } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
-import { getRotationStage, revokeCredential, type RotationStage } from './messages';
+import { credentialAnnounced, getRotationStage, revokeCredential, type RotationStage } from './messages';
 import { alarmsDue, endOf, msUntilRotation, OVERLAP_MS, pauseMs } from './state';
 
 /** Our own tables: tried again for as long as it takes. */
@@ -27,9 +27,13 @@ const partner = wf.proxyActivities<CredentialRotationActivities>({
  */
 export async function credentialRotationWorkflow(credential: CredentialRef, urgently = false): Promise<'gone'> {
   let revocations = urgently ? 1 : 0;
+  let announcements = 0;
   let stage: RotationStage = 'in-use';
   wf.setHandler(revokeCredential, () => {
     revocations++;
+  });
+  wf.setHandler(credentialAnnounced, () => {
+    announcements++;
   });
   wf.setHandler(getRotationStage, () => stage);
   const enter = (next: RotationStage): void => {
@@ -37,13 +41,14 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
     wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: next }]);
   };
   const isUrgent = (): boolean => revocations > 0;
+  const isDue = (): boolean => isUrgent() || announcements > 0;
 
   enter('in-use');
   const standing = await records.credentialStanding(credential);
   if (standing === null) return 'gone';
   const id = wf.workflowInfo().workflowId;
   const endsAtMs = endOf(standing.issuedAt);
-  const insisting = { credential, endsAtMs, isUrgent };
+  const insisting = { credential, endsAtMs, isUrgent, hints: () => announcements + (isUrgent() ? 1 : 0) };
 
   if (standing.overlapping !== null) {
     // An execution that ended early left it so. The new one has been in use since.
@@ -51,7 +56,7 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
     return wf.continueAsNew<typeof credentialRotationWorkflow>(credential, isUrgent());
   }
   if (standing.pending === null) {
-    await wf.condition(isUrgent, msUntilRotation(standing.issuedAt, id, Date.now()));
+    await wf.condition(isDue, msUntilRotation(standing.issuedAt, id, Date.now()));
   }
 
   enter('issuing');
@@ -61,6 +66,7 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
     await revokeAtOnce(version);
     await partner.deliverCredential(credential, version);
   });
+  if (standing.leadMs !== undefined) await wf.condition(isUrgent, standing.leadMs);
   enter('proving');
   await insist(insisting, async () => {
     await revokeAtOnce(version);
@@ -77,7 +83,8 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
 
   /** What others show us ends in our own tables: without waiting until the partner has been told of the next one. */
   async function revokeAtOnce(keep: number): Promise<void> {
-    if (credential.direction === 'issued' && isUrgent()) await records.acceptOnly(credential, keep);
+    const isShownToUs = credential.direction === 'issued' || credential.direction === 'announced';
+    if (isShownToUs && isUrgent()) await records.acceptOnly(credential, keep);
   }
 
   async function retire(keep: number): Promise<void> {
@@ -92,13 +99,15 @@ type Insisting = {
   /** When the credential ends that is being replaced. */
   readonly endsAtMs: number;
   readonly isUrgent: () => boolean;
+  /** How often somebody said that now is the time. */
+  readonly hints: () => number;
 };
 
 /** Does a step until it has worked. Alarms sound at their moments as long as it has not. */
-async function insist({ credential, endsAtMs, isUrgent }: Insisting, step: () => Promise<void>): Promise<void> {
+async function insist({ credential, endsAtMs, isUrgent, hints }: Insisting, step: () => Promise<void>): Promise<void> {
   const raised = new Set<AlarmDay>();
   for (let tries = 1; ; tries++) {
-    const wasUrgent = isUrgent();
+    const heard = hints();
     try {
       await step();
       return;
@@ -114,7 +123,7 @@ async function insist({ credential, endsAtMs, isUrgent }: Insisting, step: () =>
     if (wf.workflowInfo().continueAsNewSuggested) {
       await wf.continueAsNew<typeof credentialRotationWorkflow>(credential, isUrgent());
     }
-    await wf.condition(() => isUrgent() && !wasUrgent, pauseMs(tries, isUrgent(), endsAtMs, Date.now()));
+    await wf.condition(() => hints() > heard, pauseMs(tries, isUrgent(), endsAtMs, Date.now()));
   }
 }
 

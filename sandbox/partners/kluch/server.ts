@@ -35,7 +35,7 @@ export function kluchApp(deps: {
   readonly calls: CallLog;
   readonly credentials: KnownCredentials;
   readonly nonces: Nonces;
-  readonly signing: SigningKey;
+  readonly signing: () => SigningKey;
   /** A key nobody knows, for the fault `wrong-signature`. */
   readonly wrongKey: SigningKey;
   /** `host:port` forms under which this port is called. */
@@ -67,7 +67,7 @@ export function kluchApp(deps: {
       const headers = await signAnswer(
         { status: answer.status, contentType: answer.headers['content-type'] ?? '', body: answer.body },
         signedRequest(req, Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0)),
-        signature === 'wrong' ? deps.wrongKey : deps.signing,
+        signature === 'wrong' ? deps.wrongKey : deps.signing(),
         deps.now(),
         nonceOf.get(req),
       );
