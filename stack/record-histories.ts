@@ -1,11 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import type { Payload, PayloadCodec } from '@temporalio/common';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { parseKeyRing } from '../config/environment';
 import { projectFile } from '../config/project-root';
-import { createPayloadCodec } from '../vault/payload-codec';
+import { createPayloadCodec, decodePayloadsIn } from '../vault/payload-codec';
 import { stackPorts } from './ports';
 import { openStateFolder } from './state-folder';
 import { NAMESPACE } from './temporal-server';
@@ -24,13 +23,14 @@ const WANTED: Readonly<Record<string, string>> = {
   'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
   'property-sale/in-force': `WorkflowType = 'propertySaleWorkflow' AND ExecutionStatus = 'Completed'`,
   'erasure/erased': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'erased'`,
+  'erasure/closed': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'closed'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 
 /**
- * `npm run history:record -- [process …]`: writes histories of the running local stack, of these processes or of all,
- * to `test/replay/histories`, payloads decrypted, so that later code can be shown to replay what this code did. Histories
- * hold opaque ids only; these are made up.
+ * `npm run history:record -- [process | process/name …]`: writes these histories of the running local stack, or all, to
+ * `test/replay/histories`, payloads decrypted, so that later code can be shown to replay what this code did. Histories
+ * hold opaque ids only; these are made up. A stack that was started with ERASURE_FOLLOW_UP_MS=60000 has a closed erasure.
  */
 async function main(): Promise<void> {
   const folder = openStateFolder(process.env);
@@ -41,11 +41,11 @@ async function main(): Promise<void> {
   const client = new Client({ connection, namespace: NAMESPACE });
   const asked = process.argv.slice(2);
   for (const [name, query] of Object.entries(WANTED)) {
-    if (asked.length > 0 && !asked.some((process) => name.startsWith(`${process}/`))) continue;
+    if (asked.length > 0 && !asked.some((wanted) => name === wanted || name.startsWith(`${wanted}/`))) continue;
     const found = await oldest(client.workflow.list({ query }));
     if (!found) throw new Error(`The running stack has no execution for ${name}; play the story first.`);
     const history = await client.workflow.getHandle(found.workflowId, found.runId).fetchHistory();
-    await decryptPayloads(history, codec);
+    await decodePayloadsIn(history, [codec]);
     const file = projectFile(`test/replay/histories/${name}.json`);
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, `${historyToJSON(history)}\n`);
@@ -60,20 +60,6 @@ async function oldest<T>(items: AsyncIterable<T>): Promise<T | undefined> {
   for await (const item of items) last = item;
   return last;
 }
-
-/** Payloads lie anywhere in a history; each is replaced where it is. */
-async function decryptPayloads(value: unknown, codec: PayloadCodec): Promise<void> {
-  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return;
-  for (const [key, member] of Object.entries(value) as [keyof typeof value, unknown][]) {
-    if (isPayload(member)) {
-      const [decoded] = await codec.decode([member]);
-      (value as Record<string, unknown>)[key] = decoded;
-    } else await decryptPayloads(member, codec);
-  }
-}
-
-const isPayload = (value: unknown): value is Payload =>
-  value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value;
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);

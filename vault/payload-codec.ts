@@ -39,3 +39,18 @@ export function createPayloadCodec(keys: ReadonlyMap<string, Buffer>, currentId:
 }
 
 const text = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString();
+
+/** Payloads lie anywhere in a history; each is replaced, where it is, by what the codecs make of it. */
+export async function decodePayloadsIn(value: unknown, codecs: readonly PayloadCodec[]): Promise<void> {
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return;
+  for (const [key, member] of Object.entries(value) as [keyof typeof value, unknown][]) {
+    if (isPayload(member)) {
+      let payloads = [member];
+      for (const codec of codecs.toReversed()) payloads = await codec.decode(payloads);
+      (value as Record<string, unknown>)[key] = payloads[0];
+    } else await decodePayloadsIn(member, codecs);
+  }
+}
+
+const isPayload = (value: unknown): value is Payload =>
+  value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value;
