@@ -1,7 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { log } from '@temporalio/activity';
 import type { DeletionRequest } from '../contracts/deletions';
-import { KEPT_FOR_ANOTHER, type ErasureStanding, type SearchResult } from '../contracts/erasure';
+import {
+  FOLLOW_UP_TAKES_MS,
+  KEPT_FOR_ANOTHER,
+  type ErasureCallReason,
+  type ErasureStanding,
+  type SearchResult,
+} from '../contracts/erasure';
 import {
   consentWorkflowId,
   deletionWorkflowId,
@@ -36,6 +42,15 @@ export type ErasureExecutions = {
   endConsent(workflowId: string): Promise<void>;
   /** Deletes what has ended under these ids, histories included. @returns how many were still there */
   remove(workflowIds: readonly string[]): Promise<number>;
+  /** Looks for the needles in what is listed of every execution and in histories, opened. @returns who names one */
+  naming(needles: readonly string[]): Promise<NamingExecutions>;
+};
+
+/** Ids of executions, by where they name what was looked for, and how many histories do not open. */
+export type NamingExecutions = {
+  readonly visibility: readonly string[];
+  readonly histories: readonly string[];
+  readonly unreadable: number;
 };
 
 const ACTOR = 'erasure-process';
@@ -90,14 +105,16 @@ export function createErasureActivities(deps: {
       return { ...standing, pending: await pendingOf(residentId) };
     },
 
+    /** What the row says, and nothing else: for when it cannot be found out how far it is. */
+    async readErasure(erasureId: string): Promise<ErasureStanding> {
+      const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      return { ...standingOf(row), state: row.holdReason === null ? stateOf(row) : 'held' };
+    },
+
     /** @returns how many executions of the person were still there: it has to be asked again until there are none */
     async removeExecutions(erasureId: string): Promise<number> {
       const { residentId } = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
-      const ids = await executionsOf(residentId);
-      let left = 0;
-      for (let at = 0; at < ids.length; at += IDS_AT_ONCE)
-        left += await executions.remove(ids.slice(at, at + IDS_AT_ONCE));
-      return left;
+      return remove(await executionsOf(residentId));
     },
 
     async enterLedger(erasureId: string): Promise<void> {
@@ -118,7 +135,11 @@ export function createErasureActivities(deps: {
     async searchEverywhere(erasureId: string): Promise<SearchResult> {
       const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
       const identifiers = identifiersOf(row) ?? (await rememberedIdentifiers(database, row));
-      const result = await searchStores(database, identifiers, deps.searchedFolders, deps.keyEncryption);
+      const stores = await searchStores(database, identifiers, deps.searchedFolders, deps.keyEncryption);
+      const named = await executions.naming([identifiers.residentId, ...identifiers.tokens, ...identifiers.plates]);
+      // One that no row leads to any more: what has ended of it goes, and the next search says so.
+      await remove([...new Set([...named.visibility, ...named.histories])]);
+      const result = withExecutions(stores, named);
       await database.$transaction(async (tx) => {
         await tx.erasure.update({ where: { id: erasureId }, data: { search: result } });
         const outcome = result.found.length === 0 ? 'search-clean' : 'search-found';
@@ -154,10 +175,7 @@ export function createErasureActivities(deps: {
             followUpAt: new Date(now.getTime() + deps.followUpMs),
           },
         });
-        await tx.escalation.updateMany({
-          where: { process: PROCESS, objectId: erasureId, resolvedAt: null },
-          data: { resolvedAt: now },
-        });
+        await resolveCalls(tx, erasureId, now);
       });
     },
 
@@ -168,18 +186,21 @@ export function createErasureActivities(deps: {
         if (row?.state !== 'erased') return;
         if ((await tx.erasureHolder.count({ where: { erasureId, foundAt: { not: null } } })) > 0) return;
         await tx.erasureHolder.updateMany({ where: { erasureId }, data: { token: null } });
-        await tx.erasure.update({ where: { id: erasureId }, data: { state: 'closed', checkedAt: new Date() } });
+        const now = new Date();
+        await tx.erasure.update({ where: { id: erasureId }, data: { state: 'closed', checkedAt: now } });
+        await resolveCalls(tx, erasureId, now);
         await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'closed' });
       });
     },
 
-    /** Calls a person, once for each level. */
+    /** Calls a person, once for each level, and about holders that do not answer once for each certificate and level. */
     async escalateErasure(
       erasureId: string,
-      { level, reason, raisedAt }: { level: number; reason: 'due-soon' | 'overdue'; raisedAt: string },
+      { level, reason, raisedAt }: { level: number; reason: ErasureCallReason; raisedAt: string },
     ): Promise<void> {
       const isNew = await database.$transaction(async (tx) => {
-        const row = { id: randomUUID(), integration: 'core', process: PROCESS, objectId: erasureId, reason, level };
+        const objectId = reason === 'follow-up-unanswered' ? await followUpOf(tx, erasureId) : erasureId;
+        const row = { id: randomUUID(), integration: 'core', process: PROCESS, objectId, reason, level };
         const { count } = await tx.escalation.createMany({ data: [{ ...row, raisedAt }], skipDuplicates: true });
         if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
         return count > 0;
@@ -187,6 +208,14 @@ export function createErasureActivities(deps: {
       if (isNew) log.error('an erasure is not over', { event: 'escalated', code: reason, count: level });
     },
   };
+
+  async function remove(workflowIds: readonly string[]): Promise<number> {
+    let left = 0;
+    for (let at = 0; at < workflowIds.length; at += IDS_AT_ONCE) {
+      left += await executions.remove(workflowIds.slice(at, at + IDS_AT_ONCE));
+    }
+    return left;
+  }
 
   async function reopen(erasureId: string): Promise<void> {
     await database.$transaction(async (tx) => {
@@ -251,12 +280,49 @@ export function createErasureActivities(deps: {
   }
 }
 
+function withExecutions(stores: SearchResult, named: NamingExecutions): SearchResult {
+  const { visibility, histories, unreadable } = named;
+  const places = [
+    { place: 'temporal-visibility', hits: visibility.length },
+    { place: 'temporal-histories', hits: histories.length },
+  ];
+  return {
+    ...stores,
+    places: stores.places + places.length,
+    found: [
+      ...stores.found,
+      ...places.filter(({ hits }) => hits > 0),
+      // As with files: what does not open may hold anything.
+      ...(unreadable > 0 ? [{ place: 'temporal-unreadable', hits: unreadable }] : []),
+    ],
+  };
+}
+
+/** What a person is called about when holders do not answer what they are asked after this certificate. */
+async function followUpOf(tx: Transaction, erasureId: string): Promise<string> {
+  const version = await tx.erasureCertificate.count({ where: { erasureId } });
+  return `${erasureId}/follow-up-${version.toString()}`;
+}
+
+/** Nobody has to see to it any more. */
+async function resolveCalls(tx: Transaction, erasureId: string, resolvedAt: Date): Promise<void> {
+  await tx.escalation.updateMany({
+    where: {
+      process: PROCESS,
+      resolvedAt: null,
+      OR: [{ objectId: erasureId }, { objectId: { startsWith: `${erasureId}/` } }],
+    },
+    data: { resolvedAt },
+  });
+}
+
 const standingOf = (row: Erasure): ErasureStanding => ({
   state: stateOf(row),
   warnAt: warnAt(row.requestedAt, row.dueAt).toISOString(),
   dueAt: row.dueAt.toISOString(),
   pending: [],
   followUpAt: row.followUpAt?.toISOString() ?? null,
+  followUpLateAt: row.followUpAt && new Date(row.followUpAt.getTime() + FOLLOW_UP_TAKES_MS).toISOString(),
   holders: [],
 });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../config/logger';
-import type { ErasureBasis, HoldReason } from '../contracts/erasure';
+import { FOLLOW_UP_TAKES_MS, type ErasureBasis, type HoldReason } from '../contracts/erasure';
 import { ErasureCertificate } from '../contracts/erasure-certificate';
 import type { ErasureView } from '../contracts/erasures';
 import { acceptErasure, journalErasure } from '../erasure/acceptance';
@@ -13,9 +13,6 @@ import { verifyDocument } from '../vault/document-signature';
 import type { SubjectVault } from '../vault/subject-keys';
 import { startErasure } from '../workflows/erasure/start';
 import { HttpProblem, notFound } from './problem';
-
-/** Holders that were asked once more have answered after this long, or staff see that they have not. */
-const FOLLOW_UP_TAKES_MS = 86_400_000;
 
 /** No cache keeps a certificate. */
 export const PRIVATE = { 'cache-control': 'private, no-store' };
@@ -70,11 +67,15 @@ export function erasureDesk(deps: ErasureDependencies) {
         take: limit,
       });
       const now = new Date();
-      return rows.map((row) => ({
-        ...viewOfErasure(row),
-        overdue: row.dueAt <= now,
-        dueSoon: row.dueAt > now && warnAt(row.requestedAt, row.dueAt) <= now,
-      }));
+      return rows.map((row) => {
+        const isDue = row.state !== 'erased';
+        return {
+          ...viewOfErasure(row),
+          overdue: isDue && row.dueAt <= now,
+          dueSoon: isDue && row.dueAt > now && warnAt(row.requestedAt, row.dueAt) <= now,
+          followUpLate: !isDue,
+        };
+      });
     },
   };
 

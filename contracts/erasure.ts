@@ -21,6 +21,12 @@ export type ErasureState = (typeof ERASURE_STATES)[number];
 /** Why a partner that let go of a vehicle has its plate still: another person has registered the same car. */
 export const KEPT_FOR_ANOTHER = 'kept-for-another';
 
+/** Holders that are asked once more answer within this time, or a person is called. */
+export const FOLLOW_UP_TAKES_MS = 86_400_000;
+
+/** Why a person is called: the law's time, or holders that do not answer when they are asked once more. */
+export type ErasureCallReason = 'due-soon' | 'overdue' | 'follow-up-unanswered';
+
 /** Argument of the workflow: nothing but the opaque id. */
 export type ErasureRequest = { readonly erasureId: string };
 
@@ -32,6 +38,8 @@ export type ErasureStanding = {
   /** What it waits for: listed words and opaque ids. Empty: nothing holds anything any more but we. */
   readonly pending: readonly string[];
   readonly followUpAt: string | null;
+  /** When a person is called because holders that are asked once more do not answer. Executions from before had none. */
+  readonly followUpLateAt?: string | null;
   /** Who is to be asked once more, or was found to hold something still. */
   readonly holders: readonly { readonly holderId: string; readonly integration: string; readonly isFound: boolean }[];
 };

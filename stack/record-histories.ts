@@ -4,8 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { parseKeyRing } from '../config/environment';
 import { projectFile } from '../config/project-root';
-import { createPayloadCodec } from '../vault/payload-codec';
-import { mapPayloads } from './payloads';
+import { createPayloadCodec, decodePayloadsIn } from '../vault/payload-codec';
 import { stackPorts } from './ports';
 import { openStateFolder } from './state-folder';
 import { NAMESPACE } from './temporal-server';
@@ -24,6 +23,7 @@ const WANTED: Readonly<Record<string, string>> = {
   'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
   'property-sale/in-force': `WorkflowType = 'propertySaleWorkflow' AND ExecutionStatus = 'Completed'`,
   'erasure/erased': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'erased'`,
+  'erasure/closed': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'closed'`,
   'security-alert/acknowledged': `WorkflowType = 'securityAlertWorkflow' AND ExecutionStatus = 'Completed'`,
   'security-monitoring/turn': `WorkflowType = 'securityMonitoringWorkflow' AND ExecutionStatus = 'Completed'`,
   'key-rewrap/nothing-left': `WorkflowType = 'keyRewrapWorkflow' AND ExecutionStatus = 'Completed'`,
@@ -31,9 +31,9 @@ const WANTED: Readonly<Record<string, string>> = {
 };
 
 /**
- * `npm run history:record -- [process …]`: writes histories of the running local stack, of these processes or of all,
- * to `test/replay/histories`, payloads decrypted, so that later code can be shown to replay what this code did. Histories
- * hold opaque ids only; these are made up.
+ * `npm run history:record -- [process | process/name …]`: writes these histories of the running local stack, or all, to
+ * `test/replay/histories`, payloads decrypted, so that later code can be shown to replay what this code did. Histories
+ * hold opaque ids only; these are made up. A stack that was started with ERASURE_FOLLOW_UP_MS=60000 has a closed erasure.
  */
 async function main(): Promise<void> {
   const folder = openStateFolder(process.env);
@@ -44,11 +44,11 @@ async function main(): Promise<void> {
   const client = new Client({ connection, namespace: NAMESPACE });
   const asked = process.argv.slice(2);
   for (const [name, query] of Object.entries(WANTED)) {
-    if (asked.length > 0 && !asked.some((process) => name.startsWith(`${process}/`))) continue;
+    if (asked.length > 0 && !asked.some((wanted) => name === wanted || name.startsWith(`${wanted}/`))) continue;
     const found = await oldest(client.workflow.list({ query }));
     if (!found) throw new Error(`The running stack has no execution for ${name}; play the story first.`);
     const history = await client.workflow.getHandle(found.workflowId, found.runId).fetchHistory();
-    await mapPayloads(history, async (payload) => (await codec.decode([payload]))[0] ?? payload);
+    await decodePayloadsIn(history, [codec]);
     const file = projectFile(`test/replay/histories/${name}.json`);
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, `${historyToJSON(history)}\n`);

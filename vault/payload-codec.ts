@@ -39,3 +39,23 @@ export function createPayloadCodec(keys: ReadonlyMap<string, Buffer>, currentId:
 }
 
 const text = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString();
+
+/** Payloads lie anywhere in a history; each is replaced, where it is, by what `map` makes of it. */
+export async function mapPayloads(value: unknown, map: (payload: Payload) => Promise<Payload>): Promise<void> {
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return;
+  for (const [key, member] of Object.entries(value) as [keyof typeof value, unknown][]) {
+    if (isPayload(member)) (value as Record<string, unknown>)[key] = await map(member);
+    else await mapPayloads(member, map);
+  }
+}
+
+/** Replaces each payload in a history, where it is, by what the codecs read. */
+export const decodePayloadsIn = (value: unknown, codecs: readonly PayloadCodec[]): Promise<void> =>
+  mapPayloads(value, async (payload) => {
+    let payloads = [payload];
+    for (const codec of codecs.toReversed()) payloads = await codec.decode(payloads);
+    return payloads[0] ?? payload;
+  });
+
+const isPayload = (value: unknown): value is Payload =>
+  value !== null && typeof value === 'object' && 'metadata' in value && 'data' in value;

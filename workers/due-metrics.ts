@@ -1,6 +1,7 @@
 import { temporal as protocol } from '@temporalio/proto';
 import type { Client } from '@temporalio/client';
 import { Gauge, type Registry } from 'prom-client';
+import { FOLLOW_UP_TAKES_MS } from '../contracts/erasure';
 import { TASK_QUEUES } from '../contracts/ids';
 import { SEVERITIES } from '../contracts/security-alerts';
 import type { Database } from '../prisma/database';
@@ -44,6 +45,10 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
         FROM biometric_deletions WHERE state = 'deleting'
       UNION ALL SELECT 'erasures', count(*)::int, min(requested_at), min(due_at)
         FROM erasures WHERE state NOT IN ('erased', 'closed')
+      UNION ALL SELECT 'erasure-follow-ups', (count(*) FILTER (WHERE follow_up_at < now()))::int,
+          min(follow_up_at) FILTER (WHERE follow_up_at < now()),
+          min(follow_up_at) + ${FOLLOW_UP_TAKES_MS}::float8 * interval '1 millisecond'
+        FROM erasures WHERE state = 'erased'
       UNION ALL SELECT 'sales', count(*)::int, min(effective_at), NULL
         FROM property_sales WHERE fan_out = 'due' AND effective_at < now()
       UNION ALL SELECT 'escalations', count(*)::int, min(raised_at), NULL FROM escalations WHERE resolved_at IS NULL

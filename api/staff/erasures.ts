@@ -8,7 +8,17 @@ import { defineOperation, type Operation } from '../operation';
 const OneErasure = z.object({ erasureId: z.uuid() });
 const PAGE = 200;
 const ErasureQueue = z
-  .object({ erasures: z.array(ErasureView.extend({ overdue: z.boolean(), dueSoon: z.boolean() })) })
+  .object({
+    erasures: z.array(
+      ErasureView.extend({
+        overdue: z.boolean(),
+        dueSoon: z.boolean(),
+        followUpLate: z
+          .boolean()
+          .describe('It is certified; a holder that is asked once more has not answered for a day'),
+      }),
+    ),
+  })
   .meta({ id: 'ErasureQueue' });
 
 /** Erasures in the hands of compliance (R1.4; 152-FZ, articles 14 and 21): who is due, who waits, and for what. */

@@ -33,6 +33,7 @@ import { PartnersConfig } from '../../sandbox/partners/config';
 import { startSimulator } from '../../sandbox/partners/simulator';
 import type { Certificates } from '../../stack/certificates';
 import { writeSandboxConfiguration } from '../../stack/sandbox-configuration';
+import type { Ports } from '../../stack/ports';
 import type { StackSecrets } from '../../stack/secrets';
 import { createAppBackend, createRegistryBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
@@ -71,6 +72,8 @@ export type Harness = {
   readonly db: TestDatabase;
   readonly secrets: StackSecrets;
   readonly certificates: Certificates;
+  /** What everything listens on, or would: a suite may start processes of its own beside it. */
+  readonly ports: Ports;
   readonly logLines: string[];
   /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
   readonly stateFolder: string;
@@ -86,16 +89,16 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
 
 /**
  * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
+ * @param options.settings more dynamic settings of a real server
  * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
  * @param options.openWithinMs time of an opening, milliseconds
- * @param options.wrap what stands between the integrations' workers and their activities
  */
 export async function createHarness(
   options: {
     openWithinMs?: number;
     server?: 'real' | 'skipping';
+    settings?: readonly string[];
     core?: boolean;
-    wrap?: <T extends object>(activities: T) => T;
   } = {},
 ): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
@@ -127,7 +130,7 @@ export async function createHarness(
   const payloadKeys = parseKeyRing(secrets.payloadKeys.value);
   const dataConverter = dataConverterWith(payloadKeys);
   const temporal = await (options.server === 'real'
-    ? startRealServer(dataConverter)
+    ? startRealServer(dataConverter, options.settings ?? [])
     : startSkippingServer(dataConverter));
   closers.push(() => temporal.teardown());
 
@@ -228,6 +231,7 @@ export async function createHarness(
     db,
     secrets,
     certificates,
+    ports,
     logLines,
     stateFolder: state.path,
     async startAnotherApi() {
@@ -266,7 +270,7 @@ export async function createHarness(
             connection: temporal.nativeConnection,
             namespace: temporal.namespace ?? 'default',
             taskQueue: integration,
-            activities: options.wrap?.(integrated.activities) ?? integrated.activities,
+            activities: integrated.activities,
             workflows: { workflowBundle: workflowBundle() },
             dataConverter,
             identity: `${integration}-${randomUUID()}`,
@@ -396,7 +400,7 @@ async function patiently<T>(start: () => Promise<T>): Promise<T> {
 }
 
 /** It knows no search attribute until it is told. */
-async function startSkippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+export async function startSkippingServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
   const path = await findTestServer(process.env, () => undefined);
   const environment = await patiently(() =>
     TestWorkflowEnvironment.createTimeSkipping({
@@ -413,14 +417,17 @@ async function startSkippingServer(dataConverter: DataConverter): Promise<TestWo
   return environment;
 }
 
-async function startRealServer(dataConverter: DataConverter): Promise<TestWorkflowEnvironment> {
+async function startRealServer(
+  dataConverter: DataConverter,
+  settings: readonly string[],
+): Promise<TestWorkflowEnvironment> {
   const path = await findTemporalCli(process.env, () => undefined);
   return patiently(() =>
     TestWorkflowEnvironment.createLocal({
       server: {
         executable: { type: 'existing-path', path },
         searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
-        extraArgs: QUICK_SETTINGS.flatMap((setting) => ['--dynamic-config-value', setting]),
+        extraArgs: [...QUICK_SETTINGS, ...settings].flatMap((setting) => ['--dynamic-config-value', setting]),
       },
       client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
     }),

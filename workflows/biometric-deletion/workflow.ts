@@ -18,15 +18,19 @@ import {
   type Holder,
 } from './state';
 
+/** A worker that died is missed after this long, and not only when its step should have ended. */
+const heartbeatTimeout = '10 seconds';
 /** Our own rows: tried until it works. */
 const own = wf.proxyActivities<DeletionActivities>({
   startToCloseTimeout: '30 seconds',
+  heartbeatTimeout,
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
 /** A partner is asked once each time: the workflow itself decides when again, and when a person is called. */
 const partner = wf.proxyActivities<DeletionActivities>({
   startToCloseTimeout: '1 minute',
   scheduleToCloseTimeout: '5 minutes',
+  heartbeatTimeout,
 });
 
 /**

@@ -1,5 +1,5 @@
 import { fc, test } from '@fast-check/jest';
-import { begun, callsDue, looked, msUntilCall, pauseMs } from './state';
+import { begun, callDue, called, callsDue, looked, msUntilCall, pauseMs } from './state';
 
 const DAY_MS = 86_400_000;
 const t0 = Date.parse('2026-11-20T00:00:00.000Z');
@@ -29,5 +29,21 @@ describe('the calls to a person about an erasure', () => {
   test.prop([fc.nat({ max: 10_000 })])('are never slept through: a pause grows, up to an hour', (looks) => {
     expect(pauseMs({ looks })).toBeGreaterThanOrEqual(300);
     expect(pauseMs({ looks })).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('of holders that do not answer have levels of their own, counted anew for each certificate', () => {
+    const standing = { state: 'erased', ...times, pending: [], followUpAt: at(1), holders: [] } as const;
+    const first = { ...standing, followUpLateAt: at(2) };
+    const overdue = { ...begun, level: 7 };
+    expect(callDue(first, overdue, t0 + 1.9 * DAY_MS)).toBeNull();
+    const call = callDue(first, overdue, t0 + 3.5 * DAY_MS);
+    expect(call).toEqual({ level: 2, reason: 'follow-up-unanswered' });
+    if (call === null) throw new Error('no call');
+    const told = called(overdue, first, call);
+    expect(callDue(first, told, t0 + 3.9 * DAY_MS)).toBeNull();
+    expect(callDue(first, told, t0 + 4 * DAY_MS)?.level).toBe(3);
+    expect(callDue({ ...standing, followUpLateAt: at(20) }, told, t0 + 20 * DAY_MS)?.level).toBe(1);
+    // Opened again, the law's time counts on where it was.
+    expect(callDue({ ...first, state: 'reopened' }, told, t0 + 16 * DAY_MS)?.level).toBe(8);
   });
 });

@@ -1,4 +1,4 @@
-import type { ErasureStanding } from '../../contracts/erasure';
+import type { ErasureCallReason, ErasureStanding } from '../../contracts/erasure';
 
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 3_600_000;
@@ -12,6 +12,8 @@ export type Progress = {
   readonly left: string;
   /** How often a person was called. */
   readonly level: number;
+  /** How often a person was called because holders do not answer, counted anew for each certificate. */
+  readonly followUp?: { readonly lateAt: string; readonly level: number };
 };
 
 export const begun: Progress = { looks: 0, left: '', level: 0 };
@@ -29,6 +31,27 @@ export function callsDue({ warnAt, dueAt }: Pick<ErasureStanding, 'warnAt' | 'du
   if (lateMs >= 0) return 2 + Math.floor(lateMs / DAY_MS);
   return nowMs >= Date.parse(warnAt) ? 1 : 0;
 }
+
+export type Call = { readonly level: number; readonly reason: ErasureCallReason };
+
+/** @returns the call to a person that is due and was not made; each has levels of its own */
+export function callDue(standing: ErasureStanding, progress: Progress, nowMs: number): Call | null {
+  if (standing.state === 'erased') {
+    const lateAt = standing.followUpLateAt ?? null;
+    if (lateAt === null || nowMs < Date.parse(lateAt)) return null;
+    const level = 1 + Math.floor((nowMs - Date.parse(lateAt)) / DAY_MS);
+    const made = progress.followUp?.lateAt === lateAt ? progress.followUp.level : 0;
+    return level > made ? { level, reason: 'follow-up-unanswered' } : null;
+  }
+  const level = callsDue(standing, nowMs);
+  return level > progress.level ? { level, reason: level === 1 ? 'due-soon' : 'overdue' } : null;
+}
+
+/** The call was made. */
+export const called = (progress: Progress, { followUpLateAt }: ErasureStanding, { level, reason }: Call): Progress =>
+  reason === 'follow-up-unanswered'
+    ? { ...progress, followUp: { lateAt: followUpLateAt ?? '', level } }
+    : { ...progress, level };
 
 /** @returns milliseconds until the next call is due, more than 0 */
 export function msUntilCall({ warnAt, dueAt }: Pick<ErasureStanding, 'warnAt' | 'dueAt'>, nowMs: number): number {

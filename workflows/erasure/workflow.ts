@@ -4,7 +4,7 @@ import type { ErasureActivities } from '../../activities/erasure';
 import type { ErasureRequest, ErasureStanding } from '../../contracts/erasure';
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { erasureChanged } from './messages';
-import { begun, callsDue, looked, msUntilCall, pauseMs, type Progress } from './state';
+import { begun, callDue, called, looked, msUntilCall, pauseMs, type Progress } from './state';
 
 /** A worker that died is missed after this long, and not only when its step should have ended. */
 const heartbeatTimeout = '10 seconds';
@@ -44,11 +44,11 @@ export async function erasureWorkflow(request: ErasureRequest, carried?: Progres
   });
   for (;;) {
     const seen = hints;
-    const standing = await own.surveyErasure(erasureId);
+    const { standing, isSurveyed } = await survey(erasureId);
     wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: standing.state }]);
     if (standing.state === 'closed') return;
     progress = await callIfDue(erasureId, standing, progress);
-    const left = await tryStep(erasureId, standing);
+    const left = isSurveyed ? await tryStep(erasureId, standing) : 'survey-failed';
     if (left !== null) {
       progress = looked(progress, left);
       await wf.condition(() => hints > seen, waitMs(standing, progress));
@@ -56,6 +56,16 @@ export async function erasureWorkflow(request: ErasureRequest, carried?: Progres
     if (wf.workflowInfo().continueAsNewSuggested) {
       await wf.continueAsNew<typeof erasureWorkflow>(request, progress);
     }
+  }
+}
+
+/** When it cannot be found out how far it is, the row's dates still say whether a person is to be called. */
+async function survey(erasureId: string): Promise<{ standing: ErasureStanding; isSurveyed: boolean }> {
+  try {
+    return { standing: await step.surveyErasure(erasureId), isSurveyed: true };
+  } catch (error) {
+    if (wf.isCancellation(error)) throw error;
+    return { standing: await own.readErasure(erasureId), isSurveyed: false };
   }
 }
 
@@ -126,6 +136,7 @@ async function ask({ holders }: ErasureStanding, onlyFound: boolean): Promise<bo
         taskQueue: integration,
         startToCloseTimeout: '1 minute',
         scheduleToCloseTimeout: '5 minutes',
+        heartbeatTimeout,
       });
       try {
         return await askErasedHolder(holderId);
@@ -139,10 +150,8 @@ async function ask({ holders }: ErasureStanding, onlyFound: boolean): Promise<bo
 }
 
 async function callIfDue(erasureId: string, standing: ErasureStanding, progress: Progress): Promise<Progress> {
-  const isOver = standing.state === 'erased';
-  const level = callsDue(standing, Date.now());
-  if (isOver || level <= progress.level) return progress;
-  const reason = level === 1 ? 'due-soon' : 'overdue';
-  await own.escalateErasure(erasureId, { level, reason, raisedAt: new Date().toISOString() });
-  return { ...progress, level };
+  const call = callDue(standing, progress, Date.now());
+  if (call === null) return progress;
+  await own.escalateErasure(erasureId, { ...call, raisedAt: new Date().toISOString() });
+  return called(progress, standing, call);
 }

@@ -8,6 +8,8 @@ import { pauseMs, VEHICLE_COMES_WITHIN_MS } from './state';
 /** Never gives up: a plate that was removed must not stay at the partner. Each try reads anew what is wanted and what was done. */
 const { settleVehicle } = wf.proxyActivities<VehicleAccessActivities>({
   startToCloseTimeout: '30 seconds',
+  // A worker that died is missed after this long, and not only when its step should have ended.
+  heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '5 minutes' },
 });
 
