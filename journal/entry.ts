@@ -2,9 +2,27 @@ import { sql } from '../prisma/database';
 import type { JournalEntry } from '../prisma/generated/client';
 import { leafHash, type Hash } from './merkle';
 
-/** Columns of `journal_entries j` as a {@link JournalEntry}: many rows are read much faster so than as objects of Prisma. */
-export const ENTRY_COLUMNS = sql`j.seq, j.at, j.integration, j.kind, j.object_id AS "objectId", j.actor, j.outcome,
-  j.reason, j.subject, j.sealed`;
+/**
+ * An entry of `journal_entries j` as JSON, for {@link entryOfJson}. Thousands of entries are read as one value: what the
+ * way through Prisma costs, it costs for each cell.
+ */
+export const ENTRY_AS_JSON = sql`json_build_object('seq', j.seq::text,
+  'atMs', (extract(epoch FROM j.at) * 1000)::bigint, 'integration', j.integration, 'kind', j.kind,
+  'objectId', j.object_id, 'actor', j.actor, 'outcome', j.outcome, 'reason', j.reason, 'subject', j.subject,
+  'sealed', encode(j.sealed, 'hex'))`;
+
+export type EntryJson = Omit<JournalEntry, 'seq' | 'at' | 'sealed'> & {
+  readonly seq: string;
+  readonly atMs: number;
+  readonly sealed: string | null;
+};
+
+export const entryOfJson = ({ seq, atMs, sealed, ...rest }: EntryJson): JournalEntry => ({
+  ...rest,
+  seq: BigInt(seq),
+  at: new Date(atMs),
+  sealed: sealed === null ? null : Buffer.from(sealed, 'hex'),
+});
 
 /**
  * The canonical form of an entry: what the tree's leaf covers. As RFC 8785 has it: members in the order of their names,

@@ -1,6 +1,6 @@
 import type { Transaction } from '../prisma/database';
 import type { JournalEntry } from '../prisma/generated/client';
-import { ENTRY_COLUMNS } from './entry';
+import { ENTRY_AS_JSON, entryOfJson, type EntryJson } from './entry';
 import { entryLine, headerLine, headLine } from './export-lines';
 import type { Head } from './head';
 import { rightSpansAt, type Hash } from './merkle';
@@ -42,20 +42,27 @@ export type Placed = {
   readonly entry: JournalEntry | null;
 };
 
-type PlacedRow = JournalEntry & { position: bigint; entrySeq: bigint; leafHash: Uint8Array; isThere: boolean };
+type PlacedJson = {
+  readonly position: number;
+  readonly entrySeq: string;
+  readonly leafHash: string;
+  readonly entry: EntryJson | null;
+};
 
 /** The places `start` to `end - 1` with what lies there, also where something is missing. */
 export async function loadPlaced(tx: Transaction, start: number, end: number): Promise<Placed[]> {
-  const rows = await tx.$queryRaw<PlacedRow[]>`
-    SELECT l.position, l.entry_seq AS "entrySeq", l.leaf_hash AS "leafHash", j.seq IS NOT NULL AS "isThere", ${ENTRY_COLUMNS}
+  const [found] = await tx.$queryRaw<{ places: string | null }[]>`
+    SELECT json_agg(json_build_object('position', l.position, 'entrySeq', l.entry_seq::text,
+      'leafHash', encode(l.leaf_hash, 'hex'), 'entry', CASE WHEN j.seq IS NOT NULL THEN ${ENTRY_AS_JSON} END))::text AS places
     FROM journal_leaves l LEFT JOIN journal_entries j ON j.seq = l.entry_seq
     WHERE l.position >= ${start} AND l.position < ${end}`;
-  const rowAt = new Map(rows.map((row) => [Number(row.position), row]));
+  const rows = JSON.parse(found?.places ?? '[]') as PlacedJson[];
+  const rowAt = new Map(rows.map((row) => [row.position, row]));
   return Array.from({ length: end - start }, (_, index) => {
     const position = start + index;
     const row = rowAt.get(position);
     if (!row) return { position, leaf: null, entry: null };
-    const { entrySeq, leafHash, isThere } = row;
-    return { position, leaf: { entrySeq, hash: Buffer.from(leafHash) }, entry: isThere ? row : null };
+    const leaf = { entrySeq: BigInt(row.entrySeq), hash: Buffer.from(row.leafHash, 'hex') };
+    return { position, leaf, entry: row.entry && entryOfJson(row.entry) };
   });
 }

@@ -1,6 +1,6 @@
 import type { Database, Transaction } from '../prisma/database';
 import type { JournalEntry } from '../prisma/generated/client';
-import { canonicalEntry, ENTRY_COLUMNS, leafOf } from './entry';
+import { canonicalEntry, ENTRY_AS_JSON, entryOfJson, leafOf, type EntryJson } from './entry';
 import { completeNodes, grow, joinPeaks, type Frontier, type Hash, type NodeId, type Span } from './merkle';
 
 /** The tree's own tables do not fit together: a row that has to be there is gone. */
@@ -66,12 +66,15 @@ const bytesOf = (hashes: readonly Hash[]): string[] => hashes.map((hash) => `\\x
  * that each number is looked up by itself: whichever way the planner goes, what it costs is a matter of how many wait,
  * not of how many there are.
  */
-function unplaced(tx: Transaction, most: number): Promise<JournalEntry[]> {
-  return tx.$queryRaw<JournalEntry[]>`
-    SELECT e.* FROM journal_pending p
-    CROSS JOIN LATERAL (SELECT ${ENTRY_COLUMNS} FROM journal_entries j WHERE j.seq = p.entry_seq OFFSET 0) e
-    WHERE (SELECT l.position FROM journal_leaves l WHERE l.entry_seq = p.entry_seq) IS NULL
-    ORDER BY p.entry_seq LIMIT ${most}`;
+async function unplaced(tx: Transaction, most: number): Promise<JournalEntry[]> {
+  const [found] = await tx.$queryRaw<{ entries: string | null }[]>`
+    SELECT json_agg(waiting.entry)::text AS entries FROM (
+      SELECT e.entry FROM journal_pending p
+      CROSS JOIN LATERAL (SELECT ${ENTRY_AS_JSON} AS entry FROM journal_entries j WHERE j.seq = p.entry_seq OFFSET 0) e
+      WHERE (SELECT l.position FROM journal_leaves l WHERE l.entry_seq = p.entry_seq) IS NULL
+      ORDER BY p.entry_seq LIMIT ${most}
+    ) waiting`;
+  return (JSON.parse(found?.entries ?? '[]') as EntryJson[]).map(entryOfJson);
 }
 
 export async function treeSize(tx: Transaction): Promise<number> {

@@ -1,10 +1,19 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newKey } from './envelope';
 import { localKeyEncryption } from './key-encryption';
 import { until } from '../test/support/until';
-import { openLogSegments, readLogSegment, SegmentBroken } from './log-segments';
+import { openLogSegments, readLogSegment, rewrapLogSegments, SegmentBroken } from './log-segments';
 
 const key = newKey();
 const keyEncryption = localKeyEncryption(new Map([['k1', key]]), 'k1');
@@ -166,5 +175,40 @@ describe('segments of a log', () => {
     await openLogSegments({ folder, process: 'worker', keyEncryption, keepMs: 9_000_000 });
     const left = filesIn(folder).map((path) => path.slice(folder.length + 1));
     expect(left).toEqual(['notes.txt', expect.stringMatching(/^worker-/), 'young.dlog']);
+  });
+
+  it('are wrapped anew once nobody writes to them, keep their term, and are read without the old key', async () => {
+    const { folder, file } = await threeFrames();
+    const lines = await textOf(file);
+    const next = newKey();
+    const both = new Map([
+      ['k2', next],
+      ['k1', key],
+    ]);
+    const during = localKeyEncryption(both, 'k2');
+    const after = localKeyEncryption(new Map([['k2', next]]), 'k2');
+    writeFileSync(join(folder, 'strange.dlog'), 'no segment\n');
+    expect(await rewrapLogSegments(folder, during, 10)).toEqual({ rewrapped: 0, left: 1 });
+
+    const old = new Date(Date.now() - 10_000_000);
+    utimesSync(file, old, old);
+    expect(await rewrapLogSegments(folder, during, 0)).toEqual({ rewrapped: 0, left: 1 });
+    expect(await rewrapLogSegments(folder, during, 10)).toEqual({ rewrapped: 1, left: 0 });
+    expect(await textOf(file, after)).toBe(lines);
+    expect(statSync(file).mtimeMs).toBeCloseTo(old.getTime(), -1);
+    expect(await rewrapLogSegments(folder, during, 10)).toEqual({ rewrapped: 0, left: 0 });
+    expect(filesIn(folder)).toHaveLength(2);
+    await expect(textOf(file)).rejects.toThrow(SegmentBroken);
+  });
+
+  it('stay as they were when the old key is not at hand', async () => {
+    const { folder, file } = await threeFrames();
+    const old = new Date(Date.now() - 10_000_000);
+    utimesSync(file, old, old);
+    const lines = await textOf(file);
+    const stranger = localKeyEncryption(new Map([['k9', newKey()]]), 'k9');
+    await expect(rewrapLogSegments(folder, stranger, 10)).rejects.toThrow();
+    expect(await textOf(file)).toBe(lines);
+    expect(filesIn(folder)).toEqual([file]);
   });
 });

@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   createReadStream,
+  createWriteStream,
   mkdirSync,
   openSync,
   readdirSync,
@@ -10,10 +11,12 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { newKey, open, seal, SealBroken } from './envelope';
 import type { KeyEncryption } from './key-encryption';
@@ -255,6 +258,76 @@ function namesIn(folder: string): string[] {
 function codeOf(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === 'string' ? code : 'unknown';
+}
+
+/** A segment that somebody may still write to is left for later: it is the copy that is put in its place. */
+const QUIET_MS = HOUR_MS;
+
+/**
+ * Wraps the data keys of finished segments anew that lie under an older key-encryption key (vault/rewrap.ts). What is
+ * sealed stays as it is, and so does the time from which a segment's term counts. A segment is replaced whole or not at
+ * all, whoever reads it meanwhile; one that cannot be read as a segment is left alone.
+ *
+ * @param most how many at most
+ * @returns how many were wrapped anew, and how many still lie under an older key
+ */
+export async function rewrapLogSegments(
+  folder: string,
+  keyEncryption: KeyEncryption,
+  most: number,
+): Promise<{ rewrapped: number; left: number }> {
+  const currentId = await keyEncryption.currentKeyId();
+  let [rewrapped, left] = [0, 0];
+  for (const name of namesIn(folder).filter((each) => each.endsWith(SEGMENT_SUFFIX))) {
+    const file = join(folder, name);
+    const found = await headerIn(file);
+    if (!found || found.header.keyId === currentId) continue;
+    const isQuiet = found.mtimeMs < Date.now() - QUIET_MS;
+    if (rewrapped < most && isQuiet && (await rewrapSegment(file, found, keyEncryption))) rewrapped += 1;
+    else left += 1;
+  }
+  return { rewrapped, left };
+}
+
+type FoundHeader = {
+  readonly header: Header;
+  readonly headerBytes: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+};
+
+/** @returns `null` for what is no segment, or is gone */
+async function headerIn(file: string): Promise<FoundHeader | null> {
+  try {
+    const { size, mtimeMs } = statSync(file);
+    const stream = createReadStream(file, { encoding: 'latin1' });
+    const first = await wholeLines(stream).next();
+    stream.destroy();
+    const header = first.done === true ? null : headerOf(first.value);
+    return header && { header, headerBytes: (first.value as string).length + 1, size, mtimeMs };
+  } catch {
+    return null;
+  }
+}
+
+/** @returns whether the copy is in its place; not when somebody has written to the segment meanwhile */
+async function rewrapSegment(file: string, found: FoundHeader, keyEncryption: KeyEncryption): Promise<boolean> {
+  const { header, headerBytes, size, mtimeMs } = found;
+  const old = { wrapped: Buffer.from(header.wrapped, 'base64'), keyId: header.keyId };
+  const { wrapped, keyId } = await keyEncryption.rewrap(old, segmentPlace(header.segment));
+  const next: Header = { ...header, keyId, wrapped: Buffer.from(wrapped).toString('base64') };
+  const draft = join(file, '..', `${randomUUID()}${SEGMENT_SUFFIX}${DRAFT_SUFFIX}`);
+  try {
+    writeFileSync(draft, `${JSON.stringify(next)}\n`, { mode: 0o600, flag: 'wx' });
+    const rest = createReadStream(file, { start: headerBytes, end: Math.max(headerBytes, size - 1) });
+    if (size > headerBytes) await pipeline(rest, createWriteStream(draft, { flags: 'a', flush: true }));
+    utimesSync(draft, new Date(mtimeMs), new Date(mtimeMs));
+    if (statSync(file).size !== size) return false;
+    renameSync(draft, file);
+    return true;
+  } finally {
+    rmSync(draft, { force: true });
+  }
 }
 
 /** A segment that cannot be read further: another key, or a frame that is not what was written there. */

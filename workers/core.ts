@@ -39,7 +39,7 @@ export const processesOf = (client: Client) => ({
   startAlert: (request: AlertRequest) => startSecurityAlert(client, request),
 });
 
-type Settings = Omit<CoreSettings, keyof ProcessSettings>;
+type Settings = Omit<CoreSettings, keyof ProcessSettings> & Pick<ProcessSettings, 'LOG_SEGMENTS_DIR'>;
 type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'SECURITY_WEBHOOK_SECRETS'>;
 
 /** Everything that the worker is made of which belongs to no integration, and the schedules that it serves. */
@@ -99,6 +99,7 @@ export function composeCoreActivities(
     executions: createErasureExecutions(client),
     ledger,
     searchedFolders: settings.ERASURE_SEARCH_DIRS,
+    logSegments: settings.LOG_SEGMENTS_DIR,
     followUpMs: settings.ERASURE_FOLLOW_UP_MS,
     webhook,
   });

@@ -1,7 +1,7 @@
 import * as wf from '@temporalio/workflow';
 import type { KeyRewrapActivities } from '../../activities/key-rewrap';
 
-const { rewrapSome, concludeRewrap } = wf.proxyActivities<KeyRewrapActivities>({
+const { rewrapSome, rewrapLogs, concludeRewrap } = wf.proxyActivities<KeyRewrapActivities>({
   startToCloseTimeout: '2 minutes',
   retry: { maximumAttempts: 5 },
 });
@@ -18,5 +18,8 @@ export async function keyRewrapWorkflow(): Promise<{ rewrapped: number; left: nu
   for (const table of tables) {
     for (let some = await rewrapSome(table); some > 0; some = await rewrapSome(table)) rewrapped += some;
   }
-  return { rewrapped, left: await concludeRewrap(rewrapped) };
+  if (!wf.patched('log-segments')) return { rewrapped, left: await concludeRewrap(rewrapped) };
+  let logs = await rewrapLogs();
+  for (; logs.rewrapped > 0; logs = await rewrapLogs()) rewrapped += logs.rewrapped;
+  return { rewrapped, left: await concludeRewrap(rewrapped, logs.left) };
 }
