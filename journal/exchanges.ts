@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Integration } from '../contracts/ids';
 import type { Database } from '../prisma/database';
-import { appendJournal, type JournalRecord } from './journal';
+import { appendManyToJournal, type JournalRecord } from './journal';
 import { partnerCallRecord, type PartnerCallEntry } from './partner-calls';
 
 /** One request between the systems and its answer (R0.11): who asked for what and what the status was, no content. */
@@ -34,8 +34,13 @@ const AT_MOST = 20_000;
  * is not in here: that is written in its own transaction. A process that is killed loses half a second of these.
  *
  * @param onLost told how many were given up
+ * @param append writes a batch
  */
-export function createExchangeJournal(database: Database, onLost: (count: number) => void): ExchangeJournal {
+export function createExchangeJournal(
+  database: Database,
+  onLost: (count: number) => void,
+  append: typeof appendManyToJournal = appendManyToJournal,
+): ExchangeJournal {
   let noted: JournalRecord[] = [];
   let timer: NodeJS.Timeout | undefined;
   let writing = Promise.resolve();
@@ -51,7 +56,7 @@ export function createExchangeJournal(database: Database, onLost: (count: number
     while (noted.length > 0) {
       const batch = noted.slice(0, AT_ONCE);
       try {
-        await appendJournal(database, ...batch);
+        await append(database, batch);
       } catch {
         later();
         return;

@@ -1,4 +1,4 @@
-import { sql, type Transaction } from '../prisma/database';
+import { query, sql, type Database, type Transaction } from '../prisma/database';
 
 /** One piece of evidence. Opaque ids and listed words only: nothing personal, no secret, no partner's text. */
 export type JournalRecord = {
@@ -57,6 +57,21 @@ export async function appendJournal(tx: Transaction, ...records: readonly Journa
     return { ...rest, reason, subject, sealed };
   });
   await tx.journalEntry.createMany({ data });
+}
+
+/** The same for many records about nobody that stand by themselves: as one statement, whose text does not grow with them. */
+export async function appendManyToJournal(
+  database: Database,
+  records: readonly Omit<JournalRecord, 'subject' | 'sealed'>[],
+): Promise<void> {
+  const column = (of: (record: (typeof records)[number]) => string | null) => sql`${records.map(of)}::text[]`;
+  await query(
+    database,
+    sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason)
+      SELECT * FROM unnest(${column(({ kind }) => kind)}, ${column(({ integration }) => integration)},
+        ${column(({ objectId }) => objectId)}, ${column(({ actor }) => actor)}, ${column(({ outcome }) => outcome)},
+        ${column(({ reason }) => reason ?? null)})`,
+  );
 }
 
 /**

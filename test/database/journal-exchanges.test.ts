@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createExchangeJournal, type Exchange } from '../../journal/exchanges';
+import { appendManyToJournal } from '../../journal/journal';
 import { openDatabase, type Database } from '../../prisma/database';
 import { createTestJournal, type TestJournal } from '../support/journal';
 import { until } from '../support/until';
@@ -60,11 +61,10 @@ describe('exchanges between the systems', () => {
     const before = (await written()).length;
     const ids = Array.from({ length: 1_200 }, () => randomUUID());
     let tries = 0;
-    const createMany = (...args: Parameters<typeof api.journalEntry.createMany>) =>
+    const flaky = (...args: Parameters<typeof appendManyToJournal>) =>
       // Away at first, and again after the first batch.
-      [1, 3].includes(++tries) ? Promise.reject(new Error('away')) : api.journalEntry.createMany(...args);
-    const flaky = { journalEntry: { createMany } } as unknown as Database;
-    const exchanges = createExchangeJournal(flaky, (count) => (lost += count));
+      [1, 3].includes(++tries) ? Promise.reject(new Error('away')) : appendManyToJournal(...args);
+    const exchanges = createExchangeJournal(api, (count) => (lost += count), flaky);
     for (const id of ids) exchanges.note(exchange(id));
     await until('all are written', async () => (await written()).length === before + ids.length);
     expect((await written()).slice(before).map(({ objectId }) => objectId)).toEqual(ids);
