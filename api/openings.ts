@@ -86,6 +86,7 @@ export async function openAccessPoint(
     residentId: identified.kind === 'resident' ? identified.residentId : null,
     requestedAt: requestedAt.toISOString(),
     notAfter: notAfter.toISOString(),
+    steps: 'one',
   };
   if (identified.kind === 'locked') return deniedAtOnce(database, opening, accessPoint.integration);
   const result = await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
