@@ -8,8 +8,8 @@ import { journalEntryOfEnded } from '../journal/journal';
 import type { BillingPort } from '../partners/billing';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
-import { sql, type Database } from '../prisma/database';
-import { loadAccessFacts, type LoadedFacts } from '../reads/access-facts';
+import { query, sql, type Database } from '../prisma/database';
+import { accessFacts, factsAt, readAccessFacts, type FactsText, type LoadedFacts } from '../reads/access-facts';
 
 type BillingQuestion = { accountIds: string[]; service: string };
 type Assessment =
@@ -20,7 +20,10 @@ type Assessment =
   | { kind: 'ask-billing'; billing: BillingQuestion };
 
 type Asked = { standing: BillingStanding | 'unavailable'; remembered: Promise<unknown> };
-type Assessed = Exclude<Assessment, { kind: 'billing-known' }> | ({ kind: 'billing-known' } & Asked);
+type Assessed =
+  | Exclude<Assessment, { kind: 'billing-known' }>
+  /** With the facts upon which billing was asked. */
+  | ({ kind: 'billing-known'; facts: FactsText } & Asked);
 type Authorized = {
   kind: 'command';
   device: NonNullable<LoadedFacts['device']>;
@@ -44,13 +47,14 @@ export function createOpenAccessActivities(deps: {
 }) {
   const { database, policy } = deps;
 
-  async function assess(
-    request: OpenAccessRequest,
+  function decide(
+    { method }: OpenAccessRequest,
+    facts: FactsText,
     billing: AccessFacts['billing'],
-  ): Promise<LoadedFacts & { decision: AccessDecision; decidedAt: Date }> {
+  ): LoadedFacts & { decision: AccessDecision; decidedAt: Date } {
     const nowMs = Date.now();
-    const loaded = await loadAccessFacts(database, request, nowMs);
-    const decision = decideAccess({ ...loaded.facts, nowMs, method: request.method, billing, policy });
+    const loaded = factsAt(facts, nowMs);
+    const decision = decideAccess({ ...loaded.facts, nowMs, method, billing, policy });
     return { ...loaded, decision, decidedAt: new Date(nowMs) };
   }
 
@@ -58,11 +62,12 @@ export function createOpenAccessActivities(deps: {
     endOpening(database, deps.integration, request, ending);
 
   async function assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessed> {
-    const { decision, billing } = await assess(request, 'not-asked');
+    const facts = await readAccessFacts(database, request);
+    const { decision, billing } = decide(request, facts, 'not-asked');
     if (decision.kind === 'ask-billing') {
       const asked = askWithinMs === undefined ? null : await answerOrNull(billing, askWithinMs);
       if (asked === null) return { kind: 'ask-billing', billing };
-      return { kind: 'billing-known', ...asked };
+      return { kind: 'billing-known', facts, ...asked };
     }
     const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
     return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
@@ -71,8 +76,9 @@ export function createOpenAccessActivities(deps: {
   async function openAccessPoint(
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
+    known?: FactsText,
   ): Promise<OpenAccessResult> {
-    const authorized = await authorize(request, billing);
+    const authorized = await authorize(request, billing, known);
     if (authorized.kind === 'ended') return authorized.result;
     const outcome = await command(request, authorized);
     return end(request, { outcome, isCertain: true });
@@ -104,8 +110,8 @@ export function createOpenAccessActivities(deps: {
     ): Promise<Exclude<Assessment, { kind: 'billing-known' }>> {
       const assessed = await assessOpening(request, askWithinMs);
       if (assessed.kind !== 'billing-known') return assessed;
-      const { standing, remembered } = assessed;
-      const [result] = await Promise.all([openAccessPoint(request, standing), remembered]);
+      const { standing, remembered, facts } = assessed;
+      const [result] = await Promise.all([openAccessPoint(request, standing, facts), remembered]);
       return { kind: 'ended', result };
     },
 
@@ -133,7 +139,8 @@ export function createOpenAccessActivities(deps: {
      * Authorizes with the facts of this moment and commands the device. Tried again, it asks the facts again: a right
      * that ended between two tries ends the opening. Throws when the device did not surely open or refuse.
      */
-    openAccessPoint,
+    openAccessPoint: (request: OpenAccessRequest, billing: BillingStanding | 'unavailable') =>
+      openAccessPoint(request, billing),
 
     /** The time is over or trying again is of no use: says what can be said of it. */
     async concludeOpening(request: OpenAccessRequest, why: 'time-over' | 'gave-up'): Promise<OpenAccessResult> {
@@ -152,14 +159,7 @@ export function createOpenAccessActivities(deps: {
         return { accountId, standing, asOf, asOfMs: Date.parse(asOf) };
       }),
     );
-    const remembered = Promise.all(
-      answers.map(
-        ({ accountId, standing, asOf }) => database.$executeRaw`
-          INSERT INTO billing_answers (account_id, service, standing, as_of)
-          VALUES (${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz)
-          ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`,
-      ),
-    );
+    const remembered = Promise.all(answers.map((answer) => rememberStanding(database, { ...answer, service })));
     // Whoever waits for it learns of its failure; until then it is nobody's.
     remembered.catch(() => undefined);
     return { standing: best(answers), remembered };
@@ -176,25 +176,31 @@ export function createOpenAccessActivities(deps: {
   }
 
   /**
-   * Decides by the facts of this moment and then passes the fence: the row, which whoever ends the opening writes, too.
-   * The facts are older than the command by one statement, in a transaction they would be, too.
+   * Decides and passes the fence, in a statement that lets through only what was decided upon: facts that have changed
+   * meanwhile are decided upon anew. So none is older than the fence.
+   *
+   * @param known facts that were read for this opening just now
    */
   async function authorize(
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
+    known?: FactsText,
   ): Promise<{ kind: 'ended'; result: OpenAccessResult } | Authorized> {
-    const { decision, device, partnerRevision, decidedAt } = await assess(request, billing);
-    if (decision.kind !== 'allow' || device === null) {
-      const reason = decision.kind === 'deny' ? decision.reason : 'device-unavailable';
-      return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
+    let facts = known ?? (await readAccessFacts(database, request));
+    for (;;) {
+      const { decision, device, partnerRevision, decidedAt } = decide(request, facts, billing);
+      if (decision.kind !== 'allow' || device === null) {
+        const reason = decision.kind === 'deny' ? decision.reason : 'device-unavailable';
+        return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
+      }
+      if (Date.now() >= Date.parse(request.notAfter)) {
+        return { kind: 'ended', result: await end(request, { outcome: 'expired' }) };
+      }
+      const fence = await passFence(database, deps.integration, request, { facts, decidedAt });
+      if (fence.isPassed) return { kind: 'command', device, partnerRevision };
+      if (fence.facts === facts) return { kind: 'ended', result: await resultOf(database, request.openingId) };
+      ({ facts } = fence);
     }
-    if (Date.now() >= Date.parse(request.notAfter)) {
-      return { kind: 'ended', result: await end(request, { outcome: 'expired' }) };
-    }
-    if (await mayCommand(database, deps.integration, request, decidedAt)) {
-      return { kind: 'command', device, partnerRevision };
-    }
-    return { kind: 'ended', result: await resultOf(database, request.openingId) };
   }
 
   async function command(
@@ -220,23 +226,49 @@ export function createOpenAccessActivities(deps: {
 }
 
 /**
- * Counts a try at the command, unless the opening has ended: then nothing may be commanded any more.
+ * Counts a try at the command, if the facts are still those that were decided upon and unless the opening has ended: then
+ * nothing may be commanded any more. The row, which whoever ends the opening writes too, is the fence.
  *
- * @returns whether the command may leave
+ * @returns whether the command may leave, and the facts of the very moment
  */
-async function mayCommand(
+async function passFence(
   database: Database,
   integration: Integration,
   request: OpenAccessRequest,
-  decidedAt: Date,
-): Promise<boolean> {
-  const count = await database.$executeRaw`
-    INSERT INTO openings (${OPENING_COLUMNS}, status, attempts, decided_at)
-    VALUES (${openingValues(integration, request)}, 'commanding', 1, ${decidedAt})
-    ON CONFLICT (id) DO UPDATE
-      SET status = 'commanding', attempts = openings.attempts + 1, decided_at = EXCLUDED.decided_at
-      WHERE openings.ended_at IS NULL`;
-  return count === 1;
+  decided: { readonly facts: FactsText; readonly decidedAt: Date },
+): Promise<{ isPassed: boolean; facts: FactsText }> {
+  const [row] = await query<{ isPassed: boolean; facts: FactsText }>(
+    database,
+    sql`WITH found AS MATERIALIZED (SELECT (${accessFacts(request)}) AS facts), fence AS (
+      INSERT INTO openings (${OPENING_COLUMNS}, status, attempts, decided_at)
+      SELECT ${openingValues(integration, request)}, 'commanding', 1, ${decided.decidedAt}::timestamptz
+        FROM found WHERE facts = ${decided.facts}
+      ON CONFLICT (id) DO UPDATE
+        SET status = 'commanding', attempts = openings.attempts + 1, decided_at = EXCLUDED.decided_at
+        WHERE openings.ended_at IS NULL
+      RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM fence) AS "isPassed", facts FROM found`,
+  );
+  if (!row) throw new Error('A statement about one reading gives one row.');
+  return row;
+}
+
+/**
+ * What billing said, for the time while it is out. It is asked again anyway: a loss in a crash of the server costs
+ * nothing, so that nobody waits for the disk.
+ */
+async function rememberStanding(
+  database: Database,
+  { accountId, service, standing, asOf }: { accountId: string; service: string; standing: string; asOf: string },
+): Promise<void> {
+  await query(
+    database,
+    sql`INSERT INTO billing_answers (account_id, service, standing, as_of)
+      SELECT ${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz
+        FROM set_config('synchronous_commit', 'off', true)
+      ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`,
+  );
 }
 
 type Ending = {
@@ -258,8 +290,9 @@ async function endOpening(
 ): Promise<OpenAccessResult> {
   const endedAt = new Date();
   const entry = { kind: 'opening', integration, objectId: request.openingId, actor: request.clientId, reason } as const;
-  const [ended] = await database.$queryRaw<{ outcome: OpeningOutcome }[]>`
-    WITH ended AS (
+  const [ended] = await query<{ outcome: OpeningOutcome }>(
+    database,
+    sql`WITH ended AS (
       INSERT INTO openings (${OPENING_COLUMNS}, status, reason, decided_at, ended_at)
       VALUES (${openingValues(integration, request)}, ${outcome}, ${reason ?? null}, ${endedAt}, ${endedAt})
       ON CONFLICT (id) DO UPDATE SET
@@ -271,7 +304,8 @@ async function endOpening(
       WHERE openings.ended_at IS NULL
       RETURNING status AS outcome
     ), noted AS (${journalEntryOfEnded(entry)})
-    SELECT outcome FROM ended`;
+    SELECT outcome FROM ended`,
+  );
   if (!ended) return resultOf(database, request.openingId);
   return { ...ended, ...(reason && { reason }), at: endedAt.toISOString() };
 }

@@ -31,12 +31,17 @@ export type Opening = Pick<
 
 /** The opening that one client, access point and Idempotency-Key name, if it was asked for already. */
 export type Named = { readonly openingId: string; readonly earlier: OpeningRow | null };
-export async function namedOpening(
-  database: Database,
-  { clientId, accessPointId, key }: { clientId: string; accessPointId: string; key: string },
-): Promise<Named> {
-  const openingId = resourceIdFor(clientId, `open/${accessPointId}`, key);
-  return { openingId, earlier: await database.opening.findUnique({ where: { id: openingId } }) };
+type OpeningName = { clientId: string; accessPointId: string; key: string };
+
+export const openingIdOf = ({ clientId, accessPointId, key }: OpeningName): string =>
+  resourceIdFor(clientId, `open/${accessPointId}`, key);
+
+export const earlierOpening = (database: Database, openingId: string): Promise<OpeningRow | null> =>
+  database.opening.findUnique({ where: { id: openingId } });
+
+export async function namedOpening(database: Database, name: OpeningName): Promise<Named> {
+  const openingId = openingIdOf(name);
+  return { openingId, earlier: await earlierOpening(database, openingId) };
 }
 
 /** Over and above the opening's own time: the way back to the caller. */
@@ -81,6 +86,7 @@ export async function openAccessPoint(
     residentId: identified.kind === 'resident' ? identified.residentId : null,
     requestedAt: requestedAt.toISOString(),
     notAfter: notAfter.toISOString(),
+    steps: 'one',
   };
   if (identified.kind === 'locked') return deniedAtOnce(database, opening, accessPoint.integration);
   const result = await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);

@@ -44,43 +44,44 @@ export function createRequestLimits(deps: {
     // What is refused anyway costs the database nothing.
     inMemoryBlockOnConsumed: deps.anyonePerSecond + 1,
   });
-  const rates = new Map<number, RateLimiterPostgres>();
 
-  function rateOf(perSecond: number): RateLimiterPostgres {
-    const known = rates.get(perSecond);
-    if (known) return known;
-    const limiter = createLimiter({ keyPrefix: 'requests', points: perSecond, duration: 1 });
-    rates.set(perSecond, limiter);
-    return limiter;
-  }
-
-  async function takeSlot(key: string, places: number): Promise<(() => void) | null> {
+  /** One statement, because every request waits for it. */
+  async function admission(key: string, limits: AgreedLimits): Promise<{ rate: Rate; release: (() => void) | null }> {
     const holder = randomUUID();
-    const { rows } = await pool.query<{ slot: number | null }>(
-      `SELECT take_request_slot($1, $2, $3, make_interval(secs => ${LEASE_S.toString()})) AS slot`,
-      [key, places, holder],
-    );
-    const slot = rows[0]?.slot ?? null;
-    if (slot === null) return null;
-    return () => {
-      const values = [key, slot, holder];
-      const free = `UPDATE request_slots SET until = '-infinity' WHERE key = $1 AND slot = $2 AND holder = $3`;
-      // A slot that cannot be given back is free again when its lease ends.
-      pool.query(free, values).catch(() => undefined);
+    const { rows } = await pool.query<{ used: number; reset_ms: number; slot: number | null }>({
+      name: 'admit-request',
+      text: `SELECT used, reset_ms, slot FROM admit_request($1, $2, $3, $4, make_interval(secs => ${LEASE_S.toString()}))`,
+      values: [key, limits.requestsPerSecond, limits.concurrency, holder],
+    });
+    const [row] = rows;
+    if (!row) throw new Error('The function gives one row.');
+    const { used, reset_ms: resetMs, slot } = row;
+    const rate = {
+      isOver: used > limits.requestsPerSecond,
+      remaining: Math.max(0, limits.requestsPerSecond - used),
+      resetMs,
     };
+    if (slot === null) return { rate, release: null };
+    const release = (): void => {
+      const free = {
+        name: 'free-slot',
+        text: `UPDATE request_slots SET until = '-infinity' WHERE key = $1 AND slot = $2 AND holder = $3`,
+        values: [key, slot, holder],
+      };
+      // A slot that cannot be given back is free again when its lease ends.
+      pool.query(free).catch(() => undefined);
+    };
+    return { rate, release };
   }
 
   return {
     admit: async (_req, res, next) => {
       const { caller } = res.locals as { caller: Caller };
       const key = caller.partnerId ?? `client/${caller.clientId}`;
-      const { requestsPerSecond, concurrency } = caller.limits;
-      const [rate, release] = await Promise.all([consume(rateOf(requestsPerSecond), key), takeSlot(key, concurrency)]);
+      const { requestsPerSecond } = caller.limits;
+      const { rate, release } = await admission(key, caller.limits);
       tell(res, 'contract', requestsPerSecond, rate);
-      if (rate.isOver || release === null) {
-        release?.();
-        throw tooMany(rate.isOver ? rate.resetMs : 1_000);
-      }
+      if (rate.isOver || release === null) throw tooMany(rate.isOver ? rate.resetMs : 1_000);
       holdWhileAtWork(res, release);
       next();
     },

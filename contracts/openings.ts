@@ -18,6 +18,8 @@ export type OpenAccessRequest = {
   readonly requestedAt: string;
   /** No command leaves after this instant (ISO 8601, UTC). */
   readonly notAfter: string;
+  /** `one`: everything in one step. Executions of before this was said leave it out. */
+  readonly steps?: 'one';
 };
 
 export type OpenAccessResult = {

@@ -1,7 +1,7 @@
 import type { AccessFacts } from '../contracts/access';
 import type { OpenAccessRequest } from '../contracts/openings';
 import { LOCKOUTS, lockoutKey } from '../contracts/lockout';
-import type { Transaction } from '../prisma/database';
+import { query, sql, type Database, type Sql } from '../prisma/database';
 
 type FactsFromDatabase = Pick<
   AccessFacts,
@@ -17,7 +17,7 @@ export type LoadedFacts = {
   readonly partnerRevision: number | null;
 };
 
-/** What the statement below gives: times as epoch milliseconds. */
+/** What the expression below gives: times as epoch milliseconds. */
 type FactsRow = {
   readonly device: {
     status: 'active' | 'blocked' | 'removed';
@@ -33,16 +33,24 @@ type FactsRow = {
   readonly partnerRevision: number | null;
 };
 
+type Question = Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'partnerId' | 'method'>;
+
 /**
- * Reads what the decision needs, as the database has it at this moment. Nothing is cached (design rule 3). One statement
- * sees one moment; and an opening asks twice, so that five round trips each would be most of what it costs.
+ * What the decision needs, as the database has it at one moment. Two readings found the same exactly when they are the
+ * same text, so that a later statement can say whether what was decided upon still holds.
  */
-export async function loadAccessFacts(
-  tx: Transaction,
-  request: Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'partnerId' | 'method'>,
-  nowMs: number,
-): Promise<LoadedFacts> {
-  const { device, resident, rights, consent, partner, lock, partnerRevision } = await factsRow(tx, request);
+export type FactsText = string;
+
+/** Reads the facts. Nothing is cached (design rule 3). */
+export async function readAccessFacts(database: Database, question: Question): Promise<FactsText> {
+  const [row] = await query<{ facts: FactsText }>(database, sql`SELECT (${accessFacts(question)}) AS facts`);
+  if (!row) throw new Error('A statement without FROM gives one row.');
+  return row.facts;
+}
+
+/** What the facts of a reading say at the moment of the decision. */
+export function factsAt(text: FactsText, nowMs: number): LoadedFacts {
+  const { device, resident, rights, consent, partner, lock, partnerRevision } = JSON.parse(text) as FactsRow;
   const valid = rights.filter((right) => right.startsAtMs <= nowMs && (right.endsAtMs ?? Infinity) > nowMs);
   return {
     facts: {
@@ -61,39 +69,40 @@ export async function loadAccessFacts(
 }
 
 /**
+ * One expression, because one statement sees one moment, and because round trips are most of what an opening costs.
+ *
  * A consent in force counts before one that is not; of equal ones the one that lasts longest. None covers what an earlier
  * one's end made due for deletion (vault/biometrics.ts): the partner may hold it still.
  */
-async function factsRow(
-  tx: Transaction,
-  { accessPointId, residentId, partnerId, method }: Parameters<typeof loadAccessFacts>[1],
-): Promise<FactsRow> {
-  const [row] = await tx.$queryRaw<FactsRow[]>`
-    WITH device AS (SELECT * FROM access_points WHERE id = ${accessPointId}::uuid)
-    SELECT
-      (SELECT json_build_object('status', status, 'deviceId', device_id, 'kind', kind, 'service', service)
-         FROM device) AS device,
-      (SELECT json_build_object('status', status) FROM residents WHERE id = ${residentId}::uuid) AS resident,
-      (SELECT coalesce(json_agg(json_build_object(
+export const accessFacts = ({ accessPointId, residentId, partnerId, method }: Question): Sql => sql`
+  WITH device AS (SELECT * FROM access_points WHERE id = ${accessPointId}::uuid)
+  SELECT jsonb_build_object(
+    'device',
+      (SELECT jsonb_build_object('status', status, 'deviceId', device_id, 'kind', kind, 'service', service)
+         FROM device),
+    'resident',
+      (SELECT jsonb_build_object('status', status) FROM residents WHERE id = ${residentId}::uuid),
+    'rights',
+      (SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'startsAtMs', extract(epoch FROM r.starts_at) * 1000,
                 'endsAtMs', extract(epoch FROM r.ends_at) * 1000,
-                'accountId', p.billing_account_id)), '[]')
+                'accountId', p.billing_account_id) ORDER BY r.id), '[]')
          FROM property_rights r JOIN properties p ON p.id = r.property_id JOIN device USING (house_id)
-        WHERE r.resident_id = ${residentId}::uuid) AS rights,
-      (SELECT json_build_object('status', status, 'expiresAtMs', extract(epoch FROM expires_at) * 1000)
+        WHERE r.resident_id = ${residentId}::uuid),
+    'consent',
+      (SELECT jsonb_build_object('status', status, 'expiresAtMs', extract(epoch FROM expires_at) * 1000)
          FROM consents
         WHERE resident_id = ${residentId}::uuid AND partner_id = ${partnerId} AND ${method} = 'face'
           AND NOT EXISTS (SELECT FROM biometric_deletions due, device
                            WHERE due.resident_id = ${residentId}::uuid AND due.partner_id = ${partnerId}
                              AND due.state = 'deleting'
                              AND (cardinality(due.house_ids) = 0 OR device.house_id = ANY (due.house_ids)))
-        ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1) AS consent,
-      (SELECT json_build_object('attestedUntilMs', extract(epoch FROM attested_until) * 1000)
-         FROM partners WHERE id = ${partnerId} AND ${method} = 'face') AS partner,
-      (SELECT json_build_object('untilMs', max(expire)) FROM rate_limits
+        ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1),
+    'partner',
+      (SELECT jsonb_build_object('attestedUntilMs', extract(epoch FROM attested_until) * 1000)
+         FROM partners WHERE id = ${partnerId} AND ${method} = 'face'),
+    'lock',
+      (SELECT jsonb_build_object('untilMs', max(expire)) FROM rate_limits
         WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})
-           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0) AS lock,
-      (SELECT revision FROM partners WHERE id = ${partnerId} AND active) AS "partnerRevision"`;
-  if (!row) throw new Error('A statement without FROM gives one row.');
-  return row;
-}
+           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0),
+    'partnerRevision', (SELECT revision FROM partners WHERE id = ${partnerId} AND active))::text`;

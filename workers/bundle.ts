@@ -10,6 +10,7 @@ async function main(): Promise<void> {
     workflowsPath: require.resolve('../workflows'),
     failureConverterPath: require.resolve('../config/failure-converter'),
     workflowInterceptorModules: [require.resolve('../workflows/lib/correlation')],
+    preloadModules: [require.resolve('../workflows/lib/preloaded')],
     logger: { log: silent, trace: silent, debug: silent, info: silent, warn: console.warn, error: console.error },
   });
   writeFileSync(WORKFLOW_BUNDLE_FILE, code);

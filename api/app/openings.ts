@@ -3,8 +3,15 @@ import { z } from 'zod';
 import { publicReason } from '../../access/public-reason';
 import type { DenialReason } from '../../contracts/access';
 import { OpeningByApp, OpeningView } from '../../contracts/openings';
-import type { Database } from '../../prisma/database';
-import { answerForOpening, namedOpening, openAccessPoint, viewOfOpening } from '../openings';
+import { query, sql, type Database } from '../../prisma/database';
+import {
+  answerForOpening,
+  earlierOpening,
+  openAccessPoint,
+  openingIdOf,
+  viewOfOpening,
+  type AccessPointRow,
+} from '../openings';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
@@ -27,16 +34,13 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
       async handle({ params, body, caller, idempotencyKey, fingerprint }) {
         const { residentId } = body;
         const { clientId } = caller;
-        const [accessPoint, resident, named] = await Promise.all([
-          database.accessPoint.findUnique({ where: { id: params.accessPointId } }),
-          database.resident.findUnique({ where: { id: residentId }, select: { id: true } }),
-          namedOpening(database, { clientId, accessPointId: params.accessPointId, key: idempotencyKey }),
-        ]);
+        const openingId = openingIdOf({ clientId, accessPointId: params.accessPointId, key: idempotencyKey });
+        const { accessPoint, isResident, isRepeated } = await askedFor(database, { ...params, residentId, openingId });
         if (!accessPoint) throw notFound();
-        if (!resident) throw invalidField('residentId', 'is not a resident', 404);
+        if (!isResident) throw invalidField('residentId', 'is not a resident', 404);
         const row = await openAccessPoint(deps, {
           caller,
-          named,
+          named: { openingId, earlier: isRepeated ? await earlierOpening(database, openingId) : null },
           fingerprint,
           accessPoint,
           method: 'app',
@@ -92,6 +96,23 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
       },
     }),
   ];
+}
+
+/** Whether the request is about somebody at something, and a repeat; one statement, because every opening waits for it. */
+async function askedFor(
+  database: Database,
+  { accessPointId, residentId, openingId }: { accessPointId: string; residentId: string; openingId: string },
+): Promise<{ accessPoint: AccessPointRow | null; isResident: boolean; isRepeated: boolean }> {
+  const [row] = await query<{ accessPoint: AccessPointRow | null; isResident: boolean; isRepeated: boolean }>(
+    database,
+    sql`SELECT
+      (SELECT json_build_object('id', id, 'partnerId', partner_id, 'integration', integration)
+         FROM access_points WHERE id = ${accessPointId}::uuid) AS "accessPoint",
+      EXISTS (SELECT FROM residents WHERE id = ${residentId}::uuid) AS "isResident",
+      EXISTS (SELECT FROM openings WHERE id = ${openingId}::uuid) AS "isRepeated"`,
+  );
+  if (!row) throw new Error('A statement without FROM gives one row.');
+  return row;
 }
 
 const AccessPointList = z

@@ -4,11 +4,11 @@ import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } fro
 import type { Logger } from '../../config/logger';
 import type { Integration } from '../../contracts/ids';
 import { thumbprintOf } from '../../partners/announced';
-import type { Database } from '../../prisma/database';
+import { query, sql, type Database } from '../../prisma/database';
 import type { OAuthClient } from '../../prisma/generated/client';
 import { seeCertificate } from '../announced-credentials';
 import { clientCertificate } from '../oauth/client-certificate';
-import { findClientRow, usesTokens } from '../oauth/client-row';
+import { isClientId, isSwitchedOn, usesTokens } from '../oauth/client-row';
 import { hiddenId } from '../oauth/hidden-id';
 import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
@@ -34,7 +34,7 @@ const CLOCK_SKEW_S = 5;
 export function requireToken(checks: TokenChecks, audience: Audience, scope: string): RequestHandler {
   return async (req, res, next) => {
     const payload = await verifiedToken(checks, audience, req);
-    const [caller] = await Promise.all([callerOf(checks, audience, payload, req), assertRemembered(checks, payload)]);
+    const caller = await callerOf(checks, audience, payload, req);
     if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
     (res.locals as { caller?: Caller }).caller = caller;
     next();
@@ -82,32 +82,56 @@ function holdsBoundCertificate(payload: JWTPayload, req: Request): boolean {
   return certificate !== null && createHash('sha256').update(certificate.raw).digest('base64url') === bound;
 }
 
-/** That its record is still there, which revocation takes away. */
-async function assertRemembered({ database, hiddenIdKey, log }: TokenChecks, { jti = '' }: JWTPayload): Promise<void> {
-  const id = hiddenId(hiddenIdKey, jti);
-  const record = await database.oidcPayload.findUnique({ where: { model_id: { model: 'ClientCredentials', id } } });
-  if (record === null) throw unauthorized(log, 'revoked');
+/** What the database has of a token's client, its partner and the token at one moment. */
+type TokenRow = Pick<
+  OAuthClient,
+  'id' | 'audience' | 'partnerId' | 'integration' | 'authMethod' | 'active' | 'suspendedUntil'
+> & {
+  readonly isRemembered: boolean;
+  readonly partnerActive: boolean | null;
+  readonly inboundPerSecond: number;
+  readonly inboundConcurrency: number;
+};
+
+/** One statement: every request waits for it. */
+async function tokenRow(
+  { database, hiddenIdKey }: TokenChecks,
+  clientId: string,
+  { jti = '' }: JWTPayload,
+): Promise<TokenRow | null> {
+  const [row = null] = await query<TokenRow>(
+    database,
+    sql`SELECT c.id, c.audience, c.partner_id AS "partnerId", c.integration, c.auth_method AS "authMethod", c.active,
+        c.suspended_until AS "suspendedUntil", p.active AS "partnerActive",
+        p.inbound_per_second AS "inboundPerSecond", p.inbound_concurrency AS "inboundConcurrency",
+        EXISTS (SELECT FROM oidc_payloads
+                 WHERE model = 'ClientCredentials' AND id = ${hiddenId(hiddenIdKey, jti)}) AS "isRemembered"
+      FROM oauth_clients c LEFT JOIN partners p ON p.id = c.partner_id WHERE c.id = ${clientId}`,
+  );
+  return row;
 }
 
 /**
- * The rows of the client and of its partner as they are now: who was switched off, or has to sign by now, is refused,
- * whatever the token says.
+ * The rows of the client, of its partner and of the token as they are now: who was switched off, or has to sign by now,
+ * is refused, whatever the token says; and so is a token without its record, which revocation takes away.
  */
 async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPayload, req: Request): Promise<Caller> {
+  const { log } = checks;
   const clientId = payload['client_id'];
-  const client = typeof clientId === 'string' ? await findClientRow(checks.database, clientId) : null;
-  if (!client?.active || client.audience !== audience || !usesTokens(client)) throw unauthorized(checks.log, 'client');
-  if (client.authMethod === 'tls_client_auth' && payload['cnf'] === undefined) {
-    throw unauthorized(checks.log, 'not-bound');
+  const client = isClientId(clientId) ? await tokenRow(checks, clientId, payload) : null;
+  if (!client || !isSwitchedOn(client) || client.audience !== audience || !usesTokens(client)) {
+    throw unauthorized(log, 'client');
   }
+  if (client.authMethod === 'tls_client_auth' && payload['cnf'] === undefined) throw unauthorized(log, 'not-bound');
+  if (!client.isRemembered) throw unauthorized(log, 'revoked');
+  if (audience === 'partner' && client.partnerActive !== true) throw unauthorized(log, 'partner');
+  // Last, because a good one that is seen for the first time is taken to be in use from now on.
   if (client.authMethod === 'tls_client_auth') await assertGoodCertificate(checks, client, req);
-  const limits = audience === 'partner' ? await limitsOfPartner(checks.database, client.partnerId) : checks.limits;
-  if (limits === null) throw unauthorized(checks.log, 'partner');
   const identity = payload['device_id'] === undefined ? null : await identityOf(checks, payload);
   return {
     clientId: client.id,
     audience,
-    limits,
+    limits: audience === 'partner' ? agreedLimits(client) : checks.limits,
     ...(identity && { identity }),
     ...(client.partnerId !== null && { partnerId: client.partnerId }),
     ...(client.integration !== null && { integration: client.integration as Integration }),
@@ -136,12 +160,6 @@ async function identityOf(checks: TokenChecks, { jti = '' }: JWTPayload): Promis
   const row = await checks.database.identityToken.findUnique({ where: { id: tokenId } });
   if (!row) throw unauthorized(checks.log, 'no-identity');
   return { tokenId, accessPointId: row.accessPointId, method: row.method === 'plate' ? 'plate' : 'face' };
-}
-
-/** @returns null for a partner that is not there or switched off */
-async function limitsOfPartner(database: Database, id: string | null): Promise<AgreedLimits | null> {
-  const partner = id === null ? null : await database.partner.findUnique({ where: { id } });
-  return partner?.active === true ? agreedLimits(partner) : null;
 }
 
 export const agreedLimits = (partner: { inboundPerSecond: number; inboundConcurrency: number }): AgreedLimits => ({

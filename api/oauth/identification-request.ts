@@ -5,7 +5,7 @@ import { normalizePlate } from '../../access/plates';
 import { decideAccess } from '../../access/decision';
 import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import type { Database } from '../../prisma/database';
-import { loadAccessFacts } from '../../reads/access-facts';
+import { factsAt, readAccessFacts } from '../../reads/access-facts';
 import type { Identification, Identified } from '../identification';
 import { networkOf } from '../network';
 import type { Identity } from '../identity-tokens';
@@ -75,7 +75,7 @@ export function createIdentifyAtTokenEndpoint(deps: {
   ): Promise<string | null> {
     const residentId = found.kind === 'resident' ? found.residentId : null;
     const nowMs = Date.now();
-    const { facts } = await loadAccessFacts(database, { ...where, residentId }, nowMs);
+    const { facts } = factsAt(await readAccessFacts(database, { ...where, residentId }), nowMs);
     const policy = { billingMaxAgeMs: 0 };
     const decision = decideAccess({ ...facts, nowMs, method: where.method, billing: 'not-asked', policy });
     return decision.kind === 'ask-billing' ? residentId : null;

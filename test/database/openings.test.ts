@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { createOpenAccessActivities } from '../../activities/open-access';
 import type { OpenAccessRequest } from '../../contracts/openings';
+import type { PartnerGateway } from '../../partners/ports';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
@@ -104,6 +106,81 @@ describe('an opening ends', () => {
     await commanded(sent);
     expect((await activities().concludeOpening(never, why)).outcome).toBe(without);
     expect((await activities().concludeOpening(sent, why)).outcome).toBe(after);
+  });
+});
+
+describe('facts that change while billing is asked', () => {
+  const residentId = randomUUID();
+  const propertyId = randomUUID();
+  const rightId = randomUUID();
+  beforeAll(async () => {
+    const { houseId } = await owner.accessPoint.findUniqueOrThrow({ where: { id: accessPointId } });
+    await owner.resident.create({ data: { id: residentId } });
+    await owner.property.create({ data: { id: propertyId, houseId, kind: 'flat', billingAccountId: randomUUID() } });
+    const data = { id: rightId, residentId, propertyId, kind: 'owner', startsAt: new Date(0) };
+    await owner.propertyRight.create({ data });
+  });
+
+  /** The device opens whatever reaches it; what happens while billing is asked is the test's matter. */
+  function opening(meanwhile: () => Promise<unknown>) {
+    const commanded: string[] = [];
+    const open = ({ commandId }: { commandId: string }) => {
+      commanded.push(commandId);
+      return Promise.resolve({ result: 'opened', at: new Date().toISOString() });
+    };
+    const doing = createOpenAccessActivities({
+      integration,
+      database: worker,
+      gatewayOf: () => Promise.resolve({ doors: { open } } as unknown as PartnerGateway),
+      billing: {
+        async standing() {
+          await meanwhile();
+          return { standing: 'paid', asOf: new Date().toISOString() };
+        },
+      },
+      policy: { billingMaxAgeMs: 60_000 },
+      billingTimeoutMs: 1_000,
+    });
+    const asked = { ...request(), residentId };
+    const attempt = new MockActivityEnvironment().run(
+      (...args: Parameters<typeof doing.attemptOpening>) => doing.attemptOpening(...args),
+      asked,
+      1_000,
+    );
+    return { asked, commanded, attempt };
+  }
+
+  it.each([
+    ['resident-inactive', () => owner.resident.update({ where: { id: residentId }, data: { status: 'blocked' } })],
+    [
+      'device-unavailable',
+      () => owner.accessPoint.update({ where: { id: accessPointId }, data: { status: 'blocked' } }),
+    ],
+    ['no-right', () => owner.propertyRight.update({ where: { id: rightId }, data: { endsAt: new Date() } })],
+  ])('deny as %s, and no command leaves', async (reason, spoil) => {
+    const { asked, commanded, attempt } = opening(spoil);
+    expect(await attempt).toMatchObject({ result: { outcome: 'denied', reason } });
+    expect(await rowOf(asked)).toMatchObject({ status: 'denied', attempts: 0 });
+    expect(commanded).toEqual([]);
+    await owner.resident.update({ where: { id: residentId }, data: { status: 'active' } });
+    await owner.accessPoint.update({ where: { id: accessPointId }, data: { status: 'active' } });
+    await owner.propertyRight.update({ where: { id: rightId }, data: { endsAt: null } });
+  });
+
+  it('are decided upon anew, and open when they still allow it', async () => {
+    const another = { id: randomUUID(), residentId, propertyId, kind: 'tenant', startsAt: new Date(0) };
+    const { asked, commanded, attempt } = opening(() => owner.propertyRight.create({ data: another }));
+    expect(await attempt).toMatchObject({ result: { outcome: 'opened' } });
+    expect(await rowOf(asked)).toMatchObject({ status: 'opened', attempts: 1 });
+    expect(commanded).toEqual([asked.openingId]);
+  });
+
+  it('command nothing when the opening was ended by who waited for it', async () => {
+    const { asked, commanded, attempt } = opening(() =>
+      activities().concludeOpening({ ...asked, residentId }, 'time-over'),
+    );
+    expect(await attempt).toMatchObject({ result: { outcome: 'expired' } });
+    expect(commanded).toEqual([]);
   });
 });
 

@@ -11,6 +11,7 @@ export async function bundleWorkflows(file: string): Promise<void> {
     workflowsPath: projectFile('workflows'),
     failureConverterPath: projectFile('config/failure-converter'),
     workflowInterceptorModules: [projectFile('workflows/lib/correlation')],
+    preloadModules: [projectFile('workflows/lib/preloaded')],
     logger: new DefaultLogger('ERROR'),
   });
   writeFileSync(file, code);

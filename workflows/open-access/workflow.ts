@@ -31,7 +31,8 @@ export async function openAccessWorkflow(request: OpenAccessRequest): Promise<Op
 async function decideAndOpen(request: OpenAccessRequest): Promise<OpenAccessResult> {
   const atFirstMs = timeLeftMs(request.notAfter, Date.now());
   if (atFirstMs === null) return records.concludeOpening(request, 'time-over');
-  if (wf.patched('one-step')) return decideAndOpenAtOnce(request, atFirstMs);
+  // Said in the request, because a patch costs each opening a marker and a search attribute.
+  if (request.steps === 'one' || wf.patched('one-step')) return decideAndOpenAtOnce(request, atFirstMs);
   const assessment = await records.assessOpening(request, billingTryMs(atFirstMs));
   if (assessment.kind === 'ended') return assessment.result;
   const billing =
