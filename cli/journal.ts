@@ -7,6 +7,7 @@ import type { Head } from '../journal/head';
 import { HeadInvalid, newestHead } from '../journal/heads';
 import { HeadsFolderBroken, openHeadsFolder } from '../journal/heads-folder';
 import { checkProof, proveEntry } from '../journal/proof';
+import { checkSelection, exportSelection, Filter, isSelection } from '../journal/selection';
 import { JournalDamaged } from '../journal/tree';
 import type { Database } from '../prisma/database';
 import { databaseOption, withDatabase as withAnyDatabase } from './database';
@@ -24,18 +25,38 @@ export const journalCommand = (): Command =>
 const keyOption = (): Option =>
   new Option('--key <thumbprint>', 'refuse what any other key signed (RFC 7638 thumbprint)');
 
+const time = (text: string): string => {
+  const atMs = Date.parse(text);
+  if (Number.isNaN(atMs)) throw new InvalidArgumentError('Not a time.');
+  return new Date(atMs).toISOString();
+};
+
+type ExportOptions = Filter & { out: string; database?: string };
+
 const exportCommand = (): Command =>
   new Command('export')
-    .description('Writes the journal up to its newest signed head as JSON lines that can be checked offline.')
+    .description(
+      'Writes the journal up to its newest signed head as JSON lines that can be checked offline; with a filter, the ' +
+        'entries that it takes, each with its proof. Personal details are in it as ciphertext only.',
+    )
     .requiredOption('--out <file>', 'the file to make; it must not be there yet')
+    .option('--integration <name>', 'only of this integration')
+    .option('--kind <kind>', 'only of this kind, such as opening or exchange')
+    .option('--actor <id>', "only what this client, partner's client, member of staff or process caused")
+    .option('--object <id>', 'only about this object')
+    .option('--subject <pseudonym>', 'only about this person, by the pseudonym that the journal has')
+    .option('--from <time>', 'only from this time on', time)
+    .option('--to <time>', 'only before this time', time)
     .addOption(databaseOption())
-    .action(async ({ out, database }: { out: string; database?: string }) => {
+    .action(async ({ out, database, ...filter }: ExportOptions) => {
+      const isWhole = Object.keys(filter).length === 0;
       const head = await withDatabase(database, async (reader) => {
         const newest = await signedHead(reader);
-        await writeLines(out, exportJournal(reader, newest));
+        const lines = isWhole ? exportJournal(reader, newest) : exportSelection(reader, newest, Filter.parse(filter));
+        await writeLines(out, lines);
         return newest;
       });
-      console.log(`exported: ${describe(head)}`);
+      console.log(`exported: ${isWhole ? '' : 'a part of '}${describe(head)}`);
     });
 
 type VerifyOptions = {
@@ -78,10 +99,23 @@ const proveCommand = (): Command =>
     });
 
 async function verifyFile(file: string, key: string | undefined): Promise<string> {
+  for await (const first of piecesOf(file)) {
+    if (isSelection(first)) return verifySelection(file, key);
+    break;
+  }
   const check = await checkFile(() => piecesOf(file), key);
   if (check.ok) return `valid: ${describe(check.head)}`;
   const place = check.position === undefined ? '' : ` (position ${check.position.toString()} of the tree)`;
   throw new CommandRefusal(`NOT VALID: line ${check.line.toString()}${place}: ${FILE_FAULTS[check.why]}`);
+}
+
+/** What was left out of a part cannot be told from it. */
+async function verifySelection(file: string, key: string | undefined): Promise<string> {
+  const check = await checkSelection(() => piecesOf(file));
+  if (!check.ok) throw new CommandRefusal(`NOT VALID: line ${check.line.toString()} is not what was signed.`);
+  const { head, filter, count } = check;
+  if (key !== undefined && head.keyId !== key) throw otherKey(head.keyId);
+  return `valid: ${count.toString()} entries of ${describe(head)}, with the filter ${JSON.stringify(filter)}`;
 }
 
 const FILE_FAULTS: Readonly<Record<FileFault, string>> = {

@@ -43,7 +43,8 @@ export async function tellCanaries(teller: Teller, stack: Stack): Promise<void> 
 
 type Planted = { readonly what: string; readonly isIn: (text: string) => boolean };
 
-function plantedIn({ secrets }: Stack): Planted[] {
+/** What is looked for, by kind. */
+export function plantedIn({ secrets }: Pick<Stack, 'secrets'>): Planted[] {
   const words = (what: string, found: readonly string[]): Planted[] =>
     found.map((word) => ({ what, isIn: (text) => text.includes(word) }));
   const pattern = (what: string, expression: RegExp): Planted => ({ what, isIn: (text) => expression.test(text) });

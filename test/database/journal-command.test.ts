@@ -75,6 +75,31 @@ describe('the command domovoy journal', () => {
     );
   });
 
+  it('exports the entries that a filter takes, each with its proof, and names the first line that is not what was signed', async () => {
+    const file = newFile();
+    expect(await asAuditor('export', '--out', file, '--object', 'e')).toMatch(/^exported: a part of a journal of 6/);
+    expect(await run('verify', '--file', file, '--key', journal.signer.keyId)).toMatch(
+      /^valid: 1 entries of a journal of 6 entries[^]*\{"object":"e"\}$/,
+    );
+    const all = newFile();
+    await asAuditor('export', '--out', all, '--from', '2020-01-01');
+    const lines = readFileSync(all, 'utf8').split('\n');
+    const verify = (changed: readonly string[]) => run('verify', '--file', withContent(changed.join('\n')));
+    expect(await verify(lines)).toMatch(/^valid: 6 entries/);
+    await expect(verify(lines.with(3, (lines[3] ?? '').replace('opened', 'denied')))).rejects.toThrow('line 4');
+    await expect(verify(lines.toSpliced(3, 0, lines[2] ?? ''))).rejects.toThrow('line 4');
+    await expect(verify(lines.with(2, lines[4] ?? ''))).rejects.toThrow('line 4');
+    await expect(verify(lines.slice(0, -2))).rejects.toThrow('NOT VALID');
+    const other = (lines[0] ?? '').replace('2020-01-01', '2999-01-01');
+    await expect(verify(lines.with(0, other))).rejects.toThrow('line 2');
+    const none = newFile();
+    await asAuditor('export', '--out', none, '--integration', 'communal', '--to', '2020-01-01');
+    expect(await run('verify', '--file', none)).toMatch(/^valid: 0 entries/);
+    const { keyId } = newDocumentSigner();
+    await expect(run('verify', '--file', file, '--key', keyId)).rejects.toThrow('not by the key that was asked for');
+    await expect(asAuditor('export', '--out', newFile(), '--from', 'yesterday')).rejects.toThrow();
+  });
+
   it('takes bytes that are no text for a change, and any file for a file', async () => {
     const bytes = readFileSync(await exported());
     const at = bytes.indexOf('ü');

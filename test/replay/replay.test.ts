@@ -31,6 +31,8 @@ describe('today’s workflows replay what was recorded', () => {
         'credential-rotation',
         'property-sale',
         'erasure',
+        'security-alert',
+        'security-monitoring',
       ]),
     );
   });
