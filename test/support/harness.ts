@@ -92,6 +92,7 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
  * @param options.settings more dynamic settings of a real server
  * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
  * @param options.openWithinMs time of an opening, milliseconds
+ * @param options.wrap what stands between the integrations' workers and their activities
  */
 export async function createHarness(
   options: {
@@ -99,6 +100,7 @@ export async function createHarness(
     server?: 'real' | 'skipping';
     settings?: readonly string[];
     core?: boolean;
+    wrap?: <T extends object>(activities: T) => T;
   } = {},
 ): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
@@ -270,7 +272,7 @@ export async function createHarness(
             connection: temporal.nativeConnection,
             namespace: temporal.namespace ?? 'default',
             taskQueue: integration,
-            activities: integrated.activities,
+            activities: options.wrap?.(integrated.activities) ?? integrated.activities,
             workflows: { workflowBundle: workflowBundle() },
             dataConverter,
             identity: `${integration}-${randomUUID()}`,

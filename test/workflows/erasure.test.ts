@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SearchResult } from '../../contracts/erasure';
 import { ErasureCertificate } from '../../contracts/erasure-certificate';
 import { residentHash } from '../../erasure/ledger';
 import { moveGalinaIn } from '../../stack/seed';
@@ -321,10 +322,17 @@ describe('an erasure', () => {
       await reaches(erasureId, 'erased');
       expect(await h.owner.erasureHolder.count({ where: { erasureId, token: { not: null } } })).toBe(1);
       await h.owner.erasure.update({ where: { id: erasureId }, data: { followUpAt: PAST } });
+      await breakPartner(h, 'shlagbaum', { endpoint: 'face-state', fault: 'error' });
+      await poke(erasureId);
+      const about = { process: 'erasure', objectId: `${erasureId}/follow-up-2`, reason: 'follow-up-unanswered' };
+      await until('a person is called', async () => (await h.owner.escalation.count({ where: about })) > 0);
       const { body } = await compliance.call('get', '/staff/v1/erasures');
-      expect((body['erasures'] as { erasureId: string }[]).map((each) => each.erasureId)).toContain(erasureId);
+      const [row] = (body['erasures'] as Record<string, unknown>[]).filter((each) => each['erasureId'] === erasureId);
+      expect(row).toMatchObject({ followUpLate: true, overdue: false });
+      await mendEverything(h);
       await poke(erasureId);
       await reaches(erasureId, 'closed');
+      expect(await h.owner.escalation.count({ where: { ...about, resolvedAt: null } })).toBe(0);
       await ended(h, `erasure/${erasureId}`);
       expect(await h.owner.erasureHolder.count({ where: { erasureId, token: { not: null } } })).toBe(0);
       expect(await h.owner.erasureHolder.count({ where: { erasureId, askedAt: null } })).toBe(0);
@@ -349,20 +357,30 @@ describe('an erasure', () => {
     const erasureId = await demanded(residentId);
     const { workflow } = h.temporal.client;
     await expect(workflow.getHandle(`erasure/${erasureId}`).describe()).rejects.toThrow(/not found/i);
+    // Executions that no row leads to: one that has ended names the person in its argument, one that runs in its id.
+    const stray = { taskQueue: 'nobody', workflowId: `open-access/${randomUUID()}`, args: [{ token }] };
+    const ended = await workflow.start('openAccessWorkflow', stray);
+    await ended.terminate();
+    const unknown = { taskQueue: 'nobody', workflowId: `unknown/${residentId}`, args: [] };
+    const running = await workflow.start('housekeepingWorkflow', unknown);
     const workflowId = `housekeeping-${randomUUID()}`;
     await workflow.start('housekeepingWorkflow', { workflowId, taskQueue: 'core', args: [] });
     await until('the search has found it', async () => (await evidence(erasureId)).includes('search-found'));
-    expect(await erasure(erasureId)).toMatchObject({
-      state: 'erasing',
-      search: {
-        found: [
-          { place: 'files', hits: 1 },
-          { place: 'files-unreadable', hits: 1 },
-        ],
-      },
-    });
+    const isGone = () =>
+      ended.describe().then(
+        () => false,
+        () => true,
+      );
+    await until('the history that names them is gone', isGone);
+    const found = async () => {
+      const { state, search } = (await erasure(erasureId)) as { state: string; search: SearchResult };
+      return [state, ...search.found.map(({ place, hits }) => `${place} ${hits.toString()}`)].join();
+    };
+    const remaining = 'erasing,files 1,files-unreadable 1,temporal-visibility 1';
+    await until('nothing else is found any more', async () => (await found()) === remaining);
     rmSync(left);
     rmSync(broken);
+    await running.terminate();
     await reaches(erasureId, 'erased');
     expect(await facesOf(token)).toBe(false);
     expect(await isAllowed()).toBe(true);
@@ -398,9 +416,9 @@ describe('an erasure', () => {
     const ofEnrollment = { where: { id: enrollmentId, state: { in: ['requested', 'processing'] } } };
     await until('the enrollment has ended', async () => (await h.owner.enrollment.count(ofEnrollment)) === 0);
     const { residentId } = await h.owner.erasure.findUniqueOrThrow({ where: { id: erasureId } });
-    const deletion = await h.owner.biometricDeletion.findFirstOrThrow({ where: { residentId } });
+    const deletion = await h.owner.biometricDeletion.findFirst({ where: { residentId } });
     // Held for a minute after which nothing can arrive any more (test/workflows/withdrawal.test.ts waits for it).
-    if (deletion.state === 'deleting') {
+    if (deletion?.state === 'deleting') {
       expect((await erasure(erasureId))['state']).toBe('waiting');
       await h.temporal.client.workflow.getHandle(`deletion/${deletion.id}`).terminate('the minute is over');
       const data = { state: 'deleted', deletedAt: new Date() };

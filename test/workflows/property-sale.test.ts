@@ -1,9 +1,11 @@
 import { createPrivateKey, randomUUID } from 'node:crypto';
+import { moveGalinaIn } from '../../stack/seed';
 import { createRegistryBackend, createAppBackend } from '../../stack/story/app-backend';
 import { createClient } from '../../stack/story/http';
 import {
   APP_CLIENT_ID,
   FLAT_FOR_SALE,
+  GALINA,
   REGISTRY_CLIENT_ID,
   REGISTRY_KEY_ID,
   RESIDENTS,
@@ -11,11 +13,14 @@ import {
 } from '../../stack/town';
 import { signRequest } from '../../partners/message-signature';
 import { takeEffect } from '../../registry/sale';
-import { getSaleProgress } from '../../workflows/property-sale/messages';
+import { lockBiometrics } from '../../vault/biometrics';
+import { getSaleProgress, saleChanged } from '../../workflows/property-sale/messages';
+import type { propertySaleWorkflow } from '../../workflows/property-sale/workflow';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
+import { textsOf } from '../support/histories';
 import { anna, partnerOf, residentOf } from '../support/resident';
-import { staffMember } from '../support/staff';
+import { staffMember, type StaffCaller } from '../support/staff';
 import { ended, until } from '../support/until';
 
 const kluch = partnerOf('kluch');
@@ -31,9 +36,9 @@ let h: Harness;
 let resident: ReturnType<typeof residentOf>;
 
 /** @param server the one that skips time stumbles over many callers at once and does not miss a worker that went away */
-function onServer(server: 'real' | 'skipping'): void {
+function onServer(server: 'real' | 'skipping', settings: readonly string[] = []): void {
   beforeAll(async () => {
-    h = await createHarness({ core: true, server });
+    h = await createHarness({ core: true, server, settings });
     resident = residentOf(h);
   }, 120_000);
   afterAll(() => h.close());
@@ -47,6 +52,8 @@ const newReference = (): string => `R-${randomUUID()}`;
 const sell = (propertyId: string, more: Body = {}, key?: string) =>
   h.registry.post('/registry/v1/property-sales', { registryReference: newReference(), propertyId, ...more }, key);
 const reverse = (saleId: string) => h.registry.post(`/registry/v1/property-sales/${saleId}/reversal`, {});
+const reverseByStaff = (member: StaffCaller, saleId: string, how: { key?: string } = {}) =>
+  member.call('post', `/staff/v1/property-sales/${saleId}/reversal`, how);
 const saleOf = async (saleId: string): Promise<Body & { partners: PartnerPart[] }> =>
   (await h.registry.get(`/registry/v1/property-sales/${saleId}`)).body as Body & { partners: PartnerPart[] };
 const partOf = async (saleId: string, partnerId: string): Promise<PartnerPart | undefined> =>
@@ -200,6 +207,32 @@ describe('the property registry', () => {
       const { propertyId, rightIds } = await flatIn(vizor, [{ residentId: guest, startsAt: tomorrow }]);
       const { body } = await sell(propertyId);
       expect(await endOf(rightIds[0] ?? '')).toEqual(new Date(String(body['takenAt'])));
+    });
+
+    it('of somebody who is erased at the same instant waits for the erasure, or it for the sale: neither fails', async () => {
+      const owner = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+      const subject = { residentId: owner, partnerId: GALINA.partnerId };
+      expect((await h.app.post('/app/v1/plugin-sessions', subject)).status).toBe(201);
+      jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValue(new Error('gone'));
+      const waiting = async (count: number) => {
+        const [row] = await h.owner.$queryRaw<{ count: number }[]>`
+          SELECT count(*)::int AS count FROM pg_locks JOIN pg_database ON pg_database.oid = database
+          WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted`;
+        return row?.count === count;
+      };
+      const [sold, erased] = await h.owner.$transaction(
+        async (tx) => {
+          await lockBiometrics(tx, subject);
+          const sale = sell(GALINA.flat.propertyId, { sellers: [owner] });
+          await until('the sale waits', () => waiting(1));
+          const erasure = h.app.post(`/app/v1/residents/${owner}/erasure`, {});
+          await until('the erasure waits', () => waiting(2));
+          return [() => sale, () => erasure];
+        },
+        { timeout: 30_000 },
+      );
+      expect([(await sold()).status, (await erased()).status]).toEqual([201, 202]);
+      expect(await h.owner.pluginSession.count({ where: { ...subject, endedAt: null } })).toBe(0);
     });
 
     it('of both flats of a house, sold at the same instant, leaves no right that each took for the other’s', async () => {
@@ -492,12 +525,25 @@ describe('the property registry', () => {
 
       const refused = await operations.call('post', imports, { file: file.replace('sellers', 'price') });
       expect(refused.status).toBe(400);
-      const back = await compliance.call('post', `/staff/v1/property-sales/${saleId}/reversal`);
-      expect(back).toMatchObject({ status: 200, body: { state: 'reversed', rightsRestored: 1 } });
+      const key = randomUUID();
+      const backs = [
+        ...(await Promise.all([{}, {}, { key }].map((how) => reverseByStaff(compliance, saleId, how)))),
+        await reverseByStaff(compliance, saleId, { key }),
+        await reverseByStaff(operations, saleId),
+      ];
+      for (const back of backs) {
+        expect(back).toMatchObject({ status: 200, body: { state: 'reversed', rightsRestored: 1 } });
+      }
+      expect(new Set(backs.map(({ body }) => body['reversedAt'])).size).toBe(1);
+      expect((await resident.journal(saleId)).filter((line) => line === 'property-sale reversed')).toHaveLength(1);
+      expect(await resident.journal(first.rightIds[0] ?? '')).toEqual([
+        'property-right ended',
+        'property-right restored',
+      ]);
       expect((await open(vizor, seller)).status).toBe(200);
       // What the registry said itself is the registry's to take back.
       const reported = String((await sell((await flatIn(vizor, [])).propertyId)).body['saleId']);
-      expect((await compliance.call('post', `/staff/v1/property-sales/${reported}/reversal`)).status).toBe(404);
+      expect((await reverseByStaff(compliance, reported)).status).toBe(404);
       expect((await compliance.call('get', `/staff/v1/property-sales/${reported}`)).body['state']).toBe('in-force');
     });
 
@@ -592,7 +638,8 @@ describe('the property registry', () => {
 });
 
 describe('a sale, on a real server,', () => {
-  onServer('real');
+  // An execution begins anew soon, and not after thousands of events.
+  onServer('real', ['limit.historyCount.suggestContinueAsNew=40']);
 
   it('goes on at its partners when every worker was away and one answer in three is lost, with one effect in each system', async () => {
     const { propertyId } = await settledIn(shlagbaum, 'Т357УХ78');
@@ -660,5 +707,36 @@ describe('a sale, on a real server,', () => {
     expect(askedAfter.filter(({ status }) => status !== 'denied' && status !== 'expired')).toEqual([]);
     expect(takenAt.getTime()).toBeLessThanOrEqual(answeredAt);
     await elsewhere.close();
+  });
+
+  it('keeps count of its calls to a person when its execution begins anew', async () => {
+    const { propertyId } = await settledIn(shlagbaum, 'Т356УХ78');
+    await breakPartner(h, 'shlagbaum', { endpoint: 'plates', fault: 'error' });
+    jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValueOnce(new Error('gone'));
+    const { body } = await sell(propertyId);
+    const saleId = String(body['saleId']);
+    const sinceMs = Date.now() - 2 * 3_600_000;
+    const handle = await h.temporal.client.workflow.start<typeof propertySaleWorkflow>('propertySaleWorkflow', {
+      workflowId: `property-sale/${saleId}`,
+      taskQueue: 'core',
+      args: [
+        { saleId, effectiveAt: String(body['effectiveAt']) },
+        { sinceMs, looks: 0, level: 0, tells: true, state: 'in-force' },
+      ],
+    });
+    const runs = [handle.firstExecutionRunId];
+    await until('it has begun anew twice', async () => {
+      await handle.signal(saleChanged);
+      const { runId } = await handle.describe();
+      if (!runs.includes(runId)) runs.push(runId);
+      return runs.length > 2;
+    });
+    const last = h.temporal.client.workflow.getHandle(handle.workflowId, runs[2]);
+    const { events } = await last.fetchHistory();
+    const { opened } = await textsOf(h, [{ events: events?.slice(0, 1) ?? [] }]);
+    expect(opened).toContain(`"sinceMs":${sinceMs.toString()}`);
+    expect(opened).toMatch(/"level":1\b.*"state":"in-force"/);
+    const call = { process: 'property-sale', objectId: `${saleId}/shlagbaum` };
+    expect(await h.owner.escalation.findMany({ where: call })).toMatchObject([{ level: 1, resolvedAt: null }]);
   });
 });
