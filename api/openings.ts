@@ -143,7 +143,7 @@ async function runToItsEnd(
     typedSearchAttributes: [
       { key: INTEGRATION_ATTRIBUTE, value: integration },
       { key: PROCESS_ATTRIBUTE, value: 'open-access' },
-      { key: STATE_ATTRIBUTE, value: 'deciding' },
+      { key: STATE_ATTRIBUTE, value: 'opening' },
     ],
   });
   const untilMs = Math.max(Date.now(), Date.parse(opening.notAfter)) + ANSWER_SLACK_MS;

@@ -1,6 +1,6 @@
 import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client as PgClient } from 'pg';
-import { openDatabase } from '../prisma/database';
+import { openDatabase, query, sql } from '../prisma/database';
 import { toProblem } from './problem';
 
 const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
@@ -14,6 +14,7 @@ describe('while a part is away the answer is 503, which blames nobody', () => {
     const database = openDatabase('postgresql://nobody:nothing@127.0.0.1:1/none', 1);
     expect(toProblem(await failureOf(database.$queryRaw`SELECT 1`)).status).toBe(503);
     expect(toProblem(await failureOf(database.house.findFirst())).status).toBe(503);
+    expect(toProblem(await failureOf(query(database, sql`SELECT 1`))).status).toBe(503);
     expect(toProblem(await failureOf(database.$transaction((tx) => tx.house.findFirst()))).status).toBe(503);
     await database.$disconnect();
   });

@@ -78,7 +78,7 @@ export function createPartnerHttp(options: {
     close: () => (closing ??= agent.close()),
     async send({ method, url, headers, body }, attempt) {
       const boundMs = Math.min(timeoutMs, attempt.timeoutMs ?? timeoutMs);
-      const signal = AbortSignal.any([attempt.signal, AbortSignal.timeout(Math.max(1, Math.ceil(boundMs)))]);
+      const { signal, end } = bounded(attempt.signal, boundMs);
       let sent = false;
       const exchange = async (): Promise<HttpAnswer> => {
         const answer = await request(url, {
@@ -102,9 +102,28 @@ export function createPartnerHttp(options: {
       } catch (error) {
         attempt.signal.throwIfAborted();
         throw transportFailure(error, sent);
+      } finally {
+        end();
       }
     },
   };
+}
+
+/**
+ * The time of one attempt and its caller's signal as one. A time-out of AbortSignal's own would go on after the answer, and
+ * end in an error that nobody waits for.
+ */
+function bounded(caller: AbortSignal, withinMs: number): { signal: AbortSignal; end: () => void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new Error('Its time is over.')), Math.max(1, Math.ceil(withinMs)));
+  const giveUp = (): void => controller.abort(caller.reason);
+  if (caller.aborted) giveUp();
+  else caller.addEventListener('abort', giveUp, { once: true });
+  const end = (): void => {
+    clearTimeout(timer);
+    caller.removeEventListener('abort', giveUp);
+  };
+  return { signal: controller.signal, end };
 }
 
 /** So that the partner's log and ours can be laid side by side: a UUID. Traces end with us (docs/adr/0050). */

@@ -43,7 +43,18 @@ export async function query<Row extends QueryResultRow>(database: Database, { te
   const connection = connections.get(database);
   if (!connection) throw new Error('This client was opened elsewhere.');
   const name = connection.nameOf(text);
-  return (await connection.pool.query<Row>({ text, values, ...(name !== '' && { name }) })).rows;
+  try {
+    return (await connection.pool.query<Row>({ text, values, ...(name !== '' && { name }) })).rows;
+  } catch (error) {
+    throw withCode(error);
+  }
+}
+
+/** `pg` has no code for a server that is gone in the middle of a statement: it gets that of the socket. */
+function withCode(error: unknown): unknown {
+  const isNamed = !(error instanceof Error) || 'code' in error;
+  if (isNamed || !/^(Connection terminated|timeout exceeded)/.test(error.message)) return error;
+  return Object.assign(error, { code: error.message.startsWith('timeout') ? 'ETIMEDOUT' : 'ECONNRESET' });
 }
 
 /** Whether `error` says that a unique constraint was hit: somebody else wrote the row first. */

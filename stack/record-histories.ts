@@ -11,7 +11,7 @@ import { NAMESPACE } from './temporal-server';
 
 /** One closed execution of each, found by these queries in the running local stack. */
 const WANTED: Readonly<Record<string, string>> = {
-  'open-access/opened': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'opened'`,
+  'open-access/opened': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'opening' AND ExecutionStatus = 'Completed'`,
   'open-access/denied': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'denied'`,
   'vehicle-access/removed': `WorkflowType = 'vehicleAccessWorkflow' AND DomovoyState = 'removed'`,
   'journal-sealing/sealed': `WorkflowType = 'journalSealingWorkflow' AND ExecutionStatus = 'Completed'`,
