@@ -6,7 +6,7 @@ import { newCredentialValue } from '../partners/credential-values';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import { REPLACEABLE_SECRETS, type PartnerCall, type PartnerGateway, type ReplaceableSecret } from '../partners/ports';
 import { sql, type Database } from '../prisma/database';
-import { hashSecret } from '../vault/secret-hash';
+import { secretChecks, slowHash } from '../vault/slow-hash';
 import type { SecretStore, SecretVersion } from '../vault/secrets';
 import { credentialId, noteCredential, raiseExpiryAlarm } from './credential-evidence';
 import { handToPerson, offerAgainIfLost } from './credential-handover';
@@ -41,17 +41,18 @@ export function createCredentialRotationActivities(deps: {
   const leftOver = (versions: readonly SecretVersion[]): SecretVersion[] =>
     versions.filter(({ state, destroyed }) => state === 'retired' && !destroyed);
 
-  async function accepts(clientId: string, value: string): Promise<boolean> {
-    const [row] = await database.$queryRaw<{ yes: boolean }[]>(
-      sql`SELECT accepts_client_secret(${clientId}, ${hashSecret(value)}) AS yes`,
+  /** The hash that a version is kept by among those that are good for the client; `null`: it is good no more. */
+  async function goodHashOf(clientId: string, value: string): Promise<string | null> {
+    const [row] = await database.$queryRaw<{ hashes: string[] | null }[]>(
+      sql`SELECT client_secret_hashes(${clientId}) AS hashes`,
     );
-    return row?.yes === true;
+    return secretChecks.matching(clientId, value, row?.hashes ?? []);
   }
 
   /** Whether the partner takes the new one and, at the same time, refuses the old one: a refusal of everything proves nothing. */
   async function refuses(credential: CredentialRef, keep: number, old: number): Promise<boolean> {
     const value = await secrets.read(database, stored(credential), old);
-    if (credential.direction === 'issued') return !(await accepts(credential.name, value));
+    if (credential.direction === 'issued') return (await goodHashOf(credential.name, value)) === null;
     const { credentials } = await deps.gatewayOf(credential.partnerId);
     const name = replaceable(credential);
     const current = await secrets.read(database, stored(credential), keep);
@@ -64,8 +65,9 @@ export function createCredentialRotationActivities(deps: {
   async function isAccepted(credential: CredentialRef, version: number): Promise<boolean> {
     const value = await secrets.read(database, stored(credential), version);
     if (credential.direction === 'issued') {
-      const where = { clientId: credential.name, sha256: hashSecret(value) };
-      return (await database.secretSighting.count({ where })) > 0;
+      const secretHash = await goodHashOf(credential.name, value);
+      if (secretHash === null) return false;
+      return (await database.secretSighting.count({ where: { clientId: credential.name, secretHash } })) > 0;
     }
     const { credentials } = await deps.gatewayOf(credential.partnerId);
     const shown = { name: replaceable(credential), value };
@@ -84,7 +86,10 @@ export function createCredentialRotationActivities(deps: {
   /** Of what a partner shows us, leaves this version valid and nothing else. Tokens live on, which are short. */
   async function retireOthers(credential: CredentialRef, version: number): Promise<void> {
     const value = await secrets.read(database, stored(credential), version);
-    await database.$executeRaw(sql`SELECT accept_only_client_secret(${credential.name}, ${hashSecret(value)})`);
+    const hash = await goodHashOf(credential.name, value);
+    // Never none: of one that is not good nothing comes.
+    if (hash === null) throw new Error('The version that is to be kept is not good.');
+    await database.$executeRaw(sql`SELECT accept_only_client_secret(${credential.name}, ${hash})`);
   }
 
   return {
@@ -150,7 +155,7 @@ export function createCredentialRotationActivities(deps: {
         );
         const version = await secrets.prepare(tx, { ...where, integration, value, issuedAt: new Date(at) });
         if (credential.direction === 'issued') {
-          await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${hashSecret(value)})`);
+          await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${await slowHash(value)})`);
         }
         await noteCredential(tx, credential, 'issued', `version-${version.toString()}`);
         return version;
@@ -196,7 +201,9 @@ export function createCredentialRotationActivities(deps: {
     /** An urgent revocation: leaves this version valid at once, and no token that was got with another. */
     async acceptOnly(credential: CredentialRef, version: number): Promise<void> {
       const value = await secrets.read(database, stored(credential), version);
-      await database.$executeRaw(sql`SELECT revoke_other_client_secrets(${credential.name}, ${hashSecret(value)})`);
+      const hash = await goodHashOf(credential.name, value);
+      if (hash === null) throw new Error('The version that is to be kept is not good.');
+      await database.$executeRaw(sql`SELECT revoke_other_client_secrets(${credential.name}, ${hash})`);
     },
 
     /** Ends the validity of every other version. */

@@ -21,6 +21,7 @@ const STANDING_KEPT_MS = 30 * 24 * 3_600_000;
  * @param deps.startDeletion begins the execution of a deletion, or finds it at work
  * @param deps.resumeSale begins the execution of a sale, or finds it at work
  * @param deps.startErasure begins the execution of an erasure, or has the one at work look again
+ * @param deps.startReview goes on with a review of rights, or finds the execution that does or did
  * @param deps.startLogExport begins to wait for demanded logs, or finds the execution that does or did
  */
 export function createHousekeepingActivities(deps: {
@@ -29,6 +30,7 @@ export function createHousekeepingActivities(deps: {
   resumeSale: (request: SaleRequest) => Promise<void>;
   startErasure: (erasureId: string) => Promise<void>;
   startLogExport: (request: { demandId: string; dueAt: string; integration: string }) => Promise<void>;
+  startReview: (request: { reviewId: string; workflowId: string; dueAt: string }) => Promise<void>;
 }) {
   const { database } = deps;
   return {
@@ -138,6 +140,19 @@ export function createHousekeepingActivities(deps: {
         await deps.startLogExport({ demandId, dueAt: dueAt?.toISOString() ?? '', integration: partner.integration });
       }
       return due.length;
+    },
+
+    /**
+     * The same for reviews of rights: what nobody confirms would not lapse. Each keeps the day on which it ends.
+     *
+     * @returns how many are open
+     */
+    async resumeReviews(): Promise<number> {
+      const open = await database.accessReview.findMany({ where: { state: 'open' }, orderBy: { openedAt: 'asc' } });
+      for (const { id: reviewId, workflowId, dueAt } of open) {
+        await deps.startReview({ reviewId, workflowId, dueAt: dueAt.toISOString() });
+      }
+      return open.length;
     },
 
     /**

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { consentFormSha256 } from '../contracts/consent-form';
 import { profilePlace } from '../contracts/sealed-places';
-import { hashSecret } from '../vault/secret-hash';
+import { slowHash } from '../vault/slow-hash';
 import { SCOPES } from '../api/oauth/resources';
 import { DATA_SET_FIELDS } from '../partners/data-set';
 import type { PartnerProfile, SecretName } from '../partners/profile';
@@ -250,8 +250,8 @@ async function seedPartnerSecrets(tx: Transaction, partner: TownPartner, seeding
 
 async function seedPartnerClient(tx: Transaction, partner: TownPartner, secrets: StackSecrets): Promise<void> {
   const ways = {
-    kluch: { authMethod: 'basic_signed', secretHashes: [hashSecret(secrets.fromKluchPassword.value)] },
-    vizor: { authMethod: 'client_secret_basic', secretHashes: [hashSecret(secrets.fromVizorSecret.value)] },
+    kluch: { authMethod: 'basic_signed', secretHashes: [await slowHash(secrets.fromKluchPassword.value)] },
+    vizor: { authMethod: 'client_secret_basic', secretHashes: [await slowHash(secrets.fromVizorSecret.value)] },
     shlagbaum: { authMethod: 'tls_client_auth', secretHashes: [], certificateName: 'shlagbaum.partner.example' },
   };
   const { id, integration } = partner;
@@ -273,7 +273,7 @@ async function seedOwnClients(tx: Transaction, secrets: StackSecrets): Promise<v
   for (const { id, audience, secret, messageKeys } of clients) {
     const authMethod = 'client_secret_basic';
     const row = { id, audience, authMethod, scopes: [...SCOPES[audience]], messageKeys: [...messageKeys] };
-    const create = { ...row, secretHashes: [hashSecret(secret)] };
+    const create = { ...row, secretHashes: [await slowHash(secret)] };
     await tx.oAuthClient.upsert({ where: { id }, create, update: { messageKeys: row.messageKeys } });
   }
 }

@@ -18,6 +18,7 @@ import { createSubjectVault } from '../vault/subject-keys';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../workflows/consent/ended';
 import { startErasure } from '../workflows/erasure/start';
+import { startReview, type ReviewRequest } from '../workflows/access-review/start';
 import { startLogExport, type LogExportRequest } from '../workflows/log-export/start';
 import { startSecurityAlert } from '../workflows/security-alert/start';
 import { resumeSale } from '../workflows/property-sale/start';
@@ -36,6 +37,7 @@ export const processesOf = (client: Client) => ({
   tellConsent: (consentId: string) => tellConsentEnded(client, consentId),
   startErasure: (erasureId: string) => startErasure(client, erasureId),
   startLogExport: (request: LogExportRequest) => startLogExport(client, request),
+  startReview: (request: ReviewRequest) => startReview(client, request),
   startAlert: (request: AlertRequest) => startSecurityAlert(client, request),
 });
 

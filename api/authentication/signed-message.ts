@@ -15,10 +15,11 @@ import { MessageKeys, PartnerProfile } from '../../partners/profile';
 import { isUniqueViolation, type Database } from '../../prisma/database';
 import type { PartnerCredential } from '../../prisma/generated/client';
 import { seeMessageKey } from '../announced-credentials';
-import { createSecretSightings } from '../secret-sightings';
+import { createClientSecrets } from '../client-secrets';
 import { findClientRow } from '../oauth/client-row';
 import { noteRefusalOf } from '../refusals';
-import { matchesSecret } from '../../vault/secret-hash';
+import { SecretChecksBusy } from '../../vault/slow-hash';
+import { HttpProblem } from '../problem';
 import type { Caller } from './caller';
 import { agreedLimits, insufficientScope, unauthorized } from './token';
 
@@ -30,21 +31,20 @@ export type SignedMessageChecks = {
   readonly log: Logger;
 };
 
-/** Compared with when there is no such user, so that an unknown one costs the same time. */
-const NO_HASHES = ['0'.repeat(64)];
-
 /**
  * Lets in a partner of profile `basic-signed` (R0.6, R0.8): its credential, a signature over the message as it came, and
  * a nonce that was not used before. All three, or the same refusal. Answers are signed from then on.
  */
 export function requireSignedMessage(checks: SignedMessageChecks, scope: string): RequestHandler {
-  const sightings = createSecretSightings(checks.database, checks.log);
+  const secrets = createClientSecrets(checks.database, checks.log);
   return async (req, res, next) => {
     const refuse = (code: string): Error => unauthorized(checks.log, code, 'Basic realm="partner"');
     const credentials = basicCredentials(req.get('authorization'));
     const client = credentials && (await findClientRow(checks.database, credentials.username));
-    const hashes = client?.active === true && client.authMethod === 'basic_signed' ? client.secretHashes : NO_HASHES;
-    if (!credentials || !matchesSecret(credentials.password, hashes) || !client?.partnerId) throw refuse('credential');
+    if (!credentials) throw refuse('credential');
+    const known = client?.active === true && client.authMethod === 'basic_signed' ? client : null;
+    const stored = await secrets.check(credentials.username, credentials.password, known).catch(comeBack);
+    if (stored === null || !client?.partnerId) throw refuse('credential');
 
     const partner = await checks.database.partner.findUnique({
       where: { id: client.partnerId },
@@ -59,7 +59,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
       throw refuse(refusal);
     }
     if (!partner) throw refuse('credential');
-    await sightings.seen(client.id, credentials.password);
+    await secrets.seen(client.id, stored);
     await seeMessageKey(checks, partner, keyId);
 
     signAnswers(res, message, checks.signingKey);
@@ -111,6 +111,17 @@ async function check(
 function provedBy(refusal: string, message: SignedRequest): RefusalCode {
   if (refusal === 'replayed') return 'replayed';
   return isOfAnotherTime(message, Date.now()) ? 'signature-time' : 'signature';
+}
+
+/** More secrets are shown than can be looked at: nothing is said of this one. */
+function comeBack(error: unknown): never {
+  if (!(error instanceof SecretChecksBusy)) throw error;
+  throw new HttpProblem({
+    status: 503,
+    type: 'busy',
+    title: 'Too many credentials are looked at',
+    headers: { 'retry-after': '1' },
+  });
 }
 
 function basicCredentials(header: string | undefined): { username: string; password: string } | null {

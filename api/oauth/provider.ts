@@ -4,14 +4,14 @@ import type { Logger } from '../../config/logger';
 import type { Database } from '../../prisma/database';
 import { thumbprintOf } from '../../partners/announced';
 import { IDENTITY_TOKEN_LIFE_S, rememberIdentity } from '../identity-tokens';
-import { createSecretSightings, type SecretSightings } from '../secret-sightings';
+import { createClientSecrets, type ClientSecrets } from '../client-secrets';
 import { createAdapterFactory } from './adapter';
 import { clientCertificate, isIssuedFor } from './client-certificate';
 import { hiddenId } from './hidden-id';
 import type { IdentifiedAtTokenEndpoint, IdentifyAtTokenEndpoint } from './identification-request';
 import { CLIENT_AUTH_METHODS, ENDPOINTS } from './metadata';
 import { ACCESS_TOKEN_LIFE_S, audienceOf, issuerUrl, resourceUrl, SCOPES, type Audience } from './resources';
-import { matchesSecret } from '../../vault/secret-hash';
+import { SecretChecksBusy } from '../../vault/slow-hash';
 
 export type ProviderOptions = {
   readonly publicUrl: string;
@@ -31,7 +31,7 @@ export type ProviderOptions = {
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new Provider(issuerUrl(options.publicUrl), configuration(options));
   provider.proxy = false;
-  compareSecretHashes(provider, createSecretSightings(options.database, options.log));
+  compareSecretHashes(provider, createClientSecrets(options.database, options.log));
   rememberStructuredTokens(provider, options);
   provider.on('server_error', (_ctx, error) => {
     options.log.error({ event: 'oauth', error }, 'the authorization server failed');
@@ -155,15 +155,21 @@ function refuseUnknownScopes({ oidc }: KoaContextWithOIDC, registered = ''): voi
 }
 
 /** Every hash of the row counts, so that a secret that is being replaced overlaps with its successor. */
-function compareSecretHashes(provider: Provider, sightings: SecretSightings): void {
+function compareSecretHashes(provider: Provider, secrets: ClientSecrets): void {
   const client = provider.Client.prototype as unknown as {
     compareClientSecret: (this: { clientId: string; secretHashes?: string[] }, actual: string) => Promise<boolean>;
   };
   client.compareClientSecret = async function compareClientSecret(actual) {
-    const isRight = matchesSecret(actual, this.secretHashes ?? []);
-    if (isRight) await sightings.seen(this.clientId, actual);
-    return isRight;
+    const client = { secretHashes: this.secretHashes ?? [] };
+    const stored = await secrets.check(this.clientId, actual, client).catch(comeBack);
+    if (stored !== null) await secrets.seen(this.clientId, stored);
+    return stored !== null;
   };
+}
+
+function comeBack(error: unknown): never {
+  if (error instanceof SecretChecksBusy) throw new errors.OIDCProviderError(503, 'temporarily_unavailable');
+  throw error;
 }
 
 type StructuredToken = {

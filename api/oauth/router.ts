@@ -2,7 +2,9 @@ import { urlencoded, type RequestHandler, type Router } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWK } from 'jose';
 import type { Database } from '../../prisma/database';
 import { exactRouter } from '../exact-paths';
-import { findClientRow, registeredScopes } from './client-row';
+import { SecretChecksBusy } from '../../vault/slow-hash';
+import { createClientSecrets } from '../client-secrets';
+import { findClientRow, registeredScopes, usesTokens } from './client-row';
 import { hiddenId, NO_TOKEN } from './hidden-id';
 import { ENDPOINTS, metadata } from './metadata';
 import { createProvider, type ProviderOptions } from './provider';
@@ -39,12 +41,14 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
     '/oauth/token',
     urlencoded({ extended: false, limit: '32kb' }),
     wantClient(issuer),
+    takeAsLong(options),
     grantUsualScope(options.database),
   );
   router.post(
     ['/oauth/introspect', '/oauth/revoke'],
     urlencoded({ extended: false, limit: '16kb' }),
     wantClient(issuer),
+    takeAsLong(options),
     leadToRecord({ issuer, hiddenIdKey: options.hiddenIdKey, keys: () => publicKeys }),
   );
   router.get(`/oauth${ENDPOINTS.jwks}`, (_req, res, next) => {
@@ -85,6 +89,30 @@ function wantClient(issuer: string): RequestHandler {
       .status(401)
       .set({ 'www-authenticate': `Basic realm="${issuer}"`, 'cache-control': 'no-store' })
       .json({ error: 'invalid_client', error_description: 'client authentication failed' });
+  };
+}
+
+/**
+ * A secret under a name that nobody has takes as long as a wrong one: the library would answer at once, and say by that
+ * who is a client.
+ */
+function takeAsLong({ database, log }: Pick<ProviderOptions, 'database' | 'log'>): RequestHandler {
+  const secrets = createClientSecrets(database, log);
+  return async (req, res, next) => {
+    const authorization = req.get('authorization');
+    const id = clientIdOf(authorization);
+    const client = id === undefined ? null : await findClientRow(database, id);
+    if (id === undefined || (client?.active === true && usesTokens(client))) {
+      next();
+      return;
+    }
+    try {
+      await secrets.check(id, authorization ?? '', null);
+      next();
+    } catch (error) {
+      if (!(error instanceof SecretChecksBusy)) throw error;
+      res.status(503).set('retry-after', '1').json({ error: 'temporarily_unavailable' });
+    }
   };
 }
 

@@ -1,13 +1,12 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import { AccessReviewView, ReviewedRightView, RightDecisions } from '../../contracts/access-reviews';
 import { accessReviewWorkflowId } from '../../contracts/ids';
-import { PROCESS_ATTRIBUTE } from '../../contracts/search-attributes';
 import { giveBackRight, lockReview, takeAwayRight, type HeldRight } from '../../governance/rights';
 import { appendJournal } from '../../journal/journal';
 import type { Database, Transaction } from '../../prisma/database';
 import { rightsDecided } from '../../workflows/access-review/messages';
-import type { accessReviewWorkflow } from '../../workflows/access-review/workflow';
+import { startReview } from '../../workflows/access-review/start';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
 import { HttpProblem, notFound } from '../problem';
@@ -67,7 +66,7 @@ export function accessReviewOperations({ database, temporal }: { database: Datab
         const reviewId = resourceIdFor(caller.clientId, 'openAccessReview', idempotencyKey);
         const entry = { integration: null, objectId: reviewId, actor: caller.clientId, outcome: 'requested' };
         await database.$transaction((tx) => appendJournal(tx, { kind: 'access-review', ...entry }));
-        await start(temporal, reviewId);
+        await startReview(temporal, { reviewId, workflowId: accessReviewWorkflowId(reviewId) });
         return { status: 202, body: { reviewId } };
       },
     }),
@@ -207,22 +206,6 @@ async function rightsOf(database: Database, reviewId: string): Promise<z.infer<t
       restoredAt: restoredAt?.toISOString() ?? null,
     };
   });
-}
-
-async function start(temporal: Client, reviewId: string): Promise<void> {
-  try {
-    await temporal.workflow.start<typeof accessReviewWorkflow>('accessReviewWorkflow', {
-      workflowId: accessReviewWorkflowId(reviewId),
-      taskQueue: 'core',
-      args: [{ reviewId }],
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
-      staticSummary: 'a review of rights',
-      typedSearchAttributes: [{ key: PROCESS_ATTRIBUTE, value: 'access-review' }],
-    });
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-  }
 }
 
 /** An execution that is over needs no hint. */

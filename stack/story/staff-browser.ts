@@ -40,7 +40,12 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     return answer;
   }
 
-  async function browse(start: URL, form?: Record<string, string>, stopAt?: string): Promise<Page> {
+  async function browse(
+    start: URL,
+    form?: Record<string, string>,
+    stopAt?: string,
+    onRedirect?: (url: URL) => void,
+  ): Promise<Page> {
     let url = start;
     let answer = await ask(url, {
       method: form ? 'POST' : 'GET',
@@ -54,6 +59,7 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
       if (location === null) return { status: answer.status, url: url.href, text: await answer.text() };
       await answer.body?.cancel();
       url = new URL(location, url);
+      onRedirect?.(url);
       if (url.pathname === stopAt) return { status: answer.status, url: url.href, text: '' };
       answer = await ask(url, { method: 'GET' });
     }
@@ -82,16 +88,17 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     /**
      * Goes to the sign-in, fills in name and password, and the code where one is asked for.
      *
+     * @param signIn.onRedirect may change where it is sent on the way to the provider
      * @param signIn.stopAt path of a redirect that is not followed any more
      * @returns the page that it ended on
      */
     async signIn(
       username: string,
       password: string,
-      signIn: { stepUp?: true; code?: string; stopAt?: string } = {},
+      signIn: { stepUp?: true; code?: string; stopAt?: string; onRedirect?: (url: URL) => void } = {},
     ): Promise<Page> {
       const login = new URL(`/staff/login${signIn.stepUp ? '?stepUp=true' : ''}`, options.apiUrl);
-      let page = await browse(login);
+      let page = await browse(login, undefined, undefined, signIn.onRedirect);
       if (page.text.includes('name="password"'))
         page = await browse(new URL(page.url), { username, password }, signIn.stopAt);
       if (page.text.includes('name="code"')) {
@@ -111,6 +118,8 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     upload: (path: string, pdf: Buffer) =>
       send('POST', path, { 'idempotency-key': randomUUID(), 'x-csrf-token': csrfToken }, pdf),
     cookies: (): readonly string[] => [...jar.values()].map(({ name }) => name),
+    /** The value of one that it keeps: for who steals it. */
+    cookie: (wanted: string): string | undefined => [...jar.values()].find(({ name }) => name === wanted)?.value,
     /** As if it had been closed: what it knew is gone. */
     forget(): void {
       jar.clear();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT, importJWK } from 'jose';
 import { SCOPES } from '../../api/oauth/resources';
 import { hashSecret } from '../../vault/secret-hash';
+import { slowHash } from '../../vault/slow-hash';
 import {
   basic,
   FORM,
@@ -240,6 +241,27 @@ describe('the authorization server', () => {
       await app.owner.oAuthClient.update({ where, data: { secretHashes: [hashSecret(fresh)] } });
       refused(await token(basic('rotating', old)), 401, 'invalid_client');
       expect((await token(basic('rotating', fresh))).status).toBe(200);
+    });
+
+    it('have a secret that was kept by a fast hash kept by a slow one once it was shown, and are out with that', async () => {
+      const secret = newSecret();
+      const where = { id: 'hashed-fast' };
+      const row = { audience: 'app', authMethod: 'client_secret_basic', scopes: ['app'] };
+      const hashes = async () => (await app.owner.oAuthClient.findUniqueOrThrow({ where })).secretHashes;
+      await app.owner.oAuthClient.create({ data: { ...where, ...row, secretHashes: [hashSecret(secret)] } });
+      refused(await token(basic('hashed-fast', newSecret())), 401, 'invalid_client');
+      expect(await hashes()).toEqual([hashSecret(secret)]);
+      expect((await token(basic('hashed-fast', secret))).status).toBe(200);
+      const kept = await hashes();
+      expect(kept).toEqual([expect.stringMatching(/^scrypt\$/)]);
+      expect(await app.owner.secretSighting.findMany({ where: { clientId: 'hashed-fast' } })).toMatchObject([
+        { secretHash: kept[0] },
+      ]);
+      for (let times = 0; times < 2; times++) expect((await token(basic('hashed-fast', secret))).status).toBe(200);
+      expect(await hashes()).toEqual(kept);
+      // That it was found right a moment ago is of no use to it.
+      await app.owner.oAuthClient.update({ where, data: { secretHashes: [await slowHash(newSecret())] } });
+      refused(await token(basic('hashed-fast', secret)), 401, 'invalid_client');
     });
 
     it('without any hash are refused', async () => {

@@ -81,6 +81,34 @@ describe('staff sign in', () => {
     expect((await own.open(url)).status).toBe(400);
   });
 
+  it('get nowhere with an ID token that was made for another nonce', async () => {
+    const opened = browser();
+    let changed = 0;
+    const onRedirect = (url: URL): void => {
+      if (!url.searchParams.has('nonce')) return;
+      url.searchParams.set('nonce', 'n'.repeat(43));
+      changed++;
+    };
+    const page = await opened.signIn('operations', passwordOf('operations'), { onRedirect });
+    expect(changed).toBe(1);
+    expect(page.url).toContain('/staff/callback?');
+    expect(page).toMatchObject({ status: 400, text: expect.stringContaining('not-concluded') });
+    expect(opened.cookies()).not.toContain('__Host-domovoy-staff');
+  });
+
+  it('are not played by who has stolen what we keep of a session, or its cookie once it is over', async () => {
+    const opened = await signedIn('compliance');
+    const { id: memberId } = await memberOf('compliance');
+    const kept = await h.owner.staffSession.findFirstOrThrow({ where: { memberId, endedAt: null } });
+    for (const stolen of [kept.tokenSha256, kept.id]) {
+      expect(await statusOf('/staff/v1/session', `__Host-domovoy-staff=${stolen}`)).toBe(401);
+    }
+    const cookie = `__Host-domovoy-staff=${opened.cookie('__Host-domovoy-staff') ?? ''}`;
+    expect(await statusOf('/staff/v1/session', cookie)).toBe(200);
+    await opened.post('/staff/v1/session/end');
+    expect(await statusOf('/staff/v1/session', cookie)).toBe(401);
+  });
+
   it.each(['?', '?code=%00', '?state=x&state=y', '?error=access_denied', '?iss=x&code=y', '?stepUp=1'])(
     'get a page and no fault of ours for %s',
     async (query) => {

@@ -14,7 +14,7 @@ import { publicPemOf, signingKeyOf } from '../../partners/credential-values';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
-import { hashSecret } from '../../vault/secret-hash';
+import { createSecretChecks, isFast } from '../../vault/slow-hash';
 import { createSecretStore } from '../../vault/secrets';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
 import { issueClientCertificate } from '../support/client-certificates';
@@ -218,7 +218,10 @@ describe('what a partner shows us', () => {
       await token(`token-of-${id}`, id);
     }
     version = await rotation().issueCredential(credential, new Date().toISOString());
-    successor = hashSecret(await secrets.read(owner, { owner: 'kluch', name: 'client/kluch' }, version));
+    successor = (await hashes()).find((each) => each !== 'old') ?? '';
+    const value = await secrets.read(owner, { owner: 'kluch', name: 'client/kluch' }, version);
+    expect(await createSecretChecks().matching('kluch', value, [successor])).toBe(successor);
+    expect(isFast(successor)).toBe(false);
   });
 
   it('ends with its tokens when it is revoked, also those that were being given out meanwhile', async () => {
@@ -232,7 +235,7 @@ describe('what a partner shows us', () => {
 
   it('leaves tokens that its successor got, once that one alone is valid', async () => {
     await rotation().acceptOnly(credential, version);
-    await owner.secretSighting.create({ data: { clientId: 'kluch', sha256: successor, integration } });
+    await owner.secretSighting.create({ data: { clientId: 'kluch', secretHash: successor, integration } });
     await token('new', 'kluch');
     await rotation().acceptOnly(credential, version);
     expect(await tokens()).toEqual(['new', 'token-of-shlagbaum']);

@@ -251,7 +251,7 @@ const SMART_HOME_ROWS = `
   INSERT INTO erasures (id, resident_id, basis, actor, due_at) VALUES ('${ID}', '${ID}', 'stop-processing', 'a', now());
   INSERT INTO erasure_holders (id, erasure_id, partner_id, integration, kind)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'face');
-  INSERT INTO secret_sightings (client_id, sha256, integration) VALUES ('p', 's', 'smart-home');
+  INSERT INTO secret_sightings (client_id, secret_hash, integration) VALUES ('p', 's', 'smart-home');
   INSERT INTO credential_handovers (id, integration, partner_id, direction, name, owner, secret_name, version, expires_at)
     VALUES ('${ID}', 'smart-home', 'p', 'presented', 'n', 'p', 'n', 1, now());
   INSERT INTO partner_credentials (partner_id, name, version, integration, key_id, public_pem, state, announced_by)

@@ -29,6 +29,7 @@ describe('the end of retention', () => {
       resumeSale: never,
       startErasure: never,
       startLogExport: never,
+      startReview: never,
     }).endRetention();
 
   /** Somebody who is erased and had sold a flat so many years ago; all of it is as old. */

@@ -15,7 +15,7 @@ import { createAppBackend, type AppBackend } from '../../stack/story/app-backend
 import { createClient } from '../../stack/story/http';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from '../../stack/town';
 import { credentialAnnounced } from '../../workflows/credential-rotation/messages';
-import { hashSecret } from '../../vault/secret-hash';
+import { secretChecks } from '../../vault/slow-hash';
 import {
   CERTIFICATE,
   CREDENTIALS as PARTNERS_CREDENTIALS,
@@ -515,7 +515,8 @@ describe('ninety days, with failures at each step', () => {
       return { atMs, ageMs, valid: kids.length, isInUseValid: kids.includes(kid) };
     }
     const hashes = await acceptedFrom(credential.partnerId);
-    const isInUseValid = hashes.includes(hashSecret(await credentials.valueOf(credential, version)));
+    const value = await credentials.valueOf(credential, version);
+    const isInUseValid = (await secretChecks.matching(credential.name, value, hashes)) !== null;
     return { atMs, ageMs, valid: hashes.length, isInUseValid };
   }
 

@@ -496,8 +496,16 @@ describe('a review of rights', () => {
     expect(restored.status).toBe(409);
   });
 
-  it('ends by itself when everything is decided, and nothing lapses', async () => {
+  it('goes on when its execution was ended by hand, and ends by itself when everything is decided', async () => {
     const reviewId = await begin();
+    const { dueAt } = await h.owner.accessReview.findUniqueOrThrow({ where: { id: reviewId } });
+    const { workflow } = h.temporal.client;
+    await workflow.getHandle(`access-review/${reviewId}`).terminate('by hand');
+    const workflowId = `housekeeping-${randomUUID()}`;
+    await workflow.start('housekeepingWorkflow', { workflowId, taskQueue: 'core' });
+    await ended(h, workflowId);
+    expect((await workflow.getHandle(`access-review/${reviewId}`).describe()).status.name).toBe('RUNNING');
+    expect(await h.owner.accessReview.findUniqueOrThrow({ where: { id: reviewId } })).toMatchObject({ dueAt });
     const rights = await rightsOf(reviewId);
     const own = ofMember(rights, security);
     await decide(

@@ -14,14 +14,18 @@ const records = wf.proxyActivities<AccessReviewActivities>({
  * nobody confirmed. A revocation does not wait for it: it takes effect where it is decided.
  *
  * @param asked.reviewId of a campaign that somebody asked for; a schedule leaves it out
+ * @param asked.dueAt of one that has begun, and whose execution was ended early
  */
-export async function accessReviewWorkflow(asked: { reviewId?: string }): Promise<{ rights: number; lapsed: number }> {
+export async function accessReviewWorkflow(asked: {
+  reviewId?: string;
+  dueAt?: string;
+}): Promise<{ rights: number; lapsed: number }> {
   const reviewId = asked.reviewId ?? wf.uuid4();
   let hints = 0;
   wf.setHandler(rightsDecided, () => {
     hints++;
   });
-  const dueAtMs = Date.now() + REVIEW_MS;
+  const dueAtMs = asked.dueAt === undefined ? Date.now() + REVIEW_MS : Date.parse(asked.dueAt);
   const due = new Date(dueAtMs).toISOString();
   const { workflowId } = wf.workflowInfo();
   const rights = await records.openReview({ reviewId, workflowId, openedAt: new Date().toISOString(), dueAt: due });

@@ -9,6 +9,7 @@ type Tidied = {
   erasing?: number;
   ended?: number;
   logs?: number;
+  reviews?: number;
 };
 
 const tidying = wf.proxyActivities<HousekeepingActivities>({
@@ -28,5 +29,6 @@ export async function housekeepingWorkflow(): Promise<Tidied> {
     done = { ...done, erasing: await tidying.resumeErasures(), ended: await tidying.endRetention() };
   }
   if (wf.patched('resume-log-exports')) done = { ...done, logs: await tidying.resumeLogExports() };
+  if (wf.patched('resume-reviews')) done = { ...done, reviews: await tidying.resumeReviews() };
   return done;
 }

@@ -6,7 +6,7 @@ import type { logExportWorkflow } from './workflow';
 /** A demand that was approved, as its row has it. */
 export type LogExportRequest = { readonly demandId: string; readonly dueAt: string; readonly integration: string };
 
-/** Begins to wait for a partner's logs; an execution that waits or has waited is left alone. */
+/** Begins to wait for a partner's logs, also anew when that was ended by hand; who waits or has waited is left alone. */
 export async function startLogExport(
   temporal: Client,
   { demandId, dueAt, integration }: LogExportRequest,
@@ -17,7 +17,7 @@ export async function startLogExport(
       taskQueue: 'core',
       args: [{ demandId, dueAt }],
       workflowIdConflictPolicy: 'USE_EXISTING',
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
       staticSummary: "a partner's logs are awaited",
       typedSearchAttributes: [
         { key: INTEGRATION_ATTRIBUTE, value: integration },
