@@ -4,6 +4,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   s integer;
 BEGIN
+  IF places < 1 THEN RETURN NULL; END IF;
   FOR i IN 1..3 LOOP
     s := 1 + floor(random() * places)::integer;
     INSERT INTO request_slots AS t (key, slot, holder, until) VALUES (k, s, who, clock_timestamp() + lease)
