@@ -8,7 +8,7 @@ const Certificates = z
   .describe('One certificate or several, PEM');
 
 /** Ed25519 and nothing else: what a key is decides what a signature with it means. */
-const PublicKey = z.string().refine(isEd25519PublicKey, 'must be an Ed25519 public key, PEM');
+export const PublicKey = z.string().refine(isEd25519PublicKey, 'must be an Ed25519 public key, PEM');
 
 /** Keys that sign messages to us, by the ids that the messages name. */
 export const MessageKeys = z.array(z.object({ keyId: z.string().min(1), publicKeyPem: PublicKey }));

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import { createHarness, type Harness } from '../support/harness';
 import { OPERATIONS, newKey, startCallers, type Answered, type Ask, type Callers } from './support-callers';
@@ -5,6 +6,9 @@ import type { DescribedOperation } from './support-callers';
 
 const nobody = '00000000-0000-4000-8000-00000000dead';
 const at = new Date().toISOString();
+
+const newPublicPem = (): string =>
+  generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
 /** A body that each operation would take, about things that do not exist. */
 const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
@@ -23,7 +27,7 @@ const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   reportKeyOpening: { eventId: 'e', deviceId: 'nothing', keyId: 'k', at },
   reportFobOpening: { eventId: 'e', deviceId: 'nothing', fobId: 'f', at },
   reportEquipmentChange: { eventId: 'e', at },
-  announceCredential: { name: 'message-key', keyId: 'k', publicKeyPem: 'none' },
+  announceCredential: { name: 'message-key', keyId: 'k', publicKeyPem: newPublicPem() },
   deliverLogExportPart: { payload: 'e30', protected: 'e30', signature: 'AA' },
 };
 
@@ -198,7 +202,7 @@ describe('every operation of the API', () => {
 
     it('a member that nobody agreed on', () =>
       allAnswer([400, ['']], OPERATIONS.filter(takesJson), (each) =>
-        fieldAndStatus(ask(own(each), each, { body: JSON.stringify({ ...BODIES[each.id], name: 'x' }) })),
+        fieldAndStatus(ask(own(each), each, { body: JSON.stringify({ ...BODIES[each.id], stranger: 'x' }) })),
       ));
 
     it('text that cannot be stored: a NUL, half a character', async () => {

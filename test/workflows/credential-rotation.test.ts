@@ -318,7 +318,7 @@ describe('what a partner makes itself', () => {
       expect(await h.sandbox.callCompany('kluch', path, wrong)).toMatchObject({ status: 409 });
     }
     const certificate = (await nextCertificate()).body;
-    expect(await h.sandbox.callCompany('kluch', path, certificate)).toMatchObject({ status: 400 });
+    expect(await h.sandbox.callCompany('kluch', path, certificate)).toMatchObject({ status: 422 });
     expect(await credentials.call('kluch')).toBe(202);
     await credentials.adopt('kluch', own);
     expect(await credentials.call('kluch')).toBe(202);
@@ -450,9 +450,15 @@ describe('ninety days, with failures at each step', () => {
     expect(Math.max(...spans)).toBeLessThanOrEqual(OVERLAP_MS + REPEATS_MS);
   });
 
-  it('neither our openings nor the partners’ calls failed, and nobody was alarmed', async () => {
+  it('neither our openings nor the partners’ calls failed, and nobody was alarmed but of what a partner let run out', async () => {
     expect(broken).toEqual([]);
-    expect(await h.owner.securityAlert.count({ where: { kind: 'credential-expiry' } })).toBe(0);
+    const alarms = await h.owner.securityAlert.findMany({
+      where: { kind: 'credential-expiry' },
+      orderBy: { raisedAt: 'asc' },
+    });
+    // shlagbaum announced no other certificate in all that time.
+    expect(new Set(alarms.map(({ objectId }) => objectId))).toEqual(new Set([objectIdOf(CERTIFICATE)]));
+    expect(alarms.map(({ scope }) => scope)).toEqual(['5-days', '3-days', '1-days', '0-days']);
   });
 
   it('partners did not rotate together: each credential began at an hour of its own', () => {
