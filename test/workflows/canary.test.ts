@@ -61,7 +61,8 @@ afterAll(async () => {
   await h.close();
 });
 
-const NOT_OURS = ['node_modules', 'dist', '.git', 'generated'];
+/** What git leaves out, too: the state folder of a stack that ran here holds its keys, as it should. */
+const NOT_OURS = ['node_modules', 'dist', '.git', 'generated', '.domovoy', 'secrets'];
 function filesOf(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
@@ -136,11 +137,14 @@ describe('of no secret that was in use before, during or after a rotation is any
   });
 
   it('in the repository, which holds no private key of anybody either', () => {
-    const texts = filesOf(projectRoot()).map((file) => readFileSync(file, 'latin1'));
-    expect(texts.length).toBeGreaterThan(300);
-    expect(texts.filter(holdsACanary)).toHaveLength(0);
-    expect(texts.filter((text) => /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[\w+/]{40}/.test(text))).toHaveLength(0);
-    expect(texts.filter((text) => /"kty": ?"OKP"[^}]*"d": ?"[\w-]{43}"/.test(text))).toHaveLength(0);
+    const files = filesOf(projectRoot());
+    expect(files.length).toBeGreaterThan(300);
+    // By their names: a failing match would print the key.
+    const holding = (isKey: (text: string) => boolean): string[] =>
+      files.filter((file) => isKey(readFileSync(file, 'latin1')));
+    expect(holding(holdsACanary)).toEqual([]);
+    expect(holding((text) => /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[\w+/]{40}/.test(text))).toEqual([]);
+    expect(holding((text) => /"kty": ?"OKP"[^}]*"d": ?"[\w-]{43}"/.test(text))).toEqual([]);
   });
 
   it('in the arguments of a process', () => {
