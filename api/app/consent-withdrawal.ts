@@ -70,10 +70,11 @@ async function tellProcesses({ database, temporal, log }: Dependencies, consentI
   const { deletion, integration } = consent;
   if (deletion?.state !== 'deleting') return;
   const ended = await database.consent.findMany({ where: { deletionId: deletion.id } });
-  const told = await Promise.allSettled([
+  // First, so that the executions of the consents find it at work: each would otherwise begin it as its own child.
+  const [begun] = await Promise.allSettled([
     startDeletion(temporal, deletionRequestOf(deletion), integration as Integration),
-    ...ended.map(({ id }) => tellConsentEnded(temporal, id)),
   ]);
+  const told = [begun, ...(await Promise.allSettled(ended.map(({ id }) => tellConsentEnded(temporal, id))))];
   const failed = told.filter(({ status }) => status === 'rejected').length;
   if (failed > 0) log.warn({ event: 'deletion-not-told', count: failed }, 'a due deletion waits to be resumed');
 }

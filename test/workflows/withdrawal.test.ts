@@ -172,7 +172,7 @@ describe('a withdrawal', () => {
       const enrollmentId = String((await resident.upload(vizor, consentId)).body['enrollmentId']);
       await resident.withdraw(consentId);
       await cancelled(enrollmentId);
-      await resident.deleted(consentId);
+      await settled(consentId);
       expect(await photos()).toBe(0);
       expect(await templates('vizor')).toBe(0);
     });
