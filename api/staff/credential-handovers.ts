@@ -1,8 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import type { Integration } from '../../contracts/ids';
-import { CredentialHandoverView } from '../../contracts/staff';
-import { isWithin } from '../../contracts/staff';
+import { CredentialHandoverView, isWithin } from '../../contracts/staff';
 import { appendJournal } from '../../journal/journal';
 import { comesFrom, hasCertificate, withCertificate } from '../../partners/client-certificate';
 import { carriedPartOf } from '../../partners/credential-values';
@@ -11,6 +10,7 @@ import { PartnerProfile } from '../../partners/profile';
 import { sql, type Database, type Transaction } from '../../prisma/database';
 import type { KeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore, type SecretRow } from '../../vault/secrets';
+import type { Caller } from '../authentication/caller';
 import { defineOperation, type Operation } from '../operation';
 import { replaceNow } from '../../workflows/credential-rotation/start';
 import { HttpProblem, invalidField, notFound } from '../problem';
@@ -85,9 +85,7 @@ export function credentialHandoverOperations({
       idempotency: 'own',
       responses: { 200: { description: 'The credential, sealed', schema: Sealed } },
       async handle({ params: { handoverId }, body: { publicKey }, caller }) {
-        const row = await database.credentialHandover.findUnique({ where: { id: handoverId } });
-        const { reach } = memberOf(caller);
-        if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
+        const row = await handoverWithin(caller, handoverId);
         const key = await encryptionKeyOf(publicKey);
         // Taken, opened, sealed and written down together, or none of it.
         const jwe = await database.$transaction(async (tx) => {
@@ -121,9 +119,7 @@ export function credentialHandoverOperations({
       idempotency: 'own',
       responses: { 202: { description: 'It is tried at the partner now, and then used', schema: Brought } },
       async handle({ params: { handoverId }, body: { certificatePem }, caller }) {
-        const row = await database.credentialHandover.findUnique({ where: { id: handoverId } });
-        const { reach } = memberOf(caller);
-        if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
+        const row = await handoverWithin(caller, handoverId);
         await assertOfPartner(row.partnerId, certificatePem);
         await database.$transaction((tx) => bring(tx, row, certificatePem, caller.clientId));
         // Also for a repeat: the process may have died between the two.
@@ -134,6 +130,14 @@ export function credentialHandoverOperations({
       },
     }),
   ];
+
+  /** The offer that a request names. What is outside of a role's reach is answered like what does not exist. */
+  async function handoverWithin(caller: Caller, id: string): Promise<Row> {
+    const row = await database.credentialHandover.findUnique({ where: { id } });
+    const { reach } = memberOf(caller);
+    if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
+    return row;
+  }
 
   /** The secret is read and written in one transaction: two who bring one each wait for each other. */
   async function bring(tx: Transaction, row: Row, certificatePem: string, actor: string): Promise<void> {
