@@ -1,19 +1,16 @@
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
 
-const esmOnly =
-  '@prisma/schema-engine-wasm|openid-client|jose|oauth4webapi|oidc-provider|zod-openapi|http-message-sig|structured-headers';
-
 /** Shared by every project: swc compiles, ESM-only packages too. */
 const base = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/shared-realm-environment.cjs',
+  runtime: '<rootDir>/test/support/shared-packages-runtime.cjs',
   transform: {
     '^.+\\.(t|j|mj)sx?$': [
       '@swc/jest',
       { jsc: { parser: { syntax: 'typescript', tsx: true }, target: 'es2022' }, module: { type: 'commonjs' } },
     ],
   },
-  transformIgnorePatterns: [`/node_modules/(?!(${esmOnly})/)`],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.domovoy/'],
 };
 
