@@ -4,6 +4,7 @@ import { projectFile } from '../../config/project-root';
 import { runWithProgress } from '../run-with-progress';
 import { sdkDownload } from '../sdk-download';
 import { explained, StackError } from '../stack-error';
+import { archiveClasses, CLASS_ARCHIVE } from './class-archive';
 import { isExecutable, makeInCache, onPath, toolCache } from '../tool-cache';
 
 const VERSION = '1.38.0';
@@ -12,8 +13,9 @@ const VERSION = '1.38.0';
  * Finds its jars beside itself, wherever the cache lies and however it is called. It lives for seconds: what the quick
  * compiler makes is good enough, and the other one would cost more than the tests do.
  */
+const SERVER = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', 'lib/*', 'io.temporal.testserver.TestServer'];
 const SCRIPT = `#!/bin/sh
-exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(dirname "$0")/lib/*" io.temporal.testserver.TestServer "$@"
+cd "$(dirname "$0")" && exec java -XX:SharedArchiveFile=${CLASS_ARCHIVE} ${SERVER.join(' ').replace('*', "'*'")} "$@"
 `;
 
 const REMEDY = 'Install a Java runtime (11 or newer) and Maven, or name a server with TEMPORAL_TEST_SERVER.';
@@ -33,9 +35,10 @@ export async function findTestServer(env: NodeJS.ProcessEnv, print: (line: strin
   const folder = join(toolCache(env), `temporal-test-server-${VERSION}`);
   const cached = join(folder, 'temporal-test-server');
   const java = onPath('java', env);
-  // The script of the cache rests on Java; without it the SDK would wait for a server that never answers.
+  // The cache's script rests on Java; without it the SDK would wait for a server that never answers.
   if (isExecutable(cached) && java !== null) {
     writeScript(folder);
+    await archiveClasses(folder, java, SERVER);
     return cached;
   }
 
@@ -57,6 +60,7 @@ export async function findTestServer(env: NodeJS.ProcessEnv, print: (line: strin
     const words = error instanceof Error ? error.message : String(error);
     throw new StackError(`The time-skipping server is missing, and ${words}.`, REMEDY);
   }
+  await archiveClasses(folder, java, SERVER);
   return cached;
 }
 
