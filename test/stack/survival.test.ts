@@ -3,19 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
 import { stackPorts, type Ports } from '../../stack/ports';
 import { postgresUrl } from '../../stack/postgres';
 import { DATABASE } from '../../stack/processes';
 import { stackSecrets, type StackSecrets } from '../../stack/secrets';
-import { moveGalinaIn, moveIn } from '../../stack/seed';
+import { moveIn } from '../../stack/seed';
 import { openStateFolder } from '../../stack/state-folder';
-import { createAppBackend, createRegistryBackend, type AppBackend } from '../../stack/story/app-backend';
+import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
-import { APP_CLIENT_ID, GALINA, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
-import { verifyDocument } from '../../vault/document-signature';
+import { APP_CLIENT_ID, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { readLogSegment } from '../../vault/log-segments';
 import { askedOfPrometheus, namesIn } from '../support/promql';
@@ -146,60 +144,6 @@ describe('the running stack', () => {
       );
       expect(await sandbox.effects('kluch', `enroll/${enrollmentId}`)).toBe(1);
     }
-  }, 400_000);
-
-  it('ends a sale and an erasure complete, though the workers are killed at one step of them after another', async () => {
-    const folder = openStateFolder(env);
-    const secrets = stackSecrets(folder);
-    const registry = createRegistryBackend({
-      apiUrl: `https://localhost:${ports.api.toString()}`,
-      caPem: readFileSync(join(state, 'certificates/company-ca.pem'), 'utf8'),
-      clientSecret: secrets.registryClient.value,
-      signingKeyPem: secrets.registrySigningKey.value,
-    });
-    const [seller, leaver] = [
-      await moveGalinaIn(ownerUrl(secrets), secrets),
-      await moveGalinaIn(ownerUrl(secrets), secrets),
-    ];
-    const { houseId } = PARTNERS.find(({ id }) => id === GALINA.partnerId) as TownPartner;
-    const form = await app.get('/app/v1/consent-forms/current');
-    const request = { partnerId: GALINA.partnerId, formId: form.body['formId'], formSha256: form.body['sha256'] };
-    for (const residentId of [seller, leaver]) {
-      const consent = await app.post(`/app/v1/residents/${residentId}/consents`, request);
-      const query = `consentId=${String(consent.body['consentId'])}&houseId=${houseId}`;
-      const { body } = await app.post(`/app/v1/residents/${residentId}/face-enrollments?${query}`, photo);
-      // Not only at the partner: an enrollment that we still hold to be under way would be undone, by one deletion more.
-      const path = `/app/v1/face-enrollments/${String(body['enrollmentId'])}`;
-      await until('the face is enrolled', async () => (await app.get(path)).body['state'] === 'active');
-    }
-    const active = async () => (await sandbox.faces(GALINA.partnerId)).filter((face) => face.state === 'active').length;
-    expect(await active()).toBe(2);
-
-    const report = { registryReference: `R-${randomUUID()}`, propertyId: GALINA.flat.propertyId, sellers: [seller] };
-    const sold = await registry.post('/registry/v1/property-sales', report);
-    const demanded = await app.post(`/app/v1/residents/${leaver}/erasure`, {});
-    const erasureId = String(demanded.body['erasureId']);
-    const stateOf = async () => String((await app.get(`/app/v1/erasures/${erasureId}`)).body['state']);
-    const sale = async () => (await registry.get(`/registry/v1/property-sales/${String(sold.body['saleId'])}`)).body;
-    for (const name of ['worker-core', 'worker-communal', 'worker-core', 'worker-core']) {
-      const pid = pidOf(name);
-      process.kill(pid, 'SIGKILL');
-      await until(`${name} is back`, () => Promise.resolve(existsSync(pidFile(name)) && pidOf(name) !== pid));
-      // Long enough to get to another step, and too short to end.
-      await pause(1_500);
-    }
-    await until('the erasure is certified', async () => (await stateOf()) === 'erased', 120_000);
-    await until('the sale is done', async () => (await sale())['done'] === true, 120_000);
-    expect(await active()).toBe(0);
-    const ledger = await fetch(
-      `http://127.0.0.1:${ports.sandboxControl.toString()}/ledger?partner=${GALINA.partnerId}`,
-    );
-    const { entries } = (await ledger.json()) as { entries: { key: string; kind: string }[] };
-    const deletions = entries.filter(({ kind }) => kind === 'face-delete').map(({ key }) => key);
-    expect([deletions.length, new Set(deletions).size]).toEqual([2, 2]);
-    const { body } = await app.get(`/app/v1/erasures/${erasureId}/certificate`);
-    expect(verifyDocument(body).ok).toBe(true);
-    await registry.close();
   }, 400_000);
 
   it('opens at once again when everything is back', async () => {
