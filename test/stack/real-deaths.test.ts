@@ -115,9 +115,9 @@ describe('real processes', () => {
     const sale = async (id: string) => (await h.registry.get(`/registry/v1/property-sales/${id}`)).body;
     const erasure = async (id: string) => (await h.app.get(`/app/v1/erasures/${id}`)).body;
     for (const id of erasures) {
-      await until('the erasure is closed', async () => (await erasure(id))['state'] === 'closed', 240_000);
+      await until('the erasure is closed', async () => (await erasure(id))['state'] === 'closed', 480_000);
     }
-    for (const id of sales) await until('the sale is done', async () => (await sale(id))['done'] === true, 240_000);
+    for (const id of sales) await until('the sale is done', async () => (await sale(id))['done'] === true, 480_000);
 
     expect(readdirSync(deaths).toSorted()).toEqual(
       expect.arrayContaining([...STEPS.filter((name) => !OF_OTHERS.includes(name)), ...COMMANDS]),
@@ -135,7 +135,7 @@ describe('real processes', () => {
     }
     await nothingIsLeftOf(people);
     await everythingWasDoneOnce([...sales, ...erasures], orders);
-  }, 500_000);
+  }, 900_000);
 
   it('let nobody in by a decision that began after a sale, of 50 callers by every way in, at two processes of the API', async () => {
     await h.stopWorkers();
@@ -184,7 +184,7 @@ describe('real processes', () => {
     expect(letIn.length).toBeGreaterThan(ways.length);
     for (const { decidedAt } of letIn) expect(decidedAt).not.toBeNull();
     await Promise.all(apps.map((app) => app.close()));
-  }, 120_000);
+  }, 240_000);
 
   /** @returns when a statement of the database first saw that the right has ended: whatever is read later sees it, too */
   async function momentOfEnd(rightId: string): Promise<Date> {
