@@ -1,4 +1,4 @@
-import { createPrivateKey, type X509Certificate } from 'node:crypto';
+import { type X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
@@ -31,7 +31,6 @@ import { requirePartner } from './authentication/partner';
 import { requireRegistry } from './authentication/registry';
 import { requireStaff } from './authentication/staff';
 import { requireToken } from './authentication/token';
-import { documentKeyRoutes } from './document-keys';
 import { createFaceIdentifier } from './face-identification';
 import { createIdentification, type Identification } from './identification';
 import type { IdentificationGuard } from './identification-guard';
@@ -42,9 +41,11 @@ import { createAuthorizationServer } from './oauth/router';
 import { openApiDocument, type ApiSection } from './openapi';
 import { mountOperations, type Operation } from './operation';
 import { createPlateIdentifier, type PlateIdentifier } from './plate-identification';
+import { publicKeyRoutes } from './public-keys';
 import { partnerCredentialOperations } from './partner/credentials';
 import { obligationOperations } from './partner/obligations';
 import { partnerOpeningOperations } from './partner/openings';
+import type { OwnKeys } from './own-keys';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
@@ -72,7 +73,6 @@ import { logExportOperations } from './staff/log-exports';
 import { securityAuditOperations } from './staff/security-audits';
 import { securityEventRoutes } from './staff/security-events';
 import { signInRoutes } from './staff/sign-in';
-import type { TokenKeys } from './token-keys';
 
 export const API_VERSION = '1.0.0';
 
@@ -87,7 +87,7 @@ export type ApiDependencies = {
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
-  readonly tokenKeys: TokenKeys;
+  readonly ownKeys: OwnKeys;
   readonly log: Logger;
   readonly metrics?: RequestMetrics;
   readonly refusals?: Pick<RefusalJournal, 'refused'>;
@@ -101,7 +101,7 @@ type OperationDependencies = Omit<
   | 'identificationGuard'
   | 'exchanges'
   | 'identityProvider'
-  | 'tokenKeys'
+  | 'ownKeys'
   | 'metrics'
   | 'refusals'
 > & {
@@ -220,12 +220,12 @@ export function createStack(deps: ApiDependencies): Express {
   const server = createAuthorizationServer({
     publicUrl,
     database,
-    signingKeys: deps.tokenKeys.current(),
+    signingKeys: deps.ownKeys.current('token'),
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     identify: createIdentifyAtTokenEndpoint({ database, identification }),
     log,
   });
-  deps.tokenKeys.onChange((keys) => server.useKeys(keys));
+  deps.ownKeys.onTokenKeys((keys) => server.useKeys(keys));
   const checks = {
     publicUrl,
     publicKeys: server.publicKeys,
@@ -233,7 +233,7 @@ export function createStack(deps: ApiDependencies): Express {
     database,
     log,
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
-    signingKey: { keyId: settings.MESSAGE_KEY_ID, key: createPrivateKey(secrets.MESSAGE_SIGNING_KEY) },
+    signingKey: deps.ownKeys.messageSigner,
   };
   const signer = documentSigner(secrets.DOCUMENT_SIGNING_KEY);
   const { PAYLOAD_KEYS: payloadKeys } = secrets;
@@ -281,7 +281,7 @@ export function createStack(deps: ApiDependencies): Express {
     ...watched,
     cors: codecCors(settings.TEMPORAL_UI_ORIGIN),
     routers,
-    open: [staff, events, server.router, documentKeyRoutes(signer)],
+    open: [staff, events, server.router, publicKeyRoutes(signer, () => deps.ownKeys.current('message'))],
     admitAnyone: deps.requestLimits.admitAnyone,
     openApiDocument: () => document,
   });

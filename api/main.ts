@@ -16,9 +16,9 @@ import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
+import { configuredKey, openOwnKeys } from './own-keys';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
 import { createIdentityProvider } from './staff/identity-provider';
-import { openTokenKeys } from './token-keys';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
@@ -49,10 +49,14 @@ async function main(): Promise<void> {
   });
   const refusals = createRefusalJournal(database);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
-  const tokenKeys = await openTokenKeys({ database, keyEncryption, configured: secrets.TOKEN_SIGNING_KEYS, log });
+  const configured = {
+    token: secrets.TOKEN_SIGNING_KEYS,
+    message: [configuredKey(settings.MESSAGE_KEY_ID, secrets.MESSAGE_SIGNING_KEY)],
+  };
+  const ownKeys = await openOwnKeys({ database, keyEncryption, configured, log });
   const app = createStack({
     identityProvider,
-    tokenKeys,
+    ownKeys,
     pluginTokenGuesses,
     settings,
     secrets,
@@ -80,7 +84,7 @@ async function main(): Promise<void> {
     registry,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
-      tokenKeys: tokenKeys.assertFresh,
+      ownKeys: ownKeys.assertFresh,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),
     },
   });
@@ -98,7 +102,7 @@ async function main(): Promise<void> {
         exchanges.close,
         refusals.close,
         identityProvider.close,
-        tokenKeys.close,
+        ownKeys.close,
         tracing.close,
       ]).catch(() => undefined);
     });

@@ -77,6 +77,7 @@ describe('the table of security checks', () => {
   it.each([
     ...['/oauth/token', '/oauth/introspect', '/oauth/revoke', '/oauth/jwks'],
     ...['/.well-known/oauth-authorization-server/oauth', '/.well-known/domovoy-document-keys'],
+    '/.well-known/domovoy-message-keys',
     ...['/docs', '/openapi.json', '/problems/{type}', '/health/live', '/health/ready', '/metrics'],
   ])('has a row for %s', (path) => {
     expect(endpoints.map((name) => name.split(' ')[1])).toContain(path);

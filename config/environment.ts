@@ -147,7 +147,7 @@ const ApiSettings = SharedSettings.extend({
   API_TLS_CERT_FILE: z.string(),
   /** Certificate authority of partners' client certificates (R3.1). */
   CLIENT_CA_FILE: z.string(),
-  /** Name of our message-signing key, as partners of profile basic-signed know it. */
+  /** Name of our first message-signing key, as partners of profile basic-signed know it. */
   MESSAGE_KEY_ID: z.string().min(1).default('domovoy'),
   /** What each of the company's own backends may ask; partners' limits are in their rows (R4.13). */
   OWN_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).default(500),
@@ -168,7 +168,7 @@ const ApiSecrets = SharedSecrets.extend({
   STAFF_CLIENT_SECRET: z.string().min(16),
   /**
    * JSON array of private Ed25519 JWKs, taken in at the first start, when the vault has none: the first one signs, all
-   * are published. Their successors are made by rotation (vault/token-keys.ts).
+   * are published. Their successors are made by rotation (vault/own-keys.ts).
    */
   TOKEN_SIGNING_KEYS: z.string().transform((text, context) => {
     try {
@@ -181,7 +181,10 @@ const ApiSecrets = SharedSecrets.extend({
       return z.NEVER;
     }
   }),
-  /** Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). */
+  /**
+   * Ed25519, PEM: signs our answers to partners of profile basic-signed (R0.8). Taken in at the first start, when the
+   * vault has none; its successors are made by rotation (vault/own-keys.ts).
+   */
   MESSAGE_SIGNING_KEY: PrivateKeyPem,
   /** Ed25519, PEM: signs documents that people keep, such as consent receipts (vault/document-signature.ts). */
   DOCUMENT_SIGNING_KEY: PrivateKeyPem,

@@ -21,13 +21,17 @@ export const CREDENTIAL_LIFE_MS = 30 * 24 * 3_600_000;
 export const ANNOUNCED_NAMES = ['client-certificate', 'message-key'] as const;
 export type AnnouncedName = (typeof ANNOUNCED_NAMES)[number];
 
+const own = (name: string): CredentialRef => ({ integration: null, partnerId: 'domovoy', direction: 'own', name });
+
 /** The keys that our authorization server signs access tokens with. */
-export const TOKEN_SIGNING_KEY: CredentialRef = {
-  integration: null,
-  partnerId: 'domovoy',
-  direction: 'own',
-  name: 'token-signing-key',
-};
+export const TOKEN_SIGNING_KEY = own('token-signing-key');
+/** The keys that we sign our answers to partners of profile `basic-signed` with (R0.8). */
+export const MESSAGE_SIGNING_KEY = own('message-signing-key');
+/** What we sign with ourselves, by what it signs: `purpose` is the word of its table. */
+export const OWN_CREDENTIALS = [
+  { purpose: 'token', credential: TOKEN_SIGNING_KEY },
+  { purpose: 'message', credential: MESSAGE_SIGNING_KEY },
+] as const;
 
 /** Where a credential stands in our own tables. */
 export type CredentialStanding = {

@@ -56,6 +56,7 @@ function partnersConfiguration({ folder, secrets, certificates, ports, apiUrl }:
       baseUrl: apiUrl,
       tokenUrl: `${apiUrl}/oauth/token`,
       resource: `${apiUrl}/partner/v1`,
+      messageKeysUrl: `${apiUrl}/.well-known/domovoy-message-keys`,
       caFile: certificates.companyCa,
     },
     partners: {

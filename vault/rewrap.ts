@@ -1,19 +1,13 @@
 import type { Database } from '../prisma/database';
 import type { KeyEncryption, WrappedKey } from './key-encryption';
+import { ownKeyPlace, type OwnKeyPurpose } from './own-keys';
 import { sealedFilePlace } from './sealed-files';
 import { joinSecret, secretPlace, splitSecret } from './secrets';
 import { stagedPhotoPlace } from './staged-photos';
 import { subjectKeyPlace } from './subject-keys';
-import { tokenKeyPlace } from './token-keys';
 
 /** Tables that hold wrapped data keys. */
-export const WRAPPED_TABLES = [
-  'secrets',
-  'token_signing_keys',
-  'subject_keys',
-  'staged_photos',
-  'sealed_files',
-] as const;
+export const WRAPPED_TABLES = ['secrets', 'own_signing_keys', 'subject_keys', 'staged_photos', 'sealed_files'] as const;
 export type WrappedTable = (typeof WRAPPED_TABLES)[number];
 
 /** A wrapped key where it lies; `replace` changes the row only if it is still as it was read. */
@@ -48,7 +42,7 @@ export async function leftToRewrap(database: Database, keyEncryption: KeyEncrypt
   const older = { keyId: { not: await keyEncryption.currentKeyId() } };
   const counts = await Promise.all([
     database.secret.count({ where: { ...older, wrapped: { not: null } } }),
-    database.tokenSigningKey.count({ where: { ...older, wrapped: { not: null } } }),
+    database.ownSigningKey.count({ where: { ...older, wrapped: { not: null } } }),
     database.subjectKey.count({ where: older }),
     database.stagedPhoto.count({ where: older }),
     database.sealedFile.count({ where: older }),
@@ -81,22 +75,22 @@ const FIND: Readonly<Record<WrappedTable, Find>> = {
       ];
     });
   },
-  async token_signing_keys(database, currentId, take) {
-    const rows = await database.tokenSigningKey.findMany({
+  async own_signing_keys(database, currentId, take) {
+    const rows = await database.ownSigningKey.findMany({
       where: { keyId: { not: currentId }, wrapped: { not: null } },
-      orderBy: { version: 'asc' },
+      orderBy: [{ purpose: 'asc' }, { version: 'asc' }],
       take,
     });
-    return rows.flatMap(({ version, kid, wrapped: column, keyId }): Found[] => {
+    return rows.flatMap(({ purpose, version, kid, wrapped: column, keyId }): Found[] => {
       if (column === null) return [];
       const { wrappedKey, sealed } = splitSecret(column);
       return [
         {
-          place: tokenKeyPlace(kid),
+          place: ownKeyPlace(purpose as OwnKeyPurpose, kid),
           wrapped: { wrapped: wrappedKey, keyId },
           replace: (next) =>
-            database.tokenSigningKey.updateMany({
-              where: { version, keyId, wrapped: column },
+            database.ownSigningKey.updateMany({
+              where: { purpose, version, keyId, wrapped: column },
               data: { wrapped: joinSecret(next.wrapped, sealed), keyId: next.keyId },
             }),
         },

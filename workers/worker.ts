@@ -17,7 +17,7 @@ import { createOpenAccessActivities } from '../activities/open-access';
 import { createPropertySaleActivities } from '../activities/property-sale';
 import { createSecurityAuditActivities } from '../activities/security-audit';
 import { createSecurityMonitoringActivities } from '../activities/security-monitoring';
-import { createTokenKeyActivities } from '../activities/token-key-rotation';
+import { createOwnKeyActivities } from '../activities/own-key-rotation';
 import { createVehicleAccessActivities } from '../activities/vehicle-access';
 import { correlatedActivities } from './correlated-activities';
 import { executionSpans } from './execution-spans';
@@ -47,7 +47,7 @@ export function coreActivities(
   deps: Parameters<typeof createJournalSealingActivities>[0] &
     Parameters<typeof createHousekeepingActivities>[0] &
     Parameters<typeof createKeyRewrapActivities>[0] &
-    Parameters<typeof createTokenKeyActivities>[0] &
+    Parameters<typeof createOwnKeyActivities>[0] &
     Parameters<typeof createPropertySaleActivities>[0] &
     Parameters<typeof createErasureActivities>[0] &
     Parameters<typeof createSecurityMonitoringActivities>[0],
@@ -56,7 +56,7 @@ export function coreActivities(
     ...createHousekeepingActivities(deps),
     ...createJournalSealingActivities(deps),
     ...createKeyRewrapActivities(deps),
-    ...createTokenKeyActivities(deps),
+    ...createOwnKeyActivities(deps),
     ...createPropertySaleActivities(deps),
     ...createErasureActivities(deps),
     ...createAttestationActivities(deps),

@@ -26,8 +26,8 @@ import { agreedLimits, insufficientScope, unauthorized } from './token';
 export type SignedMessageChecks = {
   readonly publicUrl: string;
   readonly database: Database;
-  /** Signs our answers. */
-  readonly signingKey: SigningKey;
+  /** Signs our answers; changes while the process runs. */
+  readonly signingKey: () => SigningKey;
   readonly log: Logger;
 };
 
@@ -172,14 +172,14 @@ async function useNonce(database: Database, signer: string, nonce: string, expir
 }
 
 /** From here on what Express sends as text is signed first. */
-function signAnswers(res: Response, request: SignedRequest, key: SigningKey): void {
+function signAnswers(res: Response, request: SignedRequest, key: () => SigningKey): void {
   const send = res.send.bind(res);
   res.send = (body: unknown) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const contentType = res.get('content-type') ?? 'application/json; charset=utf-8';
     res.set('content-type', contentType);
     const answer = { status: res.statusCode, contentType, body: Buffer.from(text) };
-    signResponse(answer, request, key, Date.now()).then(
+    signResponse(answer, request, key(), Date.now()).then(
       (headers) => send.call(res.set(headers), answer.body),
       () => res.destroy(),
     );

@@ -1,6 +1,11 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
-import { ANNOUNCED_NAMES, TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
+import {
+  ANNOUNCED_NAMES,
+  MESSAGE_SIGNING_KEY,
+  TOKEN_SIGNING_KEY,
+  type CredentialRef,
+} from '../../contracts/credentials';
 import type { Integration } from '../../contracts/ids';
 import { appendJournal } from '../../journal/journal';
 import { REPLACEABLE_SECRETS } from '../../partners/ports';
@@ -67,6 +72,21 @@ export function credentialRevocationOperations({
       responses: RESPONSES,
       async handle({ caller }) {
         await revoke(TOKEN_SIGNING_KEY, caller.clientId);
+        return { status: 202, body: { revoking: true } };
+      },
+    }),
+    defineOperation({
+      id: 'revokeMessageSigningKey',
+      method: 'post',
+      path: '/message-signing-key/revocations',
+      summary: 'Replace the key of our answers to partners now; it is published no longer as soon as it signs no more',
+      permission: 'credentials:revoke',
+      stepUp: true,
+      params: z.object({}),
+      idempotency: 'stored',
+      responses: RESPONSES,
+      async handle({ caller }) {
+        await revoke(MESSAGE_SIGNING_KEY, caller.clientId);
         return { status: 202, body: { revoking: true } };
       },
     }),

@@ -44,6 +44,21 @@ export type Credentials = {
   ): Promise<Record<string, string>>;
   /** Forgets what may have run out; `false`: there is nothing to forget, asking again is no use. */
   renew(): boolean;
+  /** Whether an answer is the company's; left out: whatever comes over the connection is. */
+  isOurs?(answer: AnswerOnTheWire, to: SentRequest): Promise<boolean>;
+};
+
+/** A request as it was sent, its proof included. */
+export type SentRequest = {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+};
+export type AnswerOnTheWire = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
 };
 
 const ATTEMPT_TIMEOUT_MS = 10_000;
@@ -95,7 +110,13 @@ export function createCompanyClient(deps: {
       await answer.body.dump();
       answer = await send();
     }
-    const text = await answer.body.text();
+    const received = Buffer.from(await answer.body.arrayBuffer());
+    const sent = { method: call.method, url, headers: { ...plain, ...proof }, body };
+    const { statusCode: status, headers } = answer;
+    const isBelieved = (await credentials.isOurs?.({ status, headers, body: received }, sent)) ?? true;
+    // Like one that was lost: whoever stands between could have said it.
+    if (!isBelieved) throw new Error("the answer is not the company's");
+    const text = received.toString();
     const retryAfter = Number(answer.headers['retry-after']);
     return {
       status: answer.statusCode,

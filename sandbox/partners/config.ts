@@ -38,6 +38,8 @@ export const PartnersConfig = z.strictObject({
     tokenUrl: z.url(),
     /** The company's `/partner/v1` URL, for which tokens are asked. */
     resource: z.url(),
+    /** Where the company publishes the keys of its answers to `kluch`, which then believes no other; left out: any. */
+    messageKeysUrl: z.url().optional(),
     ca: Pem,
   }),
   partners: z.strictObject({

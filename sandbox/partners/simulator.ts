@@ -15,7 +15,7 @@ import { openCustody } from './custody-store';
 import { createEffects } from './effects';
 import { createFaults } from './faults';
 import { knownCredentials, type ConfiguredCredentials } from './known-credentials';
-import { signedCredentials } from './kluch/company-credentials';
+import { publishedKeys, signedCredentials } from './kluch/company-credentials';
 import { openNonces } from './kluch/nonces';
 import { kluchApp } from './kluch/server';
 import { createOutbox } from './outbox';
@@ -218,6 +218,7 @@ async function startKluch(
   const start = { config, now, onFatal };
   const name = 'kluch';
   const own = config.partners.kluch;
+  const { messageKeysUrl } = config.company;
   let signing = { keyid: own.signing.keyid, key: privateKey(own.signing.privateKey, "kluch's signing key") };
   let atCompany: Readonly<Record<'username' | 'password', string>> = own.atCompany;
   const ground = await createGround(start, {
@@ -228,7 +229,12 @@ async function startKluch(
       secrets: [],
       keys: own.accepts.keys.map((each, index) => ({ ...each, id: each.id ?? `key-${String(index + 1)}` })),
     },
-    credentials: () => signedCredentials(() => ({ ...atCompany, signing }), now),
+    credentials: (agent) =>
+      signedCredentials(
+        () => ({ ...atCompany, signing }),
+        now,
+        messageKeysUrl === undefined ? undefined : publishedKeys(agent, messageKeysUrl, now),
+      ),
   });
   atCompany = { ...atCompany, ...ground.store.own };
   const origin = createOrigin(own.publicUrl);

@@ -316,6 +316,7 @@ describe('every operation of the API', () => {
     ['GET', '/oauth/jwks'],
     ['GET', '/.well-known/oauth-authorization-server/oauth'],
     ['GET', '/.well-known/domovoy-document-keys'],
+    ['GET', '/.well-known/domovoy-message-keys'],
     ['GET', '/openapi.json'],
     ['GET', '/docs'],
     ['GET', '/problems/unauthorized'],

@@ -125,7 +125,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       database,
       log,
       limits: { requestsPerSecond: 1_000, concurrency: 100 },
-      signingKey: messageKey,
+      signingKey: () => messageKey,
     };
     const app: Express = createApp({
       log,

@@ -8,7 +8,7 @@ import { createSecretStore } from '../../vault/secrets';
 import { createSealedFiles } from '../../vault/sealed-files';
 import { createPhotoStage } from '../../vault/staged-photos';
 import { createSubjectVault } from '../../vault/subject-keys';
-import { createTokenKeyStore, newTokenKey } from '../../vault/token-keys';
+import { createOwnKeyStore, newOwnKey } from '../../vault/own-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
 const oldKey = newKey();
@@ -23,7 +23,7 @@ const after = localKeyEncryption(new Map([['next', nextKey]]), 'next');
 
 const RESIDENTS = 120;
 const PHOTO = randomBytes(2_000);
-const TOKEN_KEY = newTokenKey();
+const TOKEN_KEY = newOwnKey();
 const FILE = randomUUID();
 
 let db: TestDatabase;
@@ -41,7 +41,7 @@ beforeEach(async () => {
   for (const id of residents) await subjects.createKey(owner, id);
   enrollmentId = await anEnrollment(residents[0] ?? '');
   await createPhotoStage(before).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
-  await createTokenKeyStore(before).adopt(owner, [TOKEN_KEY]);
+  await createOwnKeyStore(before, 'token').adopt(owner, [TOKEN_KEY]);
   await createSealedFiles(before).put(owner, { id: FILE, mediaType: 'application/pdf', content: PHOTO });
   const store = createSecretStore(before);
   for (const value of ['first', 'second']) {
@@ -90,7 +90,7 @@ async function readEverything(keyEncryption: KeyEncryption): Promise<void> {
   const sealed = await subjects.seal(owner, resident, Buffer.from('x'), 'here');
   expect((await subjects.open(owner, resident, sealed, 'here')).toString()).toBe('x');
   expect(await createSecretStore(keyEncryption).get(owner, 'p', 'password')).toBe('second');
-  expect(await createTokenKeyStore(keyEncryption).usable(owner)).toEqual([TOKEN_KEY]);
+  expect(await createOwnKeyStore(keyEncryption, 'token').usable(owner)).toEqual([TOKEN_KEY]);
   expect((await createPhotoStage(keyEncryption).take(owner, enrollmentId))?.equals(PHOTO)).toBe(true);
   expect((await createSealedFiles(keyEncryption).read(owner, FILE)).equals(PHOTO)).toBe(true);
 }

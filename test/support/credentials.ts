@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { parseKeyRing } from '../../config/environment';
-import type { CredentialRef } from '../../contracts/credentials';
+import { OWN_CREDENTIALS, type CredentialRef } from '../../contracts/credentials';
 import { credentialRotationWorkflowId, TASK_QUEUES, type Integration } from '../../contracts/ids';
 import { withAnnouncedKeys } from '../../partners/announced';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
@@ -98,9 +98,10 @@ export function credentialsOf(h: Harness) {
     }
   }
 
-  /** Keys of our tokens in the words for secrets. */
-  async function tokenKeys(): Promise<SecretVersion[]> {
-    const rows = await h.owner.tokenSigningKey.findMany({ orderBy: { version: 'desc' } });
+  /** Keys that we sign with in the words for secrets. */
+  async function ownKeys({ name }: CredentialRef): Promise<SecretVersion[]> {
+    const purpose = OWN_CREDENTIALS.find(({ credential }) => credential.name === name)?.purpose ?? '';
+    const rows = await h.owner.ownSigningKey.findMany({ where: { purpose }, orderBy: { version: 'desc' } });
     const states = { published: 'pending', signing: 'active', retiring: 'retired', retired: 'retired' } as const;
     return rows.map(({ version, state, createdAt: issuedAt, wrapped }) => {
       return { version, state: states[state as keyof typeof states], issuedAt, destroyed: wrapped === null };
@@ -121,7 +122,7 @@ export function credentialsOf(h: Harness) {
   return {
     versions: async (credential: CredentialRef): Promise<SecretVersion[]> => {
       if (credential.direction === 'announced') return announced(credential);
-      return credential.direction === 'own' ? tokenKeys() : store.versions(h.owner, where(credential));
+      return credential.direction === 'own' ? ownKeys(credential) : store.versions(h.owner, where(credential));
     },
     /** States of what a partner announced, oldest first. */
     standing: async ({ partnerId, name }: CredentialRef): Promise<string[]> =>

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { Registry } from 'prom-client';
@@ -6,14 +6,14 @@ import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { createHousekeepingActivities } from '../../activities/housekeeping';
 import { createPropertySaleActivities } from '../../activities/property-sale';
-import { createTokenKeyActivities } from '../../activities/token-key-rotation';
+import { createOwnKeyActivities } from '../../activities/own-key-rotation';
 import { createStack } from '../../api/composition';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
-import { openTokenKeys } from '../../api/token-keys';
+import { configuredKey, openOwnKeys } from '../../api/own-keys';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { correlatedClient } from '../../config/correlated-client';
 import { createLogger } from '../../config/logger';
@@ -42,7 +42,7 @@ import { QUICK_SETTINGS } from '../../stack/temporal-server';
 import { findTestServer } from '../../stack/test-server/find';
 import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
-import type { TokenKey } from '../../vault/token-keys';
+import type { OwnKey } from '../../vault/own-keys';
 import { processesOf } from '../../workers/core';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
@@ -159,16 +159,19 @@ export async function createHarness(
     const refusals = createRefusalJournal(database, 500);
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
     const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
-    const tokenKeys = await openTokenKeys({
+    const ownKeys = await openOwnKeys({
       database,
       keyEncryption,
-      configured: JSON.parse(secrets.tokenSigningKeys.value) as TokenKey[],
+      configured: {
+        token: JSON.parse(secrets.tokenSigningKeys.value) as OwnKey[],
+        message: [configuredKey(settings.MESSAGE_KEY_ID, secrets.messageSigningKey.value)],
+      },
       log,
       lookEveryMs: 500,
     });
     const app = createStack({
       identityProvider,
-      tokenKeys,
+      ownKeys,
       settings,
       secrets: apiSecrets(secrets),
       database,
@@ -190,7 +193,7 @@ export async function createHarness(
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     closers.push(
       () => database.$disconnect(),
-      tokenKeys.close,
+      ownKeys.close,
       identificationGuard.close,
       requestLimits.close,
       pluginTokenGuesses.close,
@@ -320,11 +323,11 @@ export async function createHarness(
 const coreWithoutJournal = (
   deps: Parameters<typeof createHousekeepingActivities>[0] &
     Parameters<typeof createPropertySaleActivities>[0] &
-    Parameters<typeof createTokenKeyActivities>[0],
+    Parameters<typeof createOwnKeyActivities>[0],
 ) => ({
   ...createHousekeepingActivities(deps),
   ...createPropertySaleActivities(deps),
-  ...createTokenKeyActivities(deps),
+  ...createOwnKeyActivities(deps),
 });
 
 function apiSettings(
@@ -383,7 +386,7 @@ function apiSecrets(secrets: StackSecrets): ApiSecrets {
     API_TLS_KEY: '',
     STAFF_CLIENT_SECRET: secrets.staffClient.value,
     TOKEN_SIGNING_KEYS: JSON.parse(secrets.tokenSigningKeys.value) as ApiSecrets['TOKEN_SIGNING_KEYS'],
-    MESSAGE_SIGNING_KEY: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    MESSAGE_SIGNING_KEY: secrets.messageSigningKey.value,
     DOCUMENT_SIGNING_KEY: secrets.documentSigningKey.value,
     HIDDEN_ID_KEY: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
     PLATE_INDEX_KEY: Buffer.from(secrets.plateIndexKey.value, 'base64'),

@@ -6,7 +6,7 @@ import { TOKEN_SIGNING_KEY } from '../../contracts/credentials';
 import { PARTNERS, RESIDENTS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
-import { createTokenKeyStore } from '../../vault/token-keys';
+import { createOwnKeyStore } from '../../vault/own-keys';
 import { CREDENTIALS, credentialsOf, rotationOf } from '../support/credentials';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
@@ -75,7 +75,7 @@ async function collectSecrets(): Promise<void> {
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
   const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
   const store = createSecretStore(keyEncryption);
-  for (const { d } of await createTokenKeyStore(keyEncryption).usable(h.owner)) canaries.add(String(d));
+  for (const { d } of await createOwnKeyStore(keyEncryption, 'token').usable(h.owner)) canaries.add(String(d));
   for (const row of await h.owner.secret.findMany({ where: { wrapped: { not: null } } })) {
     const value = await store.read(h.owner, row, row.version);
     canaries.add(value);
@@ -130,7 +130,7 @@ describe('of no secret that was in use before, during or after a rotation is any
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM secret_sightings t`,
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM idempotency_records t`,
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM partners t`,
-      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM token_signing_keys t`,
+      h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM own_signing_keys t`,
       h.owner.$queryRaw`SELECT to_json(t)::text AS text FROM credential_handovers t`,
     ]);
     expect(holdsACanary(JSON.stringify(rows))).toBe(false);

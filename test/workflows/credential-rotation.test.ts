@@ -1,4 +1,11 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomUUID,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
   compactDecrypt,
@@ -10,7 +17,8 @@ import {
 } from 'jose';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { Agent, request } from 'undici';
-import { TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
+import { MESSAGE_SIGNING_KEY, TOKEN_SIGNING_KEY, type CredentialRef } from '../../contracts/credentials';
+import { signRequest, verifyResponse } from '../../partners/message-signature';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createClient } from '../../stack/story/http';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from '../../stack/town';
@@ -59,7 +67,7 @@ afterAll(async () => {
 });
 
 const [PASSWORD, KEY, CLIENT_SECRET] = PRESENTED as [CredentialRef, CredentialRef, CredentialRef];
-const BEGUN_BY_US: readonly CredentialRef[] = [...PARTNERS_CREDENTIALS, TOKEN_SIGNING_KEY];
+const BEGUN_BY_US: readonly CredentialRef[] = [...PARTNERS_CREDENTIALS, TOKEN_SIGNING_KEY, MESSAGE_SIGNING_KEY];
 const CREDENTIALS: readonly CredentialRef[] = [...BEGUN_BY_US, MESSAGE_KEY];
 const doorOf = (partnerId: string): string => PARTNERS.find(({ id }) => id === partnerId)?.doorId ?? '';
 const runOf = async (credential: CredentialRef) =>
@@ -81,6 +89,49 @@ it('has one execution for each credential, however often the round comes by', as
   await credentials.round();
   expect(await Promise.all(CREDENTIALS.map(runOf))).toEqual(first);
   expect(new Set(first).size).toBe(CREDENTIALS.length);
+});
+
+describe('a revocation of the key of our answers', () => {
+  /** kluch asks what it owes us, by itself and not by the simulator. @returns how to check our answer */
+  async function ask() {
+    const url = `${h.apiUrl}/partner/v1/obligations`;
+    const password = Buffer.from(`kluch:${h.secrets.fromKluchPassword.value}`).toString('base64');
+    const plain = { method: 'GET', url, headers: { authorization: `Basic ${password}` }, body: Buffer.alloc(0) };
+    const own = { keyId: 'kluch-1', key: createPrivateKey(h.secrets.fromKluchSigningKey.value) };
+    const signed = { ...plain, headers: { ...plain.headers, ...(await signRequest(plain, own, Date.now())) } };
+    const dispatcher = new Agent({ connect: { ca: h.caPem } });
+    const answer = await request(url, { dispatcher, headers: signed.headers });
+    const body = Buffer.from(await answer.body.arrayBuffer());
+    await dispatcher.close();
+    const message = { status: answer.statusCode, headers: answer.headers as Record<string, string>, body };
+    return (keys: ReadonlyMap<string, KeyObject>) =>
+      verifyResponse(message, signed, (keyId) => keys.get(keyId) ?? null, Date.now());
+  }
+  async function messageKeys(): Promise<ReadonlyMap<string, KeyObject>> {
+    const { body } = await http.send(h.apiUrl + PUBLISHED_AT.message, {});
+    const keys = body['keys'] as (JsonWebKey & { kid: string })[];
+    return new Map(keys.map((key) => [key.kid, createPublicKey({ key, format: 'jwk' })]));
+  }
+
+  it('leaves partners believing the new one, and what the old one signed no more', async () => {
+    const before = await ask();
+    expect(await before(await messageKeys())).toMatchObject({ ok: true });
+    const [first = ''] = await publishedKeys('message');
+    const security = await staffMember(h, ['information-security']);
+    expect((await security.call('post', '/staff/v1/message-signing-key/revocations')).status).toBe(202);
+    await until('the old one is gone', async () => {
+      // The partner asks all the time, and believes the answer whichever key is in use.
+      expect(await credentials.call('kluch')).toBe(202);
+      return isReplaced(MESSAGE_SIGNING_KEY, 1);
+    });
+    const known = await messageKeys();
+    expect([known.size, known.has(first)]).toEqual([1, false]);
+    expect(await before(known)).toEqual({ ok: false, refusal: 'key' });
+    expect(await (await ask())(known)).toMatchObject({ ok: true });
+    expect(await credentials.outcomes(MESSAGE_SIGNING_KEY)).toEqual(
+      expect.arrayContaining(['revoked ', 'issued version-2', 'in-use version-2', 'refused version-1']),
+    );
+  });
 });
 
 describe('a revocation', () => {
@@ -227,11 +278,11 @@ describe('a revocation of the key of our tokens', () => {
   it('signs nothing with the new one until every API process goes by it', async () => {
     const { version = 0 } = (await inUse(TOKEN_SIGNING_KEY)) ?? {};
     const behind = randomUUID();
-    await h.owner.tokenKeyReader.create({ data: { processId: behind, kids: [] } });
+    await h.owner.ownKeyReader.create({ data: { processId: behind, kids: [] } });
     await credentials.revoke(TOKEN_SIGNING_KEY);
     await until('the API publishes both', async () => (await publishedKeys()).length === 2);
     expect(await inUse(TOKEN_SIGNING_KEY)).toMatchObject({ version });
-    await h.owner.tokenKeyReader.delete({ where: { processId: behind } });
+    await h.owner.ownKeyReader.delete({ where: { processId: behind } });
     await until('the new one is alone', () => isReplaced(TOKEN_SIGNING_KEY, version));
   });
 });
@@ -516,8 +567,11 @@ describe('ninety days, with failures at each step', () => {
       return { atMs, ageMs, valid, isInUseValid: states.includes('active') };
     }
     if (credential.direction === 'own') {
-      const kids = await publishedKeys();
-      const { kid } = await h.owner.tokenSigningKey.findUniqueOrThrow({ where: { version } });
+      const purpose = credential === TOKEN_SIGNING_KEY ? 'token' : 'message';
+      const kids = await publishedKeys(purpose);
+      const { kid } = await h.owner.ownSigningKey.findUniqueOrThrow({
+        where: { purpose_version: { purpose, version } },
+      });
       return { atMs, ageMs, valid: kids.length, isInUseValid: kids.includes(kid) };
     }
     const hashes = await acceptedFrom(credential.partnerId);
@@ -540,7 +594,7 @@ describe('ninety days, with failures at each step', () => {
   }
 });
 
-const TABLES_OF_CREDENTIALS = ['secrets', 'token_signing_keys', 'partner_credentials'];
+const TABLES_OF_CREDENTIALS = ['secrets', 'own_signing_keys', 'partner_credentials'];
 
 /** Our own tables fail too: every third change of a credential is refused, and counted although it is rolled back. */
 async function refuseEveryThirdWrite(): Promise<void> {
@@ -619,9 +673,10 @@ async function newToken(): Promise<string> {
   const options = { method: 'POST', headers, body: 'grant_type=client_credentials' } as const;
   return String((await http.send(`${h.apiUrl}/oauth/token`, options)).body['access_token']);
 }
-/** Key ids of `/oauth/jwks`. */
-async function publishedKeys(): Promise<string[]> {
-  const { body } = await http.send(`${h.apiUrl}/oauth/jwks`, {});
+const PUBLISHED_AT = { token: '/oauth/jwks', message: '/.well-known/domovoy-message-keys' } as const;
+/** Key ids that anybody may look up. */
+async function publishedKeys(purpose: keyof typeof PUBLISHED_AT = 'token'): Promise<string[]> {
+  const { body } = await http.send(h.apiUrl + PUBLISHED_AT[purpose], {});
   return (body['keys'] as { kid: string }[]).map(({ kid }) => kid);
 }
 

@@ -6,7 +6,7 @@ const { rewrapSome, rewrapLogs, concludeRewrap } = wf.proxyActivities<KeyRewrapA
   retry: { maximumAttempts: 5 },
 });
 
-const TABLES = ['secrets', 'token_signing_keys', 'subject_keys', 'staged_photos'] as const;
+const TABLES = ['secrets', 'own_signing_keys', 'subject_keys', 'staged_photos'] as const;
 
 /**
  * Run by a schedule: after the key-encryption key was replaced, wraps every data key anew, in batches, while everything

@@ -159,6 +159,52 @@ export async function signAnswer(
   return { 'content-digest': digest, 'signature-input': fields.signatureInput, signature: fields.signature };
 }
 
+/** Whether an answer is signed by a key that is known, fresh, whole, and an answer to this request. */
+export async function isAnswerTo(
+  request: SignedRequest,
+  answer: {
+    readonly status: number;
+    readonly headers: readonly (readonly [name: string, value: string])[];
+    readonly body: Buffer;
+  },
+  keys: ReadonlyMap<string, KeyObject>,
+  now: Date,
+): Promise<boolean> {
+  if (!hasDigest({ headers: answer.headers, body: answer.body })) return false;
+  const fields = answer.headers.map(([name, value]) => ({ name, value }));
+  try {
+    await verifySignature(
+      { kind: 'response', status: answer.status, fields, request: requestDescriptor(request) },
+      {
+        label: LABEL,
+        policy: {
+          algorithms: [ALGORITHM],
+          requiredComponents: [
+            '@status',
+            'content-digest',
+            'content-type',
+            component('@method', { req: true }),
+            component('@path', { req: true }),
+            component('signature', { req: true, key: LABEL }),
+          ],
+          requiredParameters: ['created', 'nonce', 'keyid', 'alg'],
+          maxAge: LIFE_S,
+          clockSkew: CLOCK_SKEW_S,
+          now: Math.floor(now.getTime() / 1_000),
+        },
+        resolveVerifier: ({ parameters: { keyid = '' } }) => {
+          const key = keys.get(keyid);
+          if (key === undefined) throw new Error('unknown key');
+          return { algorithm: ALGORITHM, verify: (data, signature) => verify(null, data, key, signature) };
+        },
+      },
+    );
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What a request's signature has to cover. */
 function requiredComponents(request: SignedRequest): SignatureComponent[] {
   const sent = new Set(request.headers.map(([name]) => name.toLowerCase()));
@@ -176,7 +222,7 @@ function requestDescriptor({ method, url, headers }: SignedRequest): RequestDesc
   return { kind: 'request', method, targetUri: url, fields: headers.map(([name, value]) => ({ name, value })) };
 }
 
-function hasDigest({ headers, body }: SignedRequest): boolean {
+function hasDigest({ headers, body }: Pick<SignedRequest, 'headers' | 'body'>): boolean {
   const sent = headers.filter(([name]) => name.toLowerCase() === 'content-digest').map(([, value]) => value);
   try {
     const member: unknown = parseDictionary(sent.join(', ')).get('sha-256')?.[0];
