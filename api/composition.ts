@@ -257,7 +257,8 @@ export function createStack(deps: ApiDependencies): Express {
       if (base === '/registry/v1') return requireRegistry(checks, operation);
       return [requireToken(checks, 'app', operation.scope)];
     };
-  const staff = signInRoutes({ database, settings, identityProvider: deps.identityProvider, log });
+  const { HIDDEN_ID_KEY: hiddenIdKey } = secrets;
+  const staff = signInRoutes({ database, settings, hiddenIdKey, identityProvider: deps.identityProvider, log });
   const events = securityEventRoutes({ database, identityProvider: deps.identityProvider, log });
   const routers: Record<string, Router> = {};
   for (const { base, operations } of sections) {

@@ -2,14 +2,21 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import type { Logger } from '../../config/logger';
 import { parseHeldRole, reachOf, SESSION_IDLE_S, STEP_UP_S } from '../../contracts/staff';
+import { appendJournal } from '../../journal/journal';
 import type { Database } from '../../prisma/database';
 import type { Operation } from '../operation';
 import { HttpProblem } from '../problem';
-import { cookieOf, csrfTokenOf, SESSION_COOKIE, tokenSha256 } from '../staff/session-token';
+import { staffActor } from '../staff/members';
+import { browserOf, cookieOf, csrfTokenOf, SESSION_COOKIE, tokenSha256 } from '../staff/session-token';
 import type { Caller, StaffSession } from './caller';
 import { unauthorized } from './token';
 
-export type StaffChecks = { readonly database: Database; readonly publicUrl: string; readonly log: Logger };
+export type StaffChecks = {
+  readonly database: Database;
+  readonly publicUrl: string;
+  readonly hiddenIdKey: Buffer;
+  readonly log: Logger;
+};
 
 /** What one member of staff may ask; people are slower than servers. */
 const LIMITS = { requestsPerSecond: 20, concurrency: 8 };
@@ -19,7 +26,7 @@ const TOUCH_EVERY_MS = 30_000;
 type StaffOperation = Pick<Operation, 'method' | 'permission' | 'stepUp' | 'fromOrigin'>;
 
 /**
- * Lets in a member of staff: session, then that the write comes from a page of ours, then the role, then the proof of
+ * Lets in a member of staff: session in the browser that it was made in, then that the write comes from a page of ours, then the role, then the proof of
  * the last minutes where the operation wants one. Roles are read anew at each request, so what is taken away is gone.
  */
 export function requireStaff(checks: StaffChecks, operation: StaffOperation): RequestHandler {
@@ -42,7 +49,7 @@ export function requireStaff(checks: StaffChecks, operation: StaffOperation): Re
   };
 }
 
-async function sessionOf({ database }: StaffChecks, req: Request) {
+async function sessionOf({ database, hiddenIdKey, log }: StaffChecks, req: Request) {
   const token = cookieOf(req.get('cookie'), SESSION_COOKIE);
   if (token === undefined) return null;
   const now = Date.now();
@@ -53,6 +60,11 @@ async function sessionOf({ database }: StaffChecks, req: Request) {
   if (!row || row.endedAt !== null || row.member.status !== 'active') return null;
   const idleSince = now - SESSION_IDLE_S * 1_000;
   if (row.expiresAt.getTime() <= now || row.lastSeenAt.getTime() <= idleSince) return null;
+  if (!isSame(browserOf(hiddenIdKey, token, req), row.boundTo)) {
+    log.warn({ event: 'staff-session', outcome: 'refused', code: 'other-browser' }, 'refused');
+    await endElsewhere(database, row);
+    return null;
+  }
   if (now - row.lastSeenAt.getTime() > TOUCH_EVERY_MS) {
     await database.staffSession.updateMany({
       where: { id: row.id, endedAt: null },
@@ -65,13 +77,26 @@ async function sessionOf({ database }: StaffChecks, req: Request) {
   return { memberId: member.id, session };
 }
 
+/** Its cookie is somewhere else: whoever holds it, and whoever it was taken from, sign in anew. */
+async function endElsewhere(database: Database, { id, memberId }: { id: string; memberId: string }): Promise<void> {
+  await database.$transaction(async (tx) => {
+    const { count } = await tx.staffSession.updateMany({ where: { id, endedAt: null }, data: { endedAt: new Date() } });
+    if (count === 0) return;
+    const entry = { integration: null, objectId: id, actor: staffActor(memberId), outcome: 'ended' };
+    await appendJournal(tx, { kind: 'staff-session', ...entry, reason: 'other-browser' });
+  });
+}
+
+function isSame(shown: string, kept: string): boolean {
+  const [a, b] = [Buffer.from(shown), Buffer.from(kept)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
 /** SameSite keeps the cookie from most of what others send; the token and the origin are the rest (R4.5). */
 function assertOurPage({ publicUrl, log }: StaffChecks, req: Request, { csrfToken }: StaffSession): void {
-  const given = Buffer.from(req.get('x-csrf-token') ?? '');
-  const wanted = Buffer.from(csrfToken);
   const origin = req.get('origin');
   const isOurs = origin === undefined || origin === new URL(publicUrl).origin;
-  if (isOurs && given.length === wanted.length && timingSafeEqual(given, wanted)) return;
+  if (isOurs && isSame(req.get('x-csrf-token') ?? '', csrfToken)) return;
   log.info({ event: 'authentication', outcome: 'refused', code: 'csrf' }, 'refused');
   throw new HttpProblem({ status: 403, type: 'csrf', title: 'The request does not come from a page of this API' });
 }

@@ -17,12 +17,14 @@ export const staffActor = (memberId: string): string => `staff/${memberId}`;
  * token from before the sign-in must be worth nothing after it.
  *
  * @param earlierToken of the session that the browser had
+ * @param boundTo what the session of this token is bound to
  */
 export async function beginSession(
   database: Database,
   settings: SignInSettings,
   signedIn: SignedIn,
   earlierToken: string | undefined,
+  boundTo: (token: string) => string,
 ): Promise<{ token: string; expiresAt: Date } | { refusal: SignInRefusal }> {
   return database.$transaction(async (tx) => {
     const member = await memberOf(tx, signedIn);
@@ -49,7 +51,10 @@ export async function beginSession(
     const expiresAt = new Date(authenticatedAt.getTime() + SESSION_LIFE_S * 1_000);
     const proof = { authenticatedAt, acr, amr: [...amr] };
     await tx.staffSession.create({
-      data: { id: randomUUID(), memberId: member.id, tokenSha256: tokenSha256(token), ...proof, expiresAt },
+      data: {
+        ...{ id: randomUUID(), memberId: member.id, tokenSha256: tokenSha256(token), boundTo: boundTo(token) },
+        ...{ ...proof, expiresAt },
+      },
     });
     await appendJournal(tx, { ...entry, outcome: 'signed-in' });
     return { token, expiresAt };

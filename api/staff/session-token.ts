@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
-import type { CookieOptions } from 'express';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import type { CookieOptions, Request } from 'express';
+import { networkOf } from '../network';
 
 /** `__Host-`: only over TLS, only from this very host, for every path (RFC 6265bis, section 4.1.3.2). */
 export const SESSION_COOKIE = '__Host-domovoy-staff';
@@ -23,6 +24,15 @@ export const tokenSha256 = (token: string): string => createHash('sha256').updat
  * sent whoever asks. Made of the token, so that it belongs to the session and ends with it.
  */
 export const csrfTokenOf = (token: string): string => derived(token, 'csrf');
+
+/**
+ * What a session is bound to besides its cookie (R4.8): what the browser says of itself, and the network that it comes
+ * from. Kept as a keyed hash, which also differs from session to session: nobody's network is read off it.
+ */
+export function browserOf(key: Buffer, token: string, req: Pick<Request, 'get' | 'socket'>): string {
+  const shown = JSON.stringify([token, networkOf(req.socket.remoteAddress), req.get('user-agent') ?? null]);
+  return createHmac('sha256', key).update(`staff-session\n${shown}`).digest('base64url');
+}
 
 /** Another secret made of one, told apart by its purpose. */
 export const derived = (secret: string, purpose: string): string =>

@@ -7,11 +7,12 @@ import type { Database } from '../../prisma/database';
 import { HttpProblem } from '../problem';
 import { callbackUrl, isUnreachable, type IdentityProvider, type SignInSecret } from './identity-provider';
 import { beginSession, type SignInRefusal } from './members';
-import { COOKIE_OPTIONS, cookieOf, newToken, SESSION_COOKIE, SIGN_IN_COOKIE } from './session-token';
+import { browserOf, COOKIE_OPTIONS, cookieOf, newToken, SESSION_COOKIE, SIGN_IN_COOKIE } from './session-token';
 
 type Dependencies = {
   readonly database: Database;
   readonly settings: ApiSettings;
+  readonly hiddenIdKey: Buffer;
   readonly identityProvider: IdentityProvider;
   readonly log: Logger;
 };
@@ -23,7 +24,7 @@ const LoginQuery = z.strictObject({ stepUp: z.literal('true').optional() });
 
 /** `GET /staff/login` and `/staff/callback`: the way of a browser to a session (R4.8, R4.9). */
 export function signInRoutes(deps: Dependencies): Router {
-  const { database, settings, identityProvider, log } = deps;
+  const { database, settings, hiddenIdKey, identityProvider, log } = deps;
   const router = Router({ caseSensitive: true, strict: true });
 
   router.get('/staff/login', async (req, res) => {
@@ -46,7 +47,9 @@ export function signInRoutes(deps: Dependencies): Router {
       return;
     }
     const earlierToken = cookieOf(req.get('cookie'), SESSION_COOKIE);
-    const begun = await beginSession(database, settings, signedIn, earlierToken);
+    const begun = await beginSession(database, settings, signedIn, earlierToken, (token) =>
+      browserOf(hiddenIdKey, token, req),
+    );
     if ('refusal' in begun) {
       log.warn({ event: 'staff-sign-in', outcome: 'refused', code: begun.refusal }, 'refused');
       refuse(res, 403, begun.refusal);

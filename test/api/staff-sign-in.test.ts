@@ -109,6 +109,25 @@ describe('staff sign in', () => {
     expect(await statusOf('/staff/v1/session', cookie)).toBe(401);
   });
 
+  it.each([
+    ['in another browser', { userAgent: 'another browser' }],
+    ['from another network', { localAddress: '127.0.1.1' }],
+  ])('are not played by a stolen session %s, which is over with the attempt', async (_, elsewhere) => {
+    const opened = await signedIn('compliance');
+    const { id: memberId } = await memberOf('compliance');
+    const session = await h.owner.staffSession.findFirstOrThrow({
+      where: { memberId, endedAt: null },
+      orderBy: { createdAt: 'desc' },
+    });
+    const cookie = `__Host-domovoy-staff=${opened.cookie('__Host-domovoy-staff') ?? ''}`;
+    expect(await statusOf('/staff/v1/session', cookie)).toBe(200);
+    expect(await statusOf('/staff/v1/session', cookie, elsewhere)).toBe(401);
+    expect((await opened.get('/staff/v1/session')).status).toBe(401);
+    expect(
+      await h.owner.journalEntry.findFirst({ where: { kind: 'staff-session', objectId: session.id } }),
+    ).toMatchObject({ outcome: 'ended', reason: 'other-browser', actor: `staff/${memberId}` });
+  });
+
   it.each(['?', '?code=%00', '?state=x&state=y', '?error=access_denied', '?iss=x&code=y', '?stepUp=1'])(
     'get a page and no fault of ours for %s',
     async (query) => {
@@ -169,9 +188,14 @@ describe('staff sign in', () => {
     }
   });
 
-  async function statusOf(path: string, cookie: string): Promise<number> {
-    const dispatcher = new Agent({ connect: { ca: h.caPem } });
-    const answer = await fetch(h.apiUrl + path, { headers: { cookie }, redirect: 'manual', dispatcher });
+  async function statusOf(
+    path: string,
+    cookie: string,
+    { userAgent, localAddress }: { userAgent?: string; localAddress?: string } = {},
+  ): Promise<number> {
+    const dispatcher = new Agent({ connect: { ca: h.caPem }, ...(localAddress !== undefined && { localAddress }) });
+    const headers = { cookie, ...(userAgent !== undefined && { 'user-agent': userAgent }) };
+    const answer = await fetch(h.apiUrl + path, { headers, redirect: 'manual', dispatcher });
     await answer.text();
     await dispatcher.close();
     return answer.status;

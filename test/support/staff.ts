@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Agent, fetch } from 'undici';
+import { browserOf } from '../../api/staff/session-token';
 import type { Harness } from './harness';
 
 export type StaffCaller = {
@@ -22,6 +23,10 @@ export type StaffCaller = {
   ): Promise<{ status: number; body: Record<string, unknown>; bytes: Buffer }>;
 };
 
+const USER_AGENT = 'a browser of staff';
+/** What a session of a test is bound to. */
+const browser = { get: () => USER_AGENT, socket: { remoteAddress: '127.0.0.1' } } as never;
+
 /**
  * A member with these roles and a session, written as a sign-in writes them (test/api/staff-sign-in.test.ts goes the
  * whole way), so that a test can have as many as it needs.
@@ -38,6 +43,7 @@ export async function staffMember(
       id: sessionId,
       memberId,
       tokenSha256: createHash('sha256').update(token).digest('hex'),
+      boundTo: browserOf(Buffer.from(h.secrets.hiddenIdKey.value, 'base64'), token, browser),
       authenticatedAt: new Date(),
       expiresAt: new Date(Date.now() + 3_600_000),
       ...session,
@@ -56,6 +62,7 @@ export async function staffMember(
       method: method.toUpperCase(),
       headers: {
         cookie: `__Host-domovoy-staff=${token}`,
+        'user-agent': USER_AGENT,
         connection: 'close',
         ...headers,
         ...(body !== undefined && { 'content-type': type }),
@@ -73,7 +80,7 @@ export async function staffMember(
   return {
     memberId,
     sessionId,
-    headers: { cookie: `__Host-domovoy-staff=${token}`, 'x-csrf-token': ownToken },
+    headers: { cookie: `__Host-domovoy-staff=${token}`, 'user-agent': USER_AGENT, 'x-csrf-token': ownToken },
     call: (method, path, { body, file, csrfToken = ownToken, key = randomUUID(), origin } = {}) =>
       send(
         method,
