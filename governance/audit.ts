@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { attestationStanding } from '../access/attestation';
 import { SERVER_TLS } from '../config/tls';
+import { OWN_CREDENTIALS } from '../contracts/credentials';
 import type { AuditFinding, AuditVerdict, SecurityAuditReport } from '../contracts/security-audits';
 import { countRefusals } from '../journal/refusals';
-import type { Database } from '../prisma/database';
+import { sql, type Database } from '../prisma/database';
 import { GRAVE, type Advisories } from './advisories';
 
 const DAY_MS = 86_400_000;
@@ -45,10 +46,12 @@ export async function auditSecurity(database: Database, sources: AuditSources): 
       finding(
         'credential-age',
         `${owner}/${name}`,
-        ageDays > CREDENTIAL_DAYS ? 'failed' : 'passed',
+        ageDays <= CREDENTIAL_DAYS ? 'passed' : name === DOCUMENT_KEY ? 'warning' : 'failed',
         `${ageDays.toString()} days old`,
       ),
     ),
+    ...(await pinFindings(database)),
+    await hashFinding(database),
     ...(await partnerFindings(database, nowMs)),
     ...members.map(({ memberId, lastSignInDays }) =>
       finding(
@@ -101,8 +104,59 @@ export const finding = (check: string, subject: string | null, verdict: AuditVer
 
 type Days = (at: Date) => number;
 
-/** What we show partners and what they show us. The key of a certificate is as old as that: it is looked at below. */
+/** What we show partners, what they show us, and what we sign with ourselves. */
 async function credentialsOf(database: Database, days: Days): Promise<SecurityAuditReport['credentials']> {
+  const known = await Promise.all([
+    keptInVault(database, days),
+    announcedByPartners(database, days),
+    ownKeysOf(database, days),
+    documentKeyOf(database, days),
+  ]);
+  return known.flat();
+}
+type Credential = SecurityAuditReport['credentials'][number];
+
+/** What partners made themselves: the version in use of each, as old as its announcement (R0.6). */
+async function announcedByPartners(database: Database, days: Days): Promise<Credential[]> {
+  const rows = await database.partnerCredential.findMany({
+    where: { state: 'active', partner: { active: true } },
+    select: { partnerId: true, name: true, announcedAt: true },
+    orderBy: [{ partnerId: 'asc' }, { name: 'asc' }],
+  });
+  return rows.map(({ partnerId: owner, name, announcedAt }) => ({
+    owner,
+    name: `announced/${name}`,
+    ageDays: days(announcedAt),
+    heldBy: 'partner',
+  }));
+}
+
+/** The keys of our tokens and of our answers. */
+async function ownKeysOf(database: Database, days: Days): Promise<Credential[]> {
+  const rows = await database.ownSigningKey.findMany({
+    where: { state: 'signing' },
+    select: { purpose: true, createdAt: true },
+    orderBy: { purpose: 'desc' },
+  });
+  return OWN_CREDENTIALS.flatMap(({ purpose, credential: { partnerId: owner, name } }): Credential[] => {
+    const row = rows.find((each) => each.purpose === purpose);
+    return row ? [{ owner, name, ageDays: days(row.createdAt), heldBy: 'us' }] : [];
+  });
+}
+
+/** It comes from the configuration and is in no table: as old as the first head of the journal that it signed. */
+async function documentKeyOf(database: Database, days: Days): Promise<Credential[]> {
+  const newest = await database.journalHead.findFirst({ orderBy: { treeSize: 'desc' }, select: { document: true } });
+  const protectedHead = (newest?.document as { protected?: unknown } | null)?.protected;
+  if (typeof protectedHead !== 'string') return [];
+  const [first] = await database.$queryRaw<{ at: Date }[]>(sql`
+    SELECT at FROM journal_heads WHERE document ->> 'protected' = ${protectedHead} ORDER BY tree_size LIMIT 1`);
+  return first ? [{ owner: 'domovoy', name: DOCUMENT_KEY, ageDays: days(first.at), heldBy: 'us' }] : [];
+}
+const DOCUMENT_KEY = 'document-signing-key';
+
+/** The key of a certificate is as old as that: it is looked at below. */
+async function keptInVault(database: Database, days: Days): Promise<Credential[]> {
   const rows = await database.secret.findMany({
     where: { state: 'active', name: { not: 'tls-key' } },
     select: { owner: true, name: true, createdAt: true },
@@ -130,6 +184,32 @@ async function credentialsOf(database: Database, days: Days): Promise<SecurityAu
       heldBy: 'partner' as const,
     })),
   ];
+}
+
+/**
+ * Whether partners that prove themselves by what they make are held to it: until the first of it has been seen, a
+ * certificate is good by its name alone, and message keys are those of the settings (docs/adr/0040).
+ */
+async function pinFindings(database: Database): Promise<AuditFinding[]> {
+  const clients = await database.oAuthClient.findMany({
+    where: { active: true, partnerId: { not: null }, authMethod: { in: ['tls_client_auth', 'basic_signed'] } },
+    select: { partnerId: true, authMethod: true },
+    orderBy: { id: 'asc' },
+  });
+  const known = await database.partnerCredential.findMany({ select: { partnerId: true, name: true } });
+  return clients.map(({ partnerId, authMethod }) => {
+    const name = authMethod === 'tls_client_auth' ? 'client-certificate' : 'message-key';
+    const isPinned = known.some((each) => each.partnerId === partnerId && each.name === name);
+    const says = isPinned ? 'only what was announced is good' : 'none has been seen yet';
+    return finding('credential-pinned', `${partnerId ?? ''}/${name}`, isPinned ? 'passed' : 'warning', says);
+  });
+}
+
+/** A fast hash is of a secret that nobody has shown for a while: it changes over when it is used (docs/adr/0041). */
+async function hashFinding(database: Database): Promise<AuditFinding> {
+  const rows = await database.$queryRaw<{ client_id: string }[]>(sql`SELECT client_id FROM clients_with_fast_hashes()`);
+  const says = rows.length === 0 ? 'none' : rows.map(({ client_id: id }) => id).join(', ');
+  return finding('secrets-by-fast-hash', null, rows.length === 0 ? 'passed' : 'warning', says);
 }
 
 async function clientsOf(database: Database, days: Days): Promise<SecurityAuditReport['rights']['clients']> {

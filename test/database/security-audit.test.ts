@@ -13,8 +13,11 @@ import { auditSecurity } from '../../governance/audit';
 import { createRefusalJournal } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
+import { HEAD_TYPE } from '../../journal/head';
+import { signDocument } from '../../vault/document-signature';
 import { hashSecret } from '../../vault/secret-hash';
 import { createTestDatabase, type TestDatabase } from '../support/database';
+import { newDocumentSigner } from '../support/journal';
 
 const DAY = 86_400_000;
 const now = Date.now();
@@ -57,6 +60,36 @@ describe('a security audit', () => {
         ...{ secretHashes: [hashSecret(SECRET)], createdAt: ago(40) },
       },
     });
+    const announced = { integration: 'smart-home', name: 'message-key', announcedBy: 'good', publicPem: SECRET };
+    await owner.partnerCredential.createMany({
+      data: [
+        { ...announced, partnerId: 'good', keyId: 'good-1', version: 1, state: 'retired', announcedAt: ago(42) },
+        { ...announced, partnerId: 'good', keyId: 'good-2', version: 2, state: 'active', announcedAt: ago(12) },
+        { ...announced, partnerId: 'late', keyId: 'late-1', version: 1, state: 'active', announcedAt: ago(35) },
+      ],
+    });
+    await owner.oAuthClient.create({
+      data: {
+        ...{ id: 'late', audience: 'partner', partnerId: 'late', authMethod: 'tls_client_auth', scopes: [] },
+        secretHashes: [],
+      },
+    });
+    const ownKey = { keyId: 'k', wrapped: Buffer.from(SECRET) };
+    await owner.ownSigningKey.createMany({
+      data: [
+        { ...ownKey, purpose: 'token', version: 1, kid: 't1', state: 'signing', createdAt: ago(3) },
+        { ...ownKey, purpose: 'message', version: 2, kid: 'm2', state: 'signing', createdAt: ago(31) },
+        { ...ownKey, purpose: 'message', version: 1, kid: 'm1', state: 'retired', createdAt: ago(60) },
+      ],
+    });
+    const signer = newDocumentSigner();
+    const head = (treeSize: bigint, at: Date, by: typeof signer) => ({
+      ...{ treeSize, at, rootHash: Buffer.alloc(32) },
+      document: signDocument(by, HEAD_TYPE, { treeSize: Number(treeSize) }),
+    });
+    await owner.journalHead.createMany({
+      data: [head(1n, ago(400), newDocumentSigner()), head(2n, ago(45), signer), head(3n, ago(1), signer)],
+    });
     const member = { issuer: 'i', roles: ['operations'], withdrawnRoles: [] };
     await owner.staffMember.createMany({
       data: [
@@ -88,6 +121,22 @@ describe('a security audit', () => {
       'good/password': 'passed',
       'good/signing-key': 'failed',
       'good/client/good': 'failed',
+      'late/announced/message-key': 'failed',
+      'good/announced/message-key': 'passed',
+      'domovoy/token-signing-key': 'passed',
+      'domovoy/message-signing-key': 'failed',
+      // A person replaces it.
+      'domovoy/document-signing-key': 'warning',
+    });
+    expect(report.credentials).toContainEqual({
+      ...{ owner: 'domovoy', name: 'document-signing-key', ageDays: 45, heldBy: 'us' },
+    });
+    expect(verdicts(report, 'credential-pinned')).toEqual({
+      'good/message-key': 'passed',
+      'late/client-certificate': 'warning',
+    });
+    expect(report.findings.find(({ check }) => check === 'secrets-by-fast-hash')).toMatchObject({
+      ...{ verdict: 'warning', says: 'good' },
     });
     expect(verdicts(report, 'account-in-use')).toEqual({ [ACTIVE]: 'passed', [STALE]: 'failed' });
     expect(verdicts(report, 'attestation-letter')).toEqual({ good: 'passed', late: 'failed' });
@@ -125,6 +174,7 @@ describe('a security audit', () => {
     expect(report).not.toContain(hashSecret(SECRET));
     await expect(auditor.$queryRaw`SELECT wrapped FROM secrets`).rejects.toThrow(/permission denied/);
     await expect(auditor.$queryRaw`SELECT secret_hashes FROM oauth_clients`).rejects.toThrow(/permission denied/);
+    await expect(auditor.$queryRaw`SELECT wrapped FROM own_signing_keys`).rejects.toThrow(/permission denied/);
     await expect(auditor.$queryRaw`SELECT subject FROM staff_members`).rejects.toThrow(/permission denied/);
   });
 
