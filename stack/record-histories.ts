@@ -9,6 +9,11 @@ import { stackPorts } from './ports';
 import { openStateFolder } from './state-folder';
 import { NAMESPACE } from './temporal-server';
 
+/** Runs that replaced a credential. */
+const replaced = (id: string): string =>
+  `WorkflowId = 'credential-rotation/${id}' AND ExecutionStatus = 'ContinuedAsNew'`;
+const done = (type: string): string => `WorkflowType = '${type}' AND ExecutionStatus = 'Completed'`;
+
 /** One closed execution of each, found by these queries in the running local stack. */
 const WANTED: Readonly<Record<string, string>> = {
   'open-access/opened': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'opening' AND ExecutionStatus = 'Completed'`,
@@ -20,7 +25,15 @@ const WANTED: Readonly<Record<string, string>> = {
   'consent/withdrawn': `WorkflowType = 'consentWorkflow' AND DomovoyState = 'withdrawn'`,
   'biometric-deletion/partner-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'communal'`,
   'biometric-deletion/company-custody': `WorkflowType = 'biometricDeletionWorkflow' AND DomovoyIntegration = 'smart-home'`,
-  'credential-rotation/revoked': `WorkflowType = 'credentialRotationWorkflow' AND ExecutionStatus = 'ContinuedAsNew'`,
+  'credential-rotation/revoked': replaced('vizor/presented/client-secret'),
+  'credential-rotation/token-key': replaced('domovoy/own/token-signing-key'),
+  'credential-rotation/message-key': replaced('domovoy/own/message-signing-key'),
+  'credential-rotation/tls-key': replaced('shlagbaum/presented/tls-key'),
+  'access-review/closed': done('accessReviewWorkflow'),
+  'attestation-round/done': done('attestationRoundWorkflow'),
+  'log-export/received': done('logExportWorkflow'),
+  'security-audit/done': done('securityAuditWorkflow'),
+  'key-rewrap/done': done('keyRewrapWorkflow'),
   'property-sale/in-force': `WorkflowType = 'propertySaleWorkflow' AND ExecutionStatus = 'Completed'`,
   'erasure/erased': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'erased'`,
   'erasure/closed': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'closed'`,
@@ -33,6 +46,7 @@ const WANTED: Readonly<Record<string, string>> = {
  * `npm run history:record -- [process | process/name …]`: writes these histories of the running local stack, or all, to
  * `test/replay/histories`, payloads decrypted, so that later code can be shown to replay what this code did. Histories
  * hold opaque ids only; these are made up. A stack that was started with ERASURE_FOLLOW_UP_MS=60000 has a closed erasure.
+ * Of what the story does not do, staff revoke the credentials, and the schedules are triggered in the Temporal UI.
  */
 async function main(): Promise<void> {
   const folder = openStateFolder(process.env);

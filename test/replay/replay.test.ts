@@ -33,6 +33,11 @@ describe('today’s workflows replay what was recorded', () => {
         'erasure',
         'security-alert',
         'security-monitoring',
+        'access-review',
+        'attestation-round',
+        'log-export',
+        'security-audit',
+        'key-rewrap',
       ]),
     );
   });
