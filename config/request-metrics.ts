@@ -1,4 +1,4 @@
-import { Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 
 /** What is counted of requests to the API: by operation and answer, never by caller or address. */
 export type RequestMetrics = {
@@ -17,8 +17,15 @@ export function createRequestMetrics(registry: Registry): RequestMetrics {
     buckets: EDGES_S,
     registers: [registry],
   });
+  // One series that is there from the start: `increase` cannot see the first event of a series that begins with it.
+  const faults = new Counter({
+    name: 'domovoy_http_faults_total',
+    help: 'Requests to the API that ended with 500: faults of ours.',
+    registers: [registry],
+  });
   return {
     answered(route, method, status, durationMs) {
+      if (status === 500) faults.inc();
       seconds.observe({ route, method, status: status.toString() }, durationMs / 1_000);
     },
   };

@@ -29,11 +29,7 @@ export function createGateways({
   metrics: PartnerMetrics;
 }): Gateways {
   return keepGateways({
-    async load(partnerId) {
-      const row = await database.partner.findUnique({ where: { id: partnerId }, include: ANNOUNCED_KEYS });
-      if (row) metrics.promised(partnerId, { availability: row.slaAvailability, latencyMs: row.slaLatencyMs });
-      return row;
-    },
+    load: (partnerId) => database.partner.findUnique({ where: { id: partnerId }, include: ANNOUNCED_KEYS }),
     build: async (partnerId, profile, agreedFields) => {
       const gateway = await createGateway({
         partnerId,

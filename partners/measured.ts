@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { traced } from '../config/tracing';
+import type { FailureType } from '../contracts/failures';
 import { PartnerError } from './failure';
 import type { PartnerGateway } from './ports';
 
@@ -7,20 +8,59 @@ import type { PartnerGateway } from './ports';
 export type PartnerMetrics = {
   /** @param outcome `ok`, or the name of the failure; the partner's own refusals count as answers */
   called(partnerId: string, operation: string, outcome: string, durationMs: number): void;
-  /** What the partner's contract promises. */
-  promised(partnerId: string, sla: { availability: number; latencyMs: number }): void;
 };
+
+/** What a partner's contract promises: availability as a share of the calls, latency in milliseconds. */
+export type PartnerPromise = {
+  readonly partnerId: string;
+  readonly availability: number;
+  readonly latencyMs: number;
+};
+
+/** Failures that are the partner's; deploy/prometheus/rules.yml names the same. */
+const FAULTS = [
+  'PartnerUnreachable',
+  'PartnerUnavailable',
+  'PartnerMisanswered',
+  'PartnerUnauthorized',
+] as const satisfies readonly FailureType[];
+
+const OPERATIONS = [
+  'open',
+  'extract-face',
+  'enroll-face',
+  'face-state',
+  'remove-face',
+  'allow-plate',
+  'block-plate',
+  'list-equipment',
+  'add-credential',
+  'check-credential',
+  'retire-credentials',
+  'hand-over-credential',
+] as const;
+
+/** Scrapes come more often than contracts change; several Prometheus servers may ask. */
+const KEEP_MS = 10_000;
 
 /** Edges of the latency histogram, seconds; close together where agreed latencies lie. */
 const EDGES_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10];
 
-/** Registers the metrics; every one of them is named in deploy/prometheus/rules.yml. */
-export function createPartnerMetrics(registry: Registry): PartnerMetrics {
+/**
+ * Registers the metrics; every one of them is named in deploy/prometheus/rules.yml.
+ *
+ * @param promises what the partners that this process may call have promised, as it is now
+ */
+export function createPartnerMetrics(
+  registry: Registry,
+  promises: () => Promise<readonly PartnerPromise[]>,
+): PartnerMetrics {
   const calls = new Counter({
     name: 'domovoy_partner_calls_total',
     help: 'Calls to partners by operation and outcome.',
     labelNames: ['partner', 'operation', 'outcome'],
     registers: [registry],
+    collect: () => refresh(),
   });
   const seconds = new Histogram({
     name: 'domovoy_partner_call_seconds',
@@ -34,18 +74,40 @@ export function createPartnerMetrics(registry: Registry): PartnerMetrics {
     help: 'What the contract promises: availability as a share, latency in seconds.',
     labelNames: ['partner', 'target'],
     registers: [registry],
+    collect: () => refresh(),
   });
+
+  let askedMs = -Infinity;
+  let asking: Promise<void> = Promise.resolve();
+  /** What cannot be read leaves the figures as they were. */
+  function refresh(): Promise<void> {
+    if (performance.now() - askedMs < KEEP_MS) return asking;
+    askedMs = performance.now();
+    return (asking = promises().then(show, () => undefined));
+  }
+
+  function show(rows: readonly PartnerPromise[]): void {
+    target.reset();
+    for (const { partnerId: partner, availability, latencyMs } of rows) {
+      target.set({ partner, target: 'availability' }, availability);
+      target.set({ partner, target: 'latency_seconds' }, latencyMs / 1_000);
+      // `increase` cannot see the first event of a series that begins with it, and a rare call fails rarely twice.
+      for (const operation of OPERATIONS) {
+        for (const outcome of ['ok', ...FAULTS]) calls.inc({ partner, operation, outcome }, 0);
+      }
+    }
+  }
+
   return {
     called(partner, operation, outcome, durationMs) {
       calls.inc({ partner, operation, outcome });
-      seconds.observe({ partner, operation }, durationMs / 1_000);
-    },
-    promised(partner, { availability, latencyMs }) {
-      target.set({ partner, target: 'availability' }, availability);
-      target.set({ partner, target: 'latency_seconds' }, latencyMs / 1_000);
+      // How soon we gave up is not how quick the partner is.
+      if (outcome !== CANCELLED) seconds.observe({ partner, operation }, durationMs / 1_000);
     },
   };
 }
+
+const CANCELLED = 'cancelled';
 
 /** One call to another system: timed, and a span of the trace that it is made in. */
 export function measuredCall<R>(
@@ -65,7 +127,7 @@ export function measuredCall<R>(
       return result;
     } catch (error) {
       // A cancelled call says nothing about the partner.
-      end(error instanceof PartnerError ? error.type : 'cancelled');
+      end(error instanceof PartnerError ? error.type : CANCELLED);
       throw error;
     }
   });
@@ -75,7 +137,7 @@ export function measuredCall<R>(
 export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): PartnerGateway {
   const { partnerId, biometrics, plates } = gateway;
   const timed =
-    <A extends unknown[], R>(operation: string, call: (...args: A) => Promise<R>) =>
+    <A extends unknown[], R>(operation: (typeof OPERATIONS)[number], call: (...args: A) => Promise<R>) =>
     (...args: A): Promise<R> =>
       measuredCall({ partnerId, operation }, metrics, () => call(...args));
   return {

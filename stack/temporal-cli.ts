@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { runWithProgress } from './run-with-progress';
 import { sdkDownload } from './sdk-download';
 import { explained, StackError } from './stack-error';
-import { isExecutable, makeInCache, onPath, toolCache } from './tool-cache';
+import { goProgram, isExecutable, makeInCache, onPath, toolCache } from './tool-cache';
 
 /** Newer releases cannot be built with `go install`: their go.mod replaces a module. Server 1.29.1, UI included. */
 const VERSION = 'v1.5.1';
@@ -61,7 +61,7 @@ async function buildWithGo(
   print: Print,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const go = onPath('go', env) ?? (isExecutable('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : null);
+  const go = goProgram(env);
   const remedy = 'Install the Temporal CLI (docs.temporal.io/cli) or Go 1.24, or name one with DOMOVOY_TEMPORAL_CLI.';
   if (go === null) {
     throw new StackError(

@@ -4,7 +4,7 @@ import type { WorkerSecrets, WorkerSettings } from '../config/environment';
 import type { Integration } from '../contracts/ids';
 import { createBillingClient } from '../partners/billing';
 import { createGateways } from '../partners/gateways';
-import { createPartnerMetrics } from '../partners/measured';
+import { createPartnerMetrics, type PartnerPromise } from '../partners/measured';
 import { createExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -29,7 +29,11 @@ export function composeIntegration(
 ): Integrated {
   const secretStore = createSecretStore(keyEncryption);
   const journal = createExchangeJournal(database, onLost);
-  const metrics = journaledCalls(createPartnerMetrics(registry), journal, integration);
+  const metrics = journaledCalls(
+    createPartnerMetrics(registry, () => promisesIn(database)),
+    journal,
+    integration,
+  );
   const gateways = createGateways({ database, secretStore, metrics });
   const billing = createBillingClient({
     baseUrl: settings.BILLING_URL,
@@ -54,4 +58,17 @@ export function composeIntegration(
     await journal.close();
   };
   return { activities, close };
+}
+
+/** What the partners promise whom this worker may see. */
+async function promisesIn(database: Database): Promise<PartnerPromise[]> {
+  const rows = await database.partner.findMany({
+    where: { active: true },
+    select: { id: true, slaAvailability: true, slaLatencyMs: true },
+  });
+  return rows.map(({ id, slaAvailability, slaLatencyMs }) => ({
+    partnerId: id,
+    availability: slaAvailability,
+    latencyMs: slaLatencyMs,
+  }));
 }

@@ -12,9 +12,6 @@ export function journaledCalls(
   integration: Integration,
 ): PartnerMetrics {
   return {
-    promised: (...args) => {
-      metrics.promised(...args);
-    },
     called(partnerId, operation, outcome, durationMs) {
       metrics.called(partnerId, operation, outcome, durationMs);
       const known = correlation();

@@ -1,0 +1,5 @@
+module domovoy/promtool
+
+go 1.25.0
+
+require github.com/prometheus/prometheus v0.311.3
