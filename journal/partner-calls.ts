@@ -11,6 +11,8 @@ export type PartnerCallEntry = {
   readonly durationMs: number;
   /** UUID of the request that it serves. */
   readonly correlationId: string;
+  /** The id under which the other system was told of that request. */
+  readonly toldAs: string;
   /** The execution that calls. */
   readonly execution: string;
 };
@@ -22,15 +24,18 @@ export const partnerCallRecord = (call: PartnerCallEntry): JournalRecord => ({
   objectId: call.correlationId,
   actor: call.execution,
   outcome: call.outcome,
-  reason: `${call.partnerId} ${call.operation} ${Math.round(call.durationMs).toString()}`,
+  reason: `${call.partnerId} ${call.operation} ${Math.round(call.durationMs).toString()} ${call.toldAs}`,
 });
 
 /** @returns `null` for an entry that is no call to a partner */
-export function readPartnerCall(entry: {
-  readonly kind: string;
-  readonly reason: string | null;
-}): { readonly partnerId: string; readonly operation: string; readonly durationMs: number } | null {
-  const [partnerId, operation, durationMs] = (entry.reason ?? '').split(' ');
+export function readPartnerCall(entry: { readonly kind: string; readonly reason: string | null }): {
+  readonly partnerId: string;
+  readonly operation: string;
+  readonly durationMs: number;
+  /** Absent from entries of before. */
+  readonly toldAs?: string;
+} | null {
+  const [partnerId, operation, durationMs, toldAs] = (entry.reason ?? '').split(' ');
   if (entry.kind !== 'partner-call' || partnerId === undefined || operation === undefined) return null;
-  return { partnerId, operation, durationMs: Number(durationMs) };
+  return { partnerId, operation, durationMs: Number(durationMs), ...(toldAs !== undefined && { toldAs }) };
 }

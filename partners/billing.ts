@@ -18,6 +18,9 @@ const Answer = z.object({
   asOf: z.iso.datetime(),
 });
 
+/** Billing as the journal and the figures name it, where partners have their ids. */
+export const BILLING = 'billing';
+
 /**
  * Billing over HTTPS with a bearer secret of the company's own. An answer that says to be from the future counts as one
  * of now: how long it may be relied on while billing is out is counted from it.
@@ -31,7 +34,8 @@ export function createBillingClient(options: {
   timeoutMs: number;
   secret: () => Promise<string>;
 }): BillingPort & { close(): Promise<void> } {
-  const http = createPartnerHttp({ caPem: options.caPem, timeoutMs: options.timeoutMs, maxConnections: 32 });
+  const { caPem, timeoutMs } = options;
+  const http = createPartnerHttp({ receiver: BILLING, caPem, timeoutMs, maxConnections: 32 });
   return {
     close: () => http.close(),
     async standing({ accountId, service }, call) {

@@ -25,10 +25,16 @@ export async function createGateway(options: {
   const agreed: AgreedFields = () => orUnreachable(options.agreed);
   const { caPem, timeoutMs, maxConnections, requestsPerSecond } = profile;
   const httpAs = (clientCertificate?: TlsIdentity) =>
-    isolated(createPartnerHttp({ caPem, timeoutMs, maxConnections, ...(clientCertificate && { clientCertificate }) }), {
-      requestsPerSecond,
-      concurrency: profile.concurrency ?? 2 * maxConnections,
-    });
+    isolated(
+      createPartnerHttp({
+        receiver: partnerId,
+        caPem,
+        timeoutMs,
+        maxConnections,
+        ...(clientCertificate && { clientCertificate }),
+      }),
+      { requestsPerSecond, concurrency: profile.concurrency ?? 2 * maxConnections },
+    );
   if (profile.profile === 'mtls-oidc') {
     // Read once: tokens are bound to the certificate, so that another one takes another gateway (gateways.ts).
     const http = httpAs(tlsIdentityOf(await secrets('tls-key'), profile.certificatePem));

@@ -23,7 +23,7 @@ describe('one HTTP attempt at a partner', () => {
   });
   beforeEach(async () => {
     partner = await startTlsPartner(authority, (_request, res) => sendJson(res, 200, { ok: true }));
-    http = createPartnerHttp({ caPem: authority.pem, timeoutMs: 500, maxConnections: 2 });
+    http = createPartnerHttp({ receiver: 'partner', caPem: authority.pem, timeoutMs: 500, maxConnections: 2 });
   });
   afterEach(async () => {
     await partner.close();

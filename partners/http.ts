@@ -1,6 +1,6 @@
 import { Agent, errors, request, type Dispatcher } from 'undici';
 import type { ZodType } from 'zod';
-import { correlation } from '../config/correlation';
+import { correlation, idToldTo } from '../config/correlation';
 import { SERVER_TLS } from '../config/tls';
 import { PartnerError } from './failure';
 import type { PartnerCall } from './ports';
@@ -47,12 +47,14 @@ export type PartnerHttp = {
  * fills its own and no other's.
  */
 export function createPartnerHttp(options: {
+  /** Who is called. */
+  receiver: string;
   caPem: string;
   timeoutMs: number;
   maxConnections: number;
   clientCertificate?: { readonly cert: string; readonly key: string };
 }): PartnerHttp {
-  const { caPem, timeoutMs, maxConnections, clientCertificate } = options;
+  const { receiver, caPem, timeoutMs, maxConnections, clientCertificate } = options;
   const agent = new Agent({
     connections: maxConnections,
     pipelining: 1,
@@ -83,7 +85,12 @@ export function createPartnerHttp(options: {
       const exchange = async (): Promise<HttpAnswer> => {
         const answer = await request(url, {
           method,
-          headers: { accept: 'application/json', 'accept-encoding': 'identity', ...correlationHeaders(), ...headers },
+          headers: {
+            accept: 'application/json',
+            'accept-encoding': 'identity',
+            ...correlationHeaders(receiver),
+            ...headers,
+          },
           body: body ?? null,
           signal,
           dispatcher: agent.compose(
@@ -126,10 +133,10 @@ function bounded(caller: AbortSignal, withinMs: number): { signal: AbortSignal; 
   return { signal: controller.signal, end };
 }
 
-/** So that the partner's log and ours can be laid side by side: a UUID. Traces end with us (docs/adr/0050). */
-function correlationHeaders(): Record<string, string> {
+/** So that the partner's log and ours, and no other's, can be laid side by side. Traces end with us (docs/adr/0050). */
+function correlationHeaders(receiver: string): Record<string, string> {
   const known = correlation();
-  return known ? { 'x-request-id': known.id } : {};
+  return known ? { 'x-request-id': idToldTo(receiver, known.id) } : {};
 }
 
 /**

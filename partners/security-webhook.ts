@@ -20,7 +20,12 @@ export function createSecurityWebhook(options: {
   readonly caPem: string;
   readonly secrets: readonly string[];
 }): SecurityWebhook {
-  const http = createPartnerHttp({ caPem: options.caPem, timeoutMs: 10_000, maxConnections: 2 });
+  const http = createPartnerHttp({
+    receiver: 'security-webhook',
+    caPem: options.caPem,
+    timeoutMs: 10_000,
+    maxConnections: 2,
+  });
   const signers = options.secrets.map((secret) => new Webhook(secret));
   return {
     close: () => http.close(),

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { correlation } from '../config/correlation';
+import { correlation, idToldTo } from '../config/correlation';
 import type { Integration } from '../contracts/ids';
 import type { ExchangeJournal } from '../journal/exchanges';
-import type { BillingPort } from '../partners/billing';
+import { BILLING, type BillingPort } from '../partners/billing';
 import { measuredCall, type PartnerMetrics } from '../partners/measured';
 
 /** Has every measured call to a partner noted in the journal. It rides with the others: no call waits for its line. */
@@ -15,13 +15,15 @@ export function journaledCalls(
     called(partnerId, operation, outcome, durationMs) {
       metrics.called(partnerId, operation, outcome, durationMs);
       const known = correlation();
+      const correlationId = known?.id ?? randomUUID();
       journal.called({
         integration,
         partnerId,
         operation,
         outcome,
         durationMs,
-        correlationId: known?.id ?? randomUUID(),
+        correlationId,
+        toldAs: idToldTo(partnerId, correlationId),
         execution: known?.workflowId ?? `worker-${integration}`,
       });
     },
@@ -31,5 +33,5 @@ export function journaledCalls(
 /** Billing is a system of its own: asked as measured and journaled as a partner is. */
 export const measuredBilling = (billing: BillingPort, metrics: PartnerMetrics): BillingPort => ({
   standing: (question, call) =>
-    measuredCall({ partnerId: 'billing', operation: 'standing' }, metrics, () => billing.standing(question, call)),
+    measuredCall({ partnerId: BILLING, operation: 'standing' }, metrics, () => billing.standing(question, call)),
 });

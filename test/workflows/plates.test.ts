@@ -3,6 +3,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { parseKeyRing } from '../../config/environment';
 import { vehicleAccessWorkflowId } from '../../contracts/ids';
 import { LOCKOUTS, lockoutKey } from '../../contracts/lockout';
+import { readPartnerCall } from '../../journal/partner-calls';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createPayloadCodec } from '../../vault/payload-codec';
 import { breakPartner, mendEverything } from '../support/faults';
@@ -33,6 +34,22 @@ async function registered(residentId: string, plate: string, houseId?: string): 
   const { status, body } = await register(residentId, plate, houseId);
   expect(status).toBe(201);
   return String(body['vehicleId']);
+}
+
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** What the journal says of our calls for a vehicle at a partner. */
+async function calledFor(vehicleId: string, partner: TownPartner) {
+  const where = { kind: 'partner-call', actor: vehicleAccessWorkflowId(vehicleId, partner.id) };
+  const entries = await h.owner.journalEntry.findMany({ where });
+  return entries.map((entry) => ({ objectId: entry.objectId, ...readPartnerCall(entry) }));
+}
+
+/** Digests of the request ids that came to a partner. */
+async function requestIdsAt(partner: TownPartner): Promise<string[]> {
+  const answer = await fetch(`${h.sandboxControlUrl}/partners/${partner.id}/calls`);
+  const { calls } = (await answer.json()) as { calls: { digests: Record<string, string> }[] };
+  return calls.flatMap(({ digests }) => digests['header.x-request-id'] ?? []);
 }
 
 const remove = (vehicleId: string) => h.app.post(`/app/v1/vehicles/${vehicleId}/removal`, {});
@@ -236,6 +253,21 @@ describe('a plate at a partner that reads plates itself', () => {
     };
     const sent = calls.filter(({ endpoint }) => endpoint === 'plates');
     expect(sent.map(({ fields }) => fields)).toEqual([['plate']]); // the house is in the path
+    // Each is told of the one request under an id of its own; the journal alone has them together.
+    await until('both calls are in the journal', async () =>
+      (await Promise.all([shlagbaum, kluch].map((partner) => calledFor(vehicleId, partner)))).every(
+        (entries) => entries.length > 0,
+      ),
+    );
+    const journaled = await Promise.all([shlagbaum, kluch].map((partner) => calledFor(vehicleId, partner)));
+    const ours = new Set(journaled.flat().map(({ objectId }) => objectId));
+    expect(ours.size).toBe(1);
+    const arrived = await Promise.all([shlagbaum, kluch].map(requestIdsAt));
+    journaled.forEach((entries, index) => {
+      for (const { toldAs } of entries) expect(arrived[index]).toContain(digestOf(toldAs ?? ''));
+      expect(arrived[index]).not.toContain(digestOf([...ours].join()));
+    });
+    expect(arrived[0]?.filter((digest) => arrived[1]?.includes(digest))).toEqual([]);
     await remove(vehicleId);
     await Promise.all([over(vehicleId, shlagbaum), over(vehicleId, kluch)]);
   });
