@@ -17,6 +17,7 @@ import { startTracing } from '../config/tracing';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
+import { endWorker } from './end-worker';
 import { composeIntegration, type Integrated } from './integration';
 import { sdkMetrics, type SdkMetrics } from './sdk-metrics';
 import { createWorker } from './worker';
@@ -62,7 +63,7 @@ async function main(): Promise<void> {
   });
   onShutdown((reason) => {
     log.info({ event: 'stopping', signal: reason }, 'stopping');
-    worker.shutdown();
+    endWorker(worker);
   });
   log.info({ event: 'started', taskQueue }, 'started');
   try {
