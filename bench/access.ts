@@ -30,6 +30,12 @@ export async function benchAccess(env: NodeJS.ProcessEnv, print: (line: string) 
     print(`${name.padEnd(26)} ${ratio.toFixed(2).padStart(6)}   ${described(target)}: ${met ? 'met' : 'NOT met'}`);
     return { name, ...target, met };
   });
+  for (const side of ['measured', 'bare'] as const) {
+    const { missed, processorMs } = opening[side].callers32;
+    const parts = Object.entries(processorMs?.byProcess ?? {}).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
+    print(`${side.padEnd(8)} ${(processorMs?.all ?? NaN).toFixed(1)} ms of processor time each: ${parts.join(', ')}`);
+    if (missed > 0) print(`${side.padEnd(8)} ${missed.toString()} were not over in time`);
+  }
   const report = {
     date: new Date().toISOString(),
     durationS: Math.round((performance.now() - startedMs) / 1_000),

@@ -36,16 +36,37 @@ export async function interleavedLatencies(
   return taken;
 }
 
-export type Throughput = { readonly units: number; readonly seconds: number; readonly latenciesMs: number[] };
+/** A unit that was answered, and too late for what was asked for: it counts as none. */
+export class Missed extends Error {}
 
-/** So many callers at once, each with its next unit as soon as the last one is answered; blocks take turns as above. */
+export type Throughput = {
+  readonly units: number;
+  readonly missed: number;
+  readonly seconds: number;
+  readonly latenciesMs: number[];
+};
+
+type Around = (side: keyof Twins<unknown>, run: () => Promise<Throughput>) => Promise<Throughput>;
+
+/**
+ * So many callers at once, each with its next unit as soon as the last one is answered; blocks take turns as above.
+ *
+ * @param limits.around is given each block to run; what it does before and after counts for nothing
+ */
 export async function interleavedThroughput(
   twins: Twins<Work>,
-  limits: { blocks: number; callers: number; blockMs: number; untilMs: number },
+  limits: {
+    blocks: number;
+    callers: number;
+    blockMs: number;
+    untilMs: number;
+    around?: Around;
+  },
 ): Promise<Twins<Throughput[]>> {
+  const around: Around = limits.around ?? ((_side, run) => run());
   const done: Twins<Throughput[]> = { measured: [], bare: [] };
   for (let block = 0; block < limits.blocks && performance.now() < limits.untilMs; block++) {
-    for (const side of SIDES) done[side].push(await crowded(twins[side], limits));
+    for (const side of SIDES) done[side].push(await around(side, () => crowded(twins[side], limits)));
   }
   return done;
 }
@@ -54,15 +75,21 @@ export async function interleavedThroughput(
 async function crowded(work: Work, { callers, blockMs }: { callers: number; blockMs: number }): Promise<Throughput> {
   const startedMs = performance.now();
   const latenciesMs: number[] = [];
+  let missed = 0;
   const caller = async (): Promise<void> => {
     while (performance.now() - startedMs < blockMs) {
       const askedMs = performance.now();
-      await work();
-      latenciesMs.push(performance.now() - askedMs);
+      try {
+        await work();
+        latenciesMs.push(performance.now() - askedMs);
+      } catch (error) {
+        if (!(error instanceof Missed)) throw error;
+        missed++;
+      }
     }
   };
   await Promise.all(Array.from({ length: callers }, caller));
-  return { units: latenciesMs.length, seconds: (performance.now() - startedMs) / 1_000, latenciesMs };
+  return { units: latenciesMs.length, missed, seconds: (performance.now() - startedMs) / 1_000, latenciesMs };
 }
 
 /** All blocks together, units per second. */

@@ -35,6 +35,8 @@ export type Stack = {
   readonly logs: string;
   linkTo(workflowId: string): string;
   printAddresses(): void;
+  /** Process ids of what runs, by name. */
+  pids(): ReadonlyMap<string, number>;
   /** One process more, which lives and ends with the stack. */
   start(plan: ProcessPlan): Promise<void>;
   stop(): Promise<void>;
@@ -122,6 +124,7 @@ async function startEverything(parts: {
     journalHeads: folder.journalHeads,
     logs: folder.logs,
     gaveUp: supervisor.gaveUp,
+    pids: () => supervisor.pids(),
     start: (plan) => supervisor.start(plan),
     linkTo: (workflowId) => `${uiUrl}/${encodeURIComponent(workflowId)}`,
     printAddresses() {

@@ -33,6 +33,8 @@ export type Supervisor = {
    */
   start(plan: ProcessPlan): Promise<void>;
   pidOf(name: string): number | null;
+  /** Process ids by name, of those that run. */
+  pids(): ReadonlyMap<string, number>;
   /** Ends everything: our own programs together, then the servers, last started first. May be called more than once. */
   stop(): Promise<void>;
   /** Kills at once what still runs. It also happens by itself when this process exits, however it comes to that. */
@@ -151,6 +153,10 @@ export function createSupervisor(folder: StateFolder, print: (line: string) => v
       await untilReady(entry);
     },
     pidOf: (name) => running.find(({ plan }) => plan.name === name)?.child?.pid ?? null,
+    pids: () =>
+      new Map(
+        running.flatMap(({ plan, child }) => (child?.pid === undefined ? [] : [[plan.name, child.pid] as const])),
+      ),
     stop() {
       stopping ??= (async () => {
         // Our own programs rest on the servers and on nothing of each other that matters while ending.
