@@ -29,6 +29,9 @@ const INTERMEDIATE: ServerOptions = {
   ecdhCurve: 'X25519:P-256:P-384',
 };
 
+/** As long as servers commonly keep a connection that nobody uses; Node's own five seconds cost a handshake each time. */
+const KEPT_MS = 75_000;
+
 /** With `clientCa` the handshake asks for a certificate of that authority and ends without one. */
 export async function openTlsPort(
   app: Express,
@@ -42,6 +45,7 @@ export async function openTlsPort(
   const server = created({ ...common, ...certificate }, app, options.what);
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
+  server.keepAliveTimeout = KEPT_MS;
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   const port = await listen(server, options.port, options.host, options.what);
   return {
