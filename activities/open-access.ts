@@ -19,11 +19,15 @@ type Assessment =
   /** Billing was not asked, or gave no answer: it is worth asking again. */
   | { kind: 'ask-billing'; billing: BillingQuestion };
 
-type Asked = { standing: BillingStanding | 'unavailable'; remembered: Promise<unknown> };
+/** What billing said of each account, and of all of them together. */
+type Asked = { standing: BillingStanding | 'unavailable'; answers: readonly BillingAnswer[] };
+type BillingAnswer = BillingStanding & { accountId: string; service: string; asOf: string };
 type Assessed =
   | Exclude<Assessment, { kind: 'billing-known' }>
   /** With the facts upon which billing was asked. */
   | ({ kind: 'billing-known'; facts: FactsText } & Asked);
+/** What an opening has found out in the same step. */
+type FoundOut = { readonly facts: FactsText; readonly answers: readonly BillingAnswer[] };
 type Authorized = {
   kind: 'command';
   device: NonNullable<LoadedFacts['device']>;
@@ -76,7 +80,7 @@ export function createOpenAccessActivities(deps: {
   async function openAccessPoint(
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
-    known?: FactsText,
+    known?: FoundOut,
   ): Promise<OpenAccessResult> {
     const authorized = await authorize(request, billing, known);
     if (authorized.kind === 'ended') return authorized.result;
@@ -94,7 +98,7 @@ export function createOpenAccessActivities(deps: {
     async assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessment> {
       const assessed = await assessOpening(request, askWithinMs);
       if (assessed.kind !== 'billing-known') return assessed;
-      await assessed.remembered;
+      await remember(database, assessed.answers);
       return { kind: 'billing-known', standing: assessed.standing };
     },
 
@@ -110,17 +114,15 @@ export function createOpenAccessActivities(deps: {
     ): Promise<Exclude<Assessment, { kind: 'billing-known' }>> {
       const assessed = await assessOpening(request, askWithinMs);
       if (assessed.kind !== 'billing-known') return assessed;
-      const { standing, remembered, facts } = assessed;
-      const [result] = await Promise.all([openAccessPoint(request, standing, facts), remembered]);
-      return { kind: 'ended', result };
+      return { kind: 'ended', result: await openAccessPoint(request, assessed.standing, assessed) };
     },
 
     /** Asks billing about every account that the right may rest on and remembers each answer. */
     async askBilling(question: BillingQuestion): Promise<BillingStanding | 'unavailable'> {
-      const { standing, remembered } = await standingOf(question, deps.billingTimeoutMs).catch((error: unknown) => {
+      const { standing, answers } = await standingOf(question, deps.billingTimeoutMs).catch((error: unknown) => {
         throw toApplicationFailure(error);
       });
-      await remembered;
+      await remember(database, answers);
       return standing;
     },
 
@@ -149,20 +151,16 @@ export function createOpenAccessActivities(deps: {
     },
   };
 
-  /** @returns at once what billing says; that it is written down is waited for when there is time */
   async function standingOf({ accountIds, service }: BillingQuestion, timeoutMs: number): Promise<Asked> {
     const signal = cancellationSignal();
     const answers = await Promise.all(
       accountIds.map(async (accountId) => {
         const call = { idempotencyKey: `billing/${accountId}/${service}`, signal, timeoutMs };
         const { standing, asOf } = await deps.billing.standing({ accountId, service }, call);
-        return { accountId, standing, asOf, asOfMs: Date.parse(asOf) };
+        return { accountId, service, standing, asOf, asOfMs: Date.parse(asOf) };
       }),
     );
-    const remembered = Promise.all(answers.map((answer) => rememberStanding(database, { ...answer, service })));
-    // Whoever waits for it learns of its failure; until then it is nobody's.
-    remembered.catch(() => undefined);
-    return { standing: best(answers), remembered };
+    return { standing: best(answers), answers };
   }
 
   /** That billing is out is no failure of the assessment: whether to ask again is decided elsewhere. */
@@ -179,24 +177,27 @@ export function createOpenAccessActivities(deps: {
    * Decides and passes the fence, in a statement that lets through only what was decided upon: facts that have changed
    * meanwhile are decided upon anew. So none is older than the fence.
    *
-   * @param known facts that were read for this opening just now
+   * @param known what was found out for this opening just now
    */
   async function authorize(
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
-    known?: FactsText,
+    known?: FoundOut,
   ): Promise<{ kind: 'ended'; result: OpenAccessResult } | Authorized> {
-    let facts = known ?? (await readAccessFacts(database, request));
+    const answers = known?.answers ?? [];
+    const endNow = async (ending: Ending): Promise<{ kind: 'ended'; result: OpenAccessResult }> => {
+      await remember(database, answers);
+      return { kind: 'ended', result: await end(request, ending) };
+    };
+    let facts = known?.facts ?? (await readAccessFacts(database, request));
     for (;;) {
       const { decision, device, partnerRevision, decidedAt } = decide(request, facts, billing);
       if (decision.kind !== 'allow' || device === null) {
         const reason = decision.kind === 'deny' ? decision.reason : 'device-unavailable';
-        return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
+        return endNow({ outcome: 'denied', reason });
       }
-      if (Date.now() >= Date.parse(request.notAfter)) {
-        return { kind: 'ended', result: await end(request, { outcome: 'expired' }) };
-      }
-      const fence = await passFence(database, deps.integration, request, { facts, decidedAt });
+      if (Date.now() >= Date.parse(request.notAfter)) return endNow({ outcome: 'expired' });
+      const fence = await passFence(database, deps.integration, request, { facts, decidedAt, answers });
       if (fence.isPassed) return { kind: 'command', device, partnerRevision };
       if (fence.facts === facts) return { kind: 'ended', result: await resultOf(database, request.openingId) };
       ({ facts } = fence);
@@ -226,8 +227,8 @@ export function createOpenAccessActivities(deps: {
 }
 
 /**
- * Counts a try at the command, if the facts are still those that were decided upon and unless the opening has ended: then
- * nothing may be commanded any more. The row, which whoever ends the opening writes too, is the fence.
+ * Counts a try at the command and remembers what billing said, which has to be written anyway: the try counts if the facts are still those that
+ * were decided upon and unless the opening has ended: then nothing may be commanded any more. The row, which whoever ends the opening writes too, is the fence.
  *
  * @returns whether the command may leave, and the facts of the very moment
  */
@@ -235,7 +236,7 @@ async function passFence(
   database: Database,
   integration: Integration,
   request: OpenAccessRequest,
-  decided: { readonly facts: FactsText; readonly decidedAt: Date },
+  decided: FoundOut & { readonly decidedAt: Date },
 ): Promise<{ isPassed: boolean; facts: FactsText }> {
   const [row] = await query<{ isPassed: boolean; facts: FactsText }>(
     database,
@@ -247,7 +248,7 @@ async function passFence(
         SET status = 'commanding', attempts = openings.attempts + 1, decided_at = EXCLUDED.decided_at
         WHERE openings.ended_at IS NULL
       RETURNING id
-    )
+    ), remembered AS (${rememberedAnswers(decided.answers)})
     SELECT EXISTS (SELECT FROM fence) AS "isPassed", facts FROM found`,
   );
   if (!row) throw new Error('A statement about one reading gives one row.');
@@ -258,18 +259,20 @@ async function passFence(
  * What billing said, for the time while it is out. It is asked again anyway: a loss in a crash of the server costs
  * nothing, so that nobody waits for the disk.
  */
-async function rememberStanding(
-  database: Database,
-  { accountId, service, standing, asOf }: { accountId: string; service: string; standing: string; asOf: string },
-): Promise<void> {
-  await query(
-    database,
-    sql`INSERT INTO billing_answers (account_id, service, standing, as_of)
-      SELECT ${accountId}::uuid, ${service}, ${standing}, ${asOf}::timestamptz
-        FROM set_config('synchronous_commit', 'off', true)
-      ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`,
-  );
+async function remember(database: Database, answers: readonly BillingAnswer[]): Promise<void> {
+  if (answers.length === 0) return;
+  const notFlushed = sql`FROM set_config('synchronous_commit', 'off', true),`;
+  await query(database, rememberedAnswers(answers, notFlushed));
 }
+
+/** In the order of their keys, so that two statements never wait for each other's rows. */
+const rememberedAnswers = (answers: readonly BillingAnswer[], from = sql`FROM`) => {
+  const column = (name: 'accountId' | 'service' | 'standing' | 'asOf') => answers.map((answer) => answer[name]);
+  return sql`INSERT INTO billing_answers (account_id, service, standing, as_of)
+    SELECT said.* ${from} unnest(${column('accountId')}::uuid[], ${column('service')}::text[],
+      ${column('standing')}::text[], ${column('asOf')}::timestamptz[]) AS said ORDER BY 1
+    ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`;
+};
 
 type Ending = {
   readonly outcome: OpeningOutcome;
