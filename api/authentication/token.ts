@@ -14,6 +14,7 @@ import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
 import type { AgreedLimits } from '../request-limits';
 import type { Caller } from './caller';
+import { createVerifiedTokens } from './verified-tokens';
 
 export type TokenChecks = {
   readonly publicUrl: string;
@@ -30,6 +31,14 @@ export type TokenChecks = {
 const LONGEST_LIFE_S = 3_600;
 const CLOCK_SKEW_S = 5;
 
+const DEMANDS = {
+  typ: 'at+jwt',
+  algorithms: ['EdDSA'],
+  clockTolerance: CLOCK_SKEW_S,
+  requiredClaims: ['exp', 'iat', 'jti', 'client_id'],
+};
+const verifiedTokens = createVerifiedTokens(CLOCK_SKEW_S);
+
 /** Lets in who brings a token of ours for this audience and scope; leaves the {@link Caller} in `res.locals.caller`. */
 export function requireToken(checks: TokenChecks, audience: Audience, scope: string): RequestHandler {
   return async (req, res, next) => {
@@ -45,19 +54,19 @@ export function requireToken(checks: TokenChecks, audience: Audience, scope: str
  * Signature with a key of ours and EdDSA only, type, issuer, audience, times, possession of the certificate that it is
  * bound to (RFC 8705).
  */
-async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<JWTPayload> {
+async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<Readonly<JWTPayload>> {
   const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(req.get('authorization') ?? '')?.[1];
   if (token === undefined) throw unauthorized(checks.log, 'no-token');
-  const verified = await jwtVerify(token, keySetOf(checks.publicKeys()), {
-    issuer: issuerUrl(checks.publicUrl),
-    audience: resourceUrl(checks.publicUrl, audience),
-    typ: 'at+jwt',
-    algorithms: ['EdDSA'],
-    clockTolerance: CLOCK_SKEW_S,
-    requiredClaims: ['exp', 'iat', 'jti', 'client_id'],
-  }).catch(() => null);
-  if (!verified) throw unauthorized(checks.log, 'bad-token');
-  const { payload } = verified;
+  const resource = resourceUrl(checks.publicUrl, audience);
+  const keys = checks.publicKeys();
+  const payload = await verifiedTokens
+    .payloadOf(keys, resource, token, async () => {
+      const issuer = issuerUrl(checks.publicUrl);
+      const verified = await jwtVerify(token, keySetOf(keys), { ...DEMANDS, issuer, audience: resource });
+      return verified.payload;
+    })
+    .catch(() => null);
+  if (!payload) throw unauthorized(checks.log, 'bad-token');
   const { exp = Infinity, iat = 0 } = payload;
   if (exp - iat > LONGEST_LIFE_S || iat > Date.now() / 1_000 + CLOCK_SKEW_S) throw unauthorized(checks.log, 'bad-life');
   if (!holdsBoundCertificate(payload, req)) throw unauthorized(checks.log, 'not-the-holder');
