@@ -10,6 +10,7 @@ import { preparePostgresHome, removePostgres } from '../../stack/postgres-home';
 import { openStateFolder } from '../../stack/state-folder';
 import { createSupervisor } from '../../stack/supervisor';
 import { findTemporalCli } from '../../stack/temporal-cli';
+import { findPromtool } from '../../stack/promtool/find';
 import { findTestServer } from '../../stack/test-server/find';
 import { copyDatabase, serverUrl, TEMPLATES, TEST_LOGINS } from './database';
 import { freePorts, freeStackPorts } from './free-ports';
@@ -29,6 +30,7 @@ export default async function globalSetup(): Promise<void> {
   // What has to be fetched or built is, before the clock of any test runs; workers inherit where it is.
   process.env['TEMPORAL_TEST_SERVER'] = await findTestServer(process.env, console.log);
   process.env['DOMOVOY_TEMPORAL_CLI'] = await findTemporalCli(process.env, console.log);
+  process.env['DOMOVOY_PROMTOOL'] = await findPromtool(process.env, console.log);
   const password = randomBytes(16).toString('hex');
   const [port = 0] = await freePorts(1);
   const state = join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`);
