@@ -122,7 +122,8 @@ const StaffSettings = {
   STAFF_HOME: z.string().startsWith('/').default('/staff/v1/session'),
   /** Origin of the Temporal UI, whose pages may ask for payloads to be decoded; left out: none may. */
   TEMPORAL_UI_ORIGIN: z
-    .url()
+    // From a page without TLS a browser does not send the session's cookie: to it the API is another site.
+    .url({ protocol: /^https$/ })
     .transform((url) => new URL(url).origin)
     .optional(),
 };

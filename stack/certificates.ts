@@ -20,6 +20,7 @@ export type Certificates = {
   /** The sandbox issues our next client certificates with it. */
   readonly partnerCaKey: string;
   readonly api: CertificatePaths;
+  readonly temporalUi: CertificatePaths;
   readonly billing: CertificatePaths;
   readonly identityProvider: CertificatePaths;
   readonly securityDesk: CertificatePaths;
@@ -66,6 +67,7 @@ export async function ensureCertificates(folder: string): Promise<Certificates> 
     partnerCa: join(folder, 'partner-ca.pem'),
     partnerCaKey: join(folder, 'partner-ca-key.pem'),
     api: await server('api', company),
+    temporalUi: await server('temporal-ui', company),
     billing: await server('billing', company),
     identityProvider: await server('identity-provider', company),
     securityDesk: await server('security-desk', company),

@@ -7,6 +7,7 @@ import { postgresUrl } from './postgres';
 import type { SandboxConfiguration } from './sandbox-configuration';
 import type { StackSecrets } from './secrets';
 import { NAMESPACE } from './temporal-server';
+import { temporalUiOrigin } from './temporal-ui';
 import type { ProcessPlan } from './supervisor';
 import { STAFF_CLIENT_ID, STAFF_GROUPS } from './town';
 
@@ -99,7 +100,7 @@ export function apiPlan(parts: Parts): ProcessPlan {
       STAFF_CLIENT_SECRET_FILE: secrets.staffClient.path,
       STAFF_ROLES: JSON.stringify(STAFF_GROUPS),
       STAFF_MFA_ACR: 'urn:sandbox:acr:two-factor',
-      TEMPORAL_UI_ORIGIN: `http://localhost:${ports.temporalUi.toString()}`,
+      TEMPORAL_UI_ORIGIN: temporalUiOrigin(ports),
       ...OPERATOR,
       // The sandbox's extractor is a simple one: strangers come nearer in its space than in a production model's.
       FACE_THRESHOLD: '0.8',

@@ -18,6 +18,7 @@ import { lockStateFolder } from './state-lock';
 import { createSupervisor, endOrphans, type ProcessPlan, type Supervisor } from './supervisor';
 import { findTemporalCli } from './temporal-cli';
 import { NAMESPACE, temporalPlan, type Histories } from './temporal-server';
+import { serveTemporalUi, temporalUiOrigin } from './temporal-ui';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS, STAFF } from './town';
 
 export type Stack = {
@@ -54,15 +55,20 @@ export async function runStack(
   assertSpace(folder);
   const unlock = lockStateFolder(folder);
   const supervisor = createSupervisor(folder, print);
+  const others: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
+    await Promise.all(others.splice(0).map((close) => close()));
     await supervisor.stop();
     unlock();
+  };
+  const alsoStop = (close: () => Promise<void>): void => {
+    others.push(close);
   };
   ending.addEventListener('abort', () => void supervisor.stop());
   try {
     await endOrphans(folder, print);
     await assertPortsFree(ports);
-    return { ...(await startEverything({ env, print, ports, folder, supervisor, ending, histories })), stop };
+    return { ...(await startEverything({ env, print, ports, folder, supervisor, ending, histories, alsoStop })), stop };
   } catch (error) {
     await stop();
     // What was under way when its servers were stopped complains of that, each in its own way.
@@ -79,6 +85,8 @@ async function startEverything(parts: {
   supervisor: Supervisor;
   ending: AbortSignal;
   histories: Histories;
+  /** What runs in this process, and ends with the stack. */
+  alsoStop: (close: () => Promise<void>) => void;
 }): Promise<Omit<Stack, 'stop'>> {
   const { env, print, ports, folder, supervisor } = parts;
   const step = async (what: string, work: () => Promise<void>): Promise<void> => {
@@ -93,7 +101,13 @@ async function startEverything(parts: {
   await step('PostgreSQL', () => startPostgres({ folder, ports, secrets, supervisor, print }));
   const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
   await step('database', () => prepareDatabase(ownerUrl, { ports, secrets, certificates }));
-  await step('Temporal', () => supervisor.start(temporalPlan(cli, folder, ports, parts.histories)));
+  await step('Temporal', async () => {
+    await supervisor.start(temporalPlan(cli, folder, ports, parts.histories));
+    const codecEndpoint = `${apiUrl}/staff/v1/codec`;
+    const { temporalUi: port, temporalUiPlain: plainPort } = ports;
+    const ui = await serveTemporalUi({ port, plainPort, certificate: certificates.temporalUi, codecEndpoint });
+    parts.alsoStop(ui.close);
+  });
   await step('billing, partners and staff identity provider', async () => {
     const configuration = writeSandboxConfiguration({ folder, secrets, certificates, ports, apiUrl });
     await Promise.all(sandboxPlans(configuration, ports).map((plan) => supervisor.start(plan)));
@@ -113,7 +127,7 @@ async function startEverything(parts: {
     await Promise.all(plans.map((plan) => supervisor.start(plan)));
   });
 
-  const uiUrl = `http://127.0.0.1:${ports.temporalUi.toString()}/namespaces/${NAMESPACE}/workflows`;
+  const uiUrl = `${temporalUiOrigin(ports)}/namespaces/${NAMESPACE}/workflows`;
   return {
     apiUrl,
     companyCaPem: readFileSync(certificates.companyCa, 'utf8'),
@@ -178,7 +192,9 @@ function printAddresses(options: {
   const curl = `curl -sS --cacert '${certificates.companyCa}'`;
   print('');
   print(`API            ${apiUrl}   (document: ${apiUrl}/openapi.json, to read: ${apiUrl}/docs)`);
-  print(`Temporal UI    ${uiUrl}`);
+  print(
+    `Temporal UI    ${uiUrl}   (payloads readable once you have signed in as staff; trust ${certificates.companyCa})`,
+  );
   print(`Sandbox        http://127.0.0.1:${ports.sandboxControl.toString()}   (see sandbox/README.md)`);
   print(
     `Staff          ${apiUrl}/staff/login   (${STAFF.map(({ username }) => username).join(', ')}; passwords in ` +

@@ -37,7 +37,7 @@ export function temporalPlan(cli: string, folder: StateFolder, ports: Ports, his
       'server',
       'start-dev',
       ...['--ip', '127.0.0.1', '--port', ports.temporal.toString()],
-      ...['--ui-ip', '127.0.0.1', '--ui-port', ports.temporalUi.toString()],
+      ...['--ui-ip', '127.0.0.1', '--ui-port', ports.temporalUiPlain.toString()],
       ...[...store, '--namespace', NAMESPACE, '--log-level', 'warn'],
       ...QUICK_SETTINGS.flatMap((value) => ['--dynamic-config-value', value]),
       ...SEARCH_ATTRIBUTES.flatMap((attribute) => ['--search-attribute', attribute]),
