@@ -39,7 +39,6 @@ const WANTED: Readonly<Record<string, string>> = {
   'erasure/closed': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'closed'`,
   'security-alert/acknowledged': `WorkflowType = 'securityAlertWorkflow' AND ExecutionStatus = 'Completed'`,
   'security-monitoring/turn': `WorkflowType = 'securityMonitoringWorkflow' AND ExecutionStatus = 'Completed'`,
-  'key-rewrap/done': `WorkflowType = 'keyRewrapWorkflow' AND ExecutionStatus = 'Completed'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };
 
