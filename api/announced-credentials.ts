@@ -21,7 +21,14 @@ const KeyId = z.string().regex(/^[\w.:-]{1,64}$/, 'is 1 to 64 letters, digits, d
 export const ToAnnounce = z
   .discriminatedUnion('name', [
     z.strictObject({ name: z.literal('client-certificate'), certificatePem: CertificatePem }),
-    z.strictObject({ name: z.literal('message-key'), keyId: KeyId, publicKeyPem: KeyPem }),
+    z.strictObject({
+      name: z.literal('message-key'),
+      keyId: KeyId,
+      publicKeyPem: KeyPem,
+      replaces: KeyId.optional().describe(
+        'The key that is in use; wanted where two were configured, of which the other one is over then',
+      ),
+    }),
   ])
   .meta({ id: 'CredentialToAnnounce' });
 export type ToAnnounce = z.infer<typeof ToAnnounce>;
@@ -113,12 +120,16 @@ async function writtenIfCan(log: Logger, write: () => Promise<void>): Promise<vo
   }
 }
 
-/** Two configured keys are an overlap that somebody began by hand: it is left alone until one of them is taken out. */
+/** Two configured keys are an overlap that somebody began by hand: an announcement says which of them it replaces. */
 function onlyConfiguredKey(settings: unknown): Shown | null {
+  const [key, ...others] = configuredKeys(settings);
+  return key && others.length === 0 ? key : null;
+}
+
+function configuredKeys(settings: unknown): Shown[] {
   const profile = PartnerProfile.safeParse(settings);
   const keys = profile.success && profile.data.profile === 'basic-signed' ? profile.data.partnerKeys : [];
-  const [key] = keys;
-  return keys.length === 1 && key ? { keyId: key.keyId, publicPem: key.publicKeyPem } : null;
+  return keys.map(({ keyId, publicKeyPem: publicPem }) => ({ keyId, publicPem }));
 }
 
 /** From now on this one is good and no other, until the partner announces its successor. */
@@ -232,7 +243,7 @@ export function announcementDesk({ database, temporal, clientAuthorities }: Anno
     async announce(partner: PartnerRef, body: ToAnnounce, actor: string): Promise<PartnerCredential> {
       const { name } = body;
       const shown = await shownBy(partner.id, body);
-      await adoptConfigured(partner, name);
+      if (body.name === 'message-key') await adoptConfigured(partner, body.replaces);
       const row = await database
         .$transaction((tx) => store(tx, partner, { ...shown, name, actor }))
         .catch((error: unknown) => {
@@ -246,15 +257,23 @@ export function announcementDesk({ database, temporal, clientAuthorities }: Anno
   };
 
   /** A key that only the settings know is in use: it must not end by the mere announcement of another. */
-  async function adoptConfigured(partner: PartnerRef, name: AnnouncedName): Promise<void> {
-    if (name !== 'message-key' || (await versionsOf(database, partner.id, name)).length > 0) return;
+  async function adoptConfigured(partner: PartnerRef, replaces: string | undefined): Promise<void> {
+    const versions = await versionsOf(database, partner.id, 'message-key');
+    if (versions.length > 0) {
+      const isGiven =
+        replaces === undefined || versions.some(({ keyId, state }) => keyId === replaces && isGood(state));
+      if (!isGiven) throw invalidField('replaces', 'is no key that is in use');
+      return;
+    }
     const { profile } = await database.partner.findUniqueOrThrow({
       where: { id: partner.id },
       select: { profile: true },
     });
-    const only = onlyConfiguredKey(profile);
-    if (only === null) throw conflict('credential-under-way');
-    await adopt(database, partner, name, only);
+    const named = configuredKeys(profile).find(({ keyId }) => keyId === replaces);
+    if (replaces !== undefined && !named) throw invalidField('replaces', 'is no key that is in use');
+    const inUse = named ?? onlyConfiguredKey(profile);
+    if (!inUse) throw conflict('credential-under-way');
+    await adopt(database, partner, 'message-key', inUse);
   }
 }
 

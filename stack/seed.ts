@@ -256,7 +256,18 @@ async function seedPartnerClient(tx: Transaction, partner: TownPartner, secrets:
   };
   const { id, integration } = partner;
   const client = { audience: 'partner', partnerId: id, integration, scopes: [...SCOPES.partner], ...ways[id] };
-  await tx.oAuthClient.upsert({ where: { id }, create: { id, ...client }, update: {} });
+  const { scopes } = await tx.oAuthClient.upsert({ where: { id }, create: { id, ...client }, update: {} });
+  const missing = await scopesToGive(tx, id, scopes);
+  if (missing.length > 0) await tx.oAuthClient.update({ where: { id }, data: { scopes: { push: missing } } });
+}
+
+/** Scopes that came with a later version than the client did; none that a review took away (R4.3). */
+async function scopesToGive(tx: Transaction, holder: string, held: readonly string[]): Promise<string[]> {
+  const taken = await tx.accessReviewItem.findMany({
+    where: { kind: 'client', holder, decision: { in: ['revoked', 'lapsed'] }, restoredAt: null },
+    select: { granted: true },
+  });
+  return SCOPES.partner.filter((scope) => !held.includes(scope) && !taken.some(({ granted }) => granted === scope));
 }
 
 /** The company's own backends. */

@@ -1,10 +1,13 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { compactDecrypt, importJWK } from 'jose';
 import { createCredentialRotationActivities } from '../../activities/credential-rotation';
+import { createRotationActivities } from '../../activities/rotations';
+import { announcementDesk, seeMessageKey } from '../../api/announced-credentials';
+import { createLogger } from '../../config/logger';
 import { handToPerson } from '../../activities/credential-handover';
 import { credentialHandoverOperations } from '../../api/staff/credential-handovers';
 import type { OperationInput } from '../../api/operation';
@@ -17,8 +20,11 @@ import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretChecks, isFast } from '../../vault/slow-hash';
 import { createSecretStore } from '../../vault/secrets';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
+import { stackPorts } from '../../stack/ports';
+import { seedTown } from '../../stack/seed';
 import { issueClientCertificate } from '../support/client-certificates';
 import { createTestDatabase, type TestDatabase } from '../support/database';
+import { copyTown } from '../support/town-template';
 
 const integration = 'smart-home';
 const keyEncryption = localKeyEncryption(new Map([['only', newKey()]]), 'only');
@@ -39,6 +45,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 beforeEach(async () => {
   signals = [];
+  diesBeforeSignal = false;
   db = await createTestDatabase();
   owner = openDatabase(db.ownerUrl, 2);
   worker = openDatabase(db.urlFor('domovoy_smart_home'), 2);
@@ -74,9 +81,12 @@ async function offered(credential: CredentialRef): Promise<{ version: number; ha
 const TLS_KEY = { owner: 'kluch', name: 'tls-key' };
 /** What executions were told. */
 let signals: string[];
+/** Whether the process dies before it tells one. */
+let diesBeforeSignal: boolean;
 const temporal = {
   workflow: {
     signalWithStart: (_type: string, { signal }: { signal: { name: string } }) => {
+      if (diesBeforeSignal) return Promise.reject(new Error('the process is gone'));
       signals.push(signal.name);
       return Promise.resolve();
     },
@@ -199,6 +209,141 @@ describe('a credential that a person carries', () => {
   });
 });
 
+/** From now on a transaction that writes this down ends there, as it does when the process of a worker is gone. */
+async function dieAt(outcome: string): Promise<void> {
+  await owner.$executeRawUnsafe(`
+    CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the process is gone'; END $$`);
+  await owner.$executeRawUnsafe(`
+    CREATE TRIGGER die BEFORE INSERT ON journal_entries FOR EACH ROW WHEN (NEW.outcome = '${outcome}')
+    EXECUTE FUNCTION die()`);
+}
+const live = (): Promise<unknown> => owner.$executeRawUnsafe('DROP FUNCTION die CASCADE');
+
+describe('a credential that a partner announced or a person carries, when a process dies on the way', () => {
+  const credential: CredentialRef = { integration, partnerId: 'kluch', direction: 'announced', name: 'message-key' };
+  const newPem = (): string =>
+    generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const desk = () => announcementDesk({ database: api, temporal, clientAuthorities: [] });
+  const partner = { id: 'kluch', integration };
+  const announcing = (keyId: string, publicKeyPem: string, replaces?: string) =>
+    desk().announce(partner, { name: 'message-key', keyId, publicKeyPem, ...(replaces && { replaces }) }, 'kluch');
+  /** A worker that knows nothing of what another one did. */
+  const another = () =>
+    createRotationActivities({
+      ...{ integration, database: worker, secrets },
+      gatewayOf: () => Promise.reject(new Error('Nobody is asked.')),
+    } as const);
+  const standing = async () =>
+    (await owner.partnerCredential.findMany({ orderBy: { version: 'asc' } })).map(
+      ({ keyId, state }) => `${keyId} ${state}`,
+    );
+  const log = createLogger('test', 'silent');
+  const shows = async (keyId: string): Promise<void> => {
+    const { profile, credentials } = await owner.partner.findUniqueOrThrow({
+      where: { id: 'kluch' },
+      include: { credentials: true },
+    });
+    await seeMessageKey({ database: api, log }, { ...partner, profile, credentials }, keyId);
+  };
+  const configure = async (...keyIds: string[]): Promise<void> => {
+    const profile = {
+      ...{ profile: 'basic-signed', apiVersion: 'v1', baseUrl: 'https://kluch.example', username: 'd', keyId: 'd-1' },
+      caPem: readFileSync(certificates.partnerCa, 'utf8'),
+      partnerKeys: keyIds.map((keyId) => ({ keyId, publicKeyPem: newPem() })),
+    };
+    await owner.partner.update({ where: { id: 'kluch' }, data: { profile } });
+  };
+
+  it('is announced once, and its execution is told by the repeat', async () => {
+    await configure('k-1');
+    const pem = newPem();
+    diesBeforeSignal = true;
+    await expect(announcing('k-2', pem)).rejects.toThrow('the process is gone');
+    expect(await standing()).toEqual(['k-1 active', 'k-2 pending']);
+    diesBeforeSignal = false;
+    expect(await announcing('k-2', pem)).toMatchObject({ version: 2, state: 'pending' });
+    expect([await standing(), signals]).toEqual([['k-1 active', 'k-2 pending'], ['credentialAnnounced']]);
+    expect(await owner.journalEntry.count({ where: { outcome: 'announced' } })).toBe(1);
+  });
+
+  it('is not pinned, and nothing is lost, when what was stored with it is not', async () => {
+    await configure('k-1');
+    await dieAt('adopted');
+    await shows('k-1');
+    expect(await standing()).toEqual([]);
+    await live();
+    await shows('k-1');
+    expect(await standing()).toEqual(['k-1 active']);
+
+    await dieAt('announced');
+    const pem = newPem();
+    await expect(announcing('k-2', pem)).rejects.toThrow();
+    expect(await standing()).toEqual(['k-1 active']);
+    await live();
+    await announcing('k-2', pem);
+    expect(await standing()).toEqual(['k-1 active', 'k-2 pending']);
+  });
+
+  it.each([
+    ['takes the place of the other', 'in-use', ['k-1 active', 'k-2 pending']],
+    ['begins to overlap', 'retiring', ['k-1 active', 'k-2 pending']],
+    ['retires the other', 'retired', ['k-1 retiring', 'k-2 active']],
+    ['sees it refused', 'refused', ['k-1 retired', 'k-2 active']],
+  ])('is in one place or the other, and goes on with another worker: it %s', async (_, outcome, left) => {
+    await configure('k-1');
+    await announcing('k-2', newPem());
+    await shows('k-2');
+    const steps = async (): Promise<void> => {
+      const rotations = another();
+      const version = await rotations.issueCredential(credential, new Date().toISOString());
+      await rotations.proveCredential(credential, version);
+      await rotations.useCredential(credential, version);
+      await rotations.retireOlder(credential, version);
+      await rotations.proveRefused(credential, version);
+    };
+    await dieAt(outcome);
+    await expect(steps()).rejects.toThrow();
+    expect(await standing()).toEqual(left);
+    await live();
+    // What the execution of the worker that is gone comes back to.
+    const known = await another().credentialStanding(credential);
+    expect(known?.pending ?? known?.overlapping).toBe(2);
+    if (known?.pending) await steps();
+    else {
+      await another().retireOlder(credential, 2);
+      await another().proveRefused(credential, 2);
+    }
+    expect(await standing()).toEqual(['k-1 retired', 'k-2 active']);
+    expect(await owner.journalEntry.count({ where: { outcome: 'refused', reason: 'version-1' } })).toBe(1);
+  });
+
+  it('is stored before it is offered: the next worker offers the same one', async () => {
+    const carried = presented('basic-password');
+    const version = await rotation().issueCredential(carried, new Date().toISOString());
+    const value = await secrets.read(owner, { owner: 'kluch', name: 'basic-password' }, version);
+    await dieAt('offered');
+    await expect(rotation().deliverCredential(carried, version)).rejects.toThrow();
+    expect(await owner.credentialHandover.count()).toBe(0);
+    await live();
+    expect(await rotation().issueCredential(carried, new Date().toISOString())).toBe(version);
+    await expect(rotation().deliverCredential(carried, version)).rejects.toMatchObject({ type: 'PartnerUnauthorized' });
+    const { id } = await owner.credentialHandover.findFirstOrThrow();
+    expect(await download(id)).toMatchObject({ value });
+  });
+
+  it('of two configured keys replaces the one that its announcement names', async () => {
+    await configure('k-1', 'k-2');
+    await expect(announcing('k-3', newPem())).rejects.toMatchObject({ problem: { status: 409 } });
+    await expect(announcing('k-3', newPem(), 'k-9')).rejects.toMatchObject({ problem: { status: 400 } });
+    expect(await standing()).toEqual([]);
+    const pem = newPem();
+    await announcing('k-3', pem, 'k-2');
+    await announcing('k-3', pem, 'k-2');
+    expect(await standing()).toEqual(['k-2 active', 'k-3 pending']);
+    await expect(announcing('k-4', newPem(), 'k-1')).rejects.toMatchObject({ problem: { status: 400 } });
+  });
+});
+
 describe('what a partner shows us', () => {
   const credential: CredentialRef = { integration, partnerId: 'kluch', direction: 'issued', name: 'kluch' };
   const tokens = async () => (await owner.oidcPayload.findMany({ orderBy: { id: 'asc' } })).map(({ id }) => id);
@@ -251,4 +396,24 @@ describe('what a partner shows us', () => {
     await worker.$queryRaw`SELECT revoke_other_client_secrets('shlagbaum', 'old')::text`;
     expect(await tokens()).toEqual(['token-of-kluch', 'token-of-shlagbaum']);
   });
+});
+
+it('the seed gives the sandbox’s clients the scopes that came since, and none that a review took away', async () => {
+  const { secrets: own, certificates: of } = await copyTown();
+  const town = await createTestDatabase('town');
+  const rows = openDatabase(town.ownerUrl, 2);
+  const scopes = async () => (await rows.oAuthClient.findUniqueOrThrow({ where: { id: 'kluch' } })).scopes;
+  try {
+    const before = await scopes();
+    await rows.oAuthClient.update({ where: { id: 'kluch' }, data: { scopes: ['openings:request'] } });
+    const at = new Date();
+    const review = { id: randomUUID(), workflowId: 'w', openedAt: at, dueAt: at };
+    const taken = { kind: 'client', holder: 'kluch', granted: 'webhooks:deliver', decision: 'revoked' };
+    await rows.accessReview.create({ data: { ...review, items: { create: [{ id: randomUUID(), ...taken }] } } });
+    await seedTown(town.ownerUrl, { secrets: own, certificates: of, ports: stackPorts({}) });
+    expect((await scopes()).toSorted()).toEqual(before.filter((each) => each !== 'webhooks:deliver').toSorted());
+  } finally {
+    await rows.$disconnect();
+    await town.drop();
+  }
 });

@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseKeyRing } from '../../config/environment';
 import { projectRoot } from '../../config/project-root';
-import { TOKEN_SIGNING_KEY } from '../../contracts/credentials';
+import { OWN_CREDENTIALS } from '../../contracts/credentials';
 import { PARTNERS, RESIDENTS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
-import { createOwnKeyStore } from '../../vault/own-keys';
+import { createOwnKeyStore, OWN_KEY_PURPOSES } from '../../vault/own-keys';
 import { CREDENTIALS, credentialsOf, rotationOf } from '../support/credentials';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
@@ -38,16 +38,16 @@ beforeAll(async () => {
   const credentials = credentialsOf(h);
   for (const each of CREDENTIALS) await credentials.age(each, 25);
   for (const each of CREDENTIALS) await credentials.start(each);
-  // The key of our own tokens too, so that the one before and its successor are both looked for.
-  await credentials.revoke(TOKEN_SIGNING_KEY);
+  // The keys that we sign with too, so that those before and their successors are all looked for.
+  for (const { credential } of OWN_CREDENTIALS) await credentials.revoke(credential);
   await until(
     'new ones are in use',
     async () => {
       await collectSecrets();
       const versions = await Promise.all(CREDENTIALS.map((each) => credentials.versions(each)));
-      const [newestKey, firstKey] = await credentials.versions(TOKEN_SIGNING_KEY);
-      const isKeyReplaced = newestKey?.state === 'active' && firstKey?.destroyed === true;
-      return isKeyReplaced && versions.every(([newest]) => newest?.state === 'active');
+      const own = await Promise.all(OWN_CREDENTIALS.map(({ credential }) => credentials.versions(credential)));
+      const areReplaced = own.every(([newest, first]) => newest?.state === 'active' && first?.destroyed === true);
+      return areReplaced && versions.every(([newest]) => newest?.state === 'active');
     },
     90_000,
   );
@@ -75,7 +75,9 @@ async function collectSecrets(): Promise<void> {
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
   const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
   const store = createSecretStore(keyEncryption);
-  for (const { d } of await createOwnKeyStore(keyEncryption, 'token').usable(h.owner)) canaries.add(String(d));
+  for (const purpose of OWN_KEY_PURPOSES) {
+    for (const { d } of await createOwnKeyStore(keyEncryption, purpose).usable(h.owner)) canaries.add(String(d));
+  }
   for (const row of await h.owner.secret.findMany({ where: { wrapped: { not: null } } })) {
     const value = await store.read(h.owner, row, row.version);
     canaries.add(value);
