@@ -49,7 +49,7 @@ function counted(pid: number): Counted | null {
 }
 
 /** The line of `/proc/<pid>/stat` (proc(5)). The second field is a name that may hold anything, brackets too. */
-function countedIn(pid: number, stat: string): Counted {
+export function countedIn(pid: number, stat: string): Counted {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const field = (number: number): number => Number(fields[number - 3]);
   return {
