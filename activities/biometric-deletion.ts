@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import type { DeletionObstacle, DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
-import { appendJournal } from '../journal/journal';
+import type { JournalRecord } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
 import { PartnerError } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
+import type { SubjectVault } from '../vault/subject-keys';
 
 export type DeletionActivities = ReturnType<typeof createDeletionActivities>;
 
@@ -35,6 +37,7 @@ export function createDeletionActivities(deps: {
   integration: Integration;
   database: Database;
   gatewayOf: (partnerId: string) => Promise<PartnerGateway>;
+  subjects: SubjectVault;
 }) {
   const { integration, database } = deps;
 
@@ -69,7 +72,10 @@ export function createDeletionActivities(deps: {
           where: { id: enrollmentId, state: { in: IN_FLIGHT } },
           data: { state: 'cancelled' },
         });
-        if (count > 0) await journal(tx, 'enrollment', enrollmentId, 'cancelled');
+        if (count === 0) return;
+        const { residentId, partnerId } = await tx.enrollment.findUniqueOrThrow({ where: { id: enrollmentId } });
+        const subject = { residentId, partnerId };
+        await journal(tx, subject, { kind: 'enrollment', objectId: enrollmentId, outcome: 'cancelled' });
       });
     },
 
@@ -112,13 +118,14 @@ export function createDeletionActivities(deps: {
 
     /** Calls a person, once for each level: a row, evidence, and a line in the log that alarms are made from. */
     async raiseEscalation(
-      { deletionId: objectId }: DeletionRequest,
+      { deletionId: objectId, residentId, partnerId }: DeletionRequest,
       { level, reason, raisedAt }: { level: number; reason: DeletionObstacle; raisedAt: string },
     ): Promise<void> {
       const isNew = await database.$transaction(async (tx) => {
         const row = { id: randomUUID(), integration, process: PROCESS, objectId, reason, level, raisedAt };
         const { count } = await tx.escalation.createMany({ data: [row], skipDuplicates: true });
-        if (count > 0) await journal(tx, 'escalation', objectId, 'raised', reason);
+        const entry = { kind: 'escalation', objectId, outcome: 'raised', reason } as const;
+        if (count > 0) await journal(tx, { residentId, partnerId }, entry);
         return count > 0;
       });
       if (isNew)
@@ -149,7 +156,8 @@ export function createDeletionActivities(deps: {
           where: { process: PROCESS, objectId: request.deletionId, resolvedAt: null },
           data: { resolvedAt: now },
         });
-        await journal(tx, 'biometric-deletion', request.deletionId, 'deleted', request.reason);
+        const { deletionId: objectId, reason } = request;
+        await journal(tx, request, { kind: 'biometric-deletion', objectId, outcome: 'deleted', reason });
         return true;
       });
     },
@@ -170,12 +178,11 @@ export function createDeletionActivities(deps: {
 
   function journal(
     tx: Transaction,
-    kind: 'enrollment' | 'escalation' | 'biometric-deletion',
-    objectId: string,
-    outcome: string,
-    reason?: string,
+    { residentId, partnerId }: Pick<DeletionRequest, 'residentId' | 'partnerId'>,
+    entry: Pick<JournalRecord, 'kind' | 'objectId' | 'outcome' | 'reason'>,
   ): Promise<void> {
-    return appendJournal(tx, { kind, integration, objectId, actor: 'deletion-process', outcome, reason });
+    const about = { residentId, details: { partnerId } };
+    return appendAbout(tx, deps.subjects, about, { ...entry, integration, actor: 'deletion-process' });
   }
 }
 

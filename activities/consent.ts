@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Consent, ConsentOffer, ConsentReminder } from '../contracts/consents';
 import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
-import { appendJournal } from '../journal/journal';
-import { aboutSubject } from '../journal/subjects';
+import { appendAbout } from '../journal/subjects';
 import type { Database, Transaction } from '../prisma/database';
 import { deletionRequestOf, lockBiometrics, stopBiometrics } from '../vault/biometrics';
 import type { SubjectVault } from '../vault/subject-keys';
@@ -11,6 +10,7 @@ import type { SubjectVault } from '../vault/subject-keys';
 export type ConsentActivities = ReturnType<typeof createConsentActivities>;
 
 const OVER = ['withdrawn', 'expired'];
+const ACTOR = 'consent-process';
 
 export function createConsentActivities(deps: {
   integration: Integration;
@@ -49,8 +49,8 @@ export function createConsentActivities(deps: {
           const outcome = status === 'granted' && before?.status === 'granted' ? 'renewed' : status;
           const entry = { kind: 'consent', objectId: consentId, outcome } as const;
           const details = { partnerId, formId, formSha256, expiresAt };
-          const about = await aboutSubject(tx, subjects, residentId, entry, details);
-          await appendJournal(tx, { ...entry, integration, actor: 'consent-process', ...about });
+          const record = { ...entry, integration, actor: ACTOR };
+          await appendAbout(tx, subjects, { residentId, details }, record);
           if (before?.status === 'granted' && OVER.includes(status)) await deleteUnlessCovered(tx, offer, consent);
         }
         return dueDeletion(tx, consentId);
@@ -65,7 +65,10 @@ export function createConsentActivities(deps: {
         if (consent?.status !== 'granted' || consent.expiresAt.getTime() !== Date.parse(expiresAt)) return;
         const row = { id: randomUUID(), residentId, consentId, integration, daysBefore, expiresAt };
         const { count } = await tx.reminder.createMany({ data: [row], skipDuplicates: true });
-        if (count > 0) await journal(tx, 'reminder', consentId, `${daysBefore.toString()}-days`);
+        if (count > 0) {
+          const entry = { integration, objectId: consentId, actor: ACTOR, outcome: `${daysBefore.toString()}-days` };
+          await appendAbout(tx, subjects, { residentId }, { kind: 'reminder', ...entry });
+        }
       });
     },
   };
@@ -80,21 +83,13 @@ export function createConsentActivities(deps: {
     const reason = status === 'expired' ? 'expiry' : 'withdrawal';
     await stopBiometrics(tx, { deletionId: consentId, residentId, partnerId, integration, reason, houseIds: 'all' });
     await tx.consent.update({ where: { id: consentId }, data: { deletionId: consentId } });
-    await journal(tx, 'biometric-deletion', consentId, 'requested', reason);
+    const entry = { integration, objectId: consentId, actor: ACTOR, outcome: 'requested', reason };
+    const about = { residentId, details: { partnerId } };
+    await appendAbout(tx, subjects, about, { kind: 'biometric-deletion', ...entry });
   }
 
   async function dueDeletion(tx: Transaction, consentId: string): Promise<DeletionRequest | null> {
     const row = await tx.consent.findUnique({ where: { id: consentId }, include: { deletion: true } });
     return row?.deletion?.state === 'deleting' ? deletionRequestOf(row.deletion) : null;
-  }
-
-  function journal(
-    tx: Transaction,
-    kind: 'reminder' | 'biometric-deletion',
-    objectId: string,
-    outcome: string,
-    reason?: string,
-  ): Promise<void> {
-    return appendJournal(tx, { kind, integration, objectId, actor: 'consent-process', outcome, reason });
   }
 }

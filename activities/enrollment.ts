@@ -6,8 +6,7 @@ import type { EnrollmentRequest, EnrollmentResult, PhotoRefusal } from '../contr
 import { FAILURES, type FailureType } from '../contracts/failures';
 import type { Integration } from '../contracts/ids';
 import { templatePlace } from '../contracts/sealed-places';
-import { appendJournal } from '../journal/journal';
-import { aboutSubject } from '../journal/subjects';
+import { appendAbout } from '../journal/subjects';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { Biometrics, FaceSubject, PartnerGateway } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
@@ -121,8 +120,8 @@ export function createEnrollmentActivities(deps: {
           where: { id: enrollmentId },
         });
         const entry = { kind: 'enrollment', objectId: enrollmentId, outcome: state } as const;
-        const about = await aboutSubject(tx, deps.subjects, residentId, entry, { partnerId, houseId });
-        await appendJournal(tx, { ...entry, integration, actor: 'enrollment-process', reason: refusal, ...about });
+        const record = { ...entry, integration, actor: 'enrollment-process', reason: refusal };
+        await appendAbout(tx, deps.subjects, { residentId, details: { partnerId, houseId } }, record);
       });
     },
   };

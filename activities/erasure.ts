@@ -29,6 +29,7 @@ import type { Erasure, Prisma } from '../prisma/generated/client';
 import { deletionRequestOf } from '../vault/biometrics';
 import { signDocument, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
+import type { SubjectVault } from '../vault/subject-keys';
 
 export type ErasureActivities = ReturnType<typeof createErasureActivities>;
 
@@ -67,6 +68,7 @@ export function createErasureActivities(deps: {
   operator: Operator;
   executions: ErasureExecutions;
   ledger: ErasureLedger;
+  subjects: SubjectVault;
   /** Folders of files that are searched, such as logs. */
   searchedFolders: readonly string[];
   /** Opens logs that rest encrypted. */
@@ -100,7 +102,7 @@ export function createErasureActivities(deps: {
       const { residentId } = row;
       await database.$transaction(async (tx) => {
         await lockResident(tx, residentId);
-        await stopEverything(tx, { residentId, actor: ACTOR });
+        await stopEverything(tx, deps.subjects, { residentId, actor: ACTOR });
       });
       return { ...standing, pending: await pendingOf(residentId) };
     },

@@ -2,9 +2,10 @@ import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
 import { forgetOldRights } from '../erasure/register';
-import { appendJournal } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
 import type { Database } from '../prisma/database';
 import { deletionRequestOf } from '../vault/biometrics';
+import type { SubjectVault } from '../vault/subject-keys';
 
 export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivities>;
 
@@ -26,6 +27,7 @@ const STANDING_KEPT_MS = 30 * 24 * 3_600_000;
  */
 export function createHousekeepingActivities(deps: {
   database: Database;
+  subjects: SubjectVault;
   startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
   resumeSale: (request: SaleRequest) => Promise<void>;
   startErasure: (erasureId: string) => Promise<void>;
@@ -58,9 +60,9 @@ export function createHousekeepingActivities(deps: {
     async abandonEnrollments(): Promise<number> {
       const abandoned = await database.enrollment.findMany({
         where: { state: 'requested', createdAt: { lt: new Date(Date.now() - ABANDONED_AFTER_MS) } },
-        select: { id: true, integration: true },
+        select: { id: true, integration: true, residentId: true },
       });
-      for (const { id, integration } of abandoned) {
+      for (const { id, integration, residentId } of abandoned) {
         await database.$transaction(async (tx) => {
           await tx.stagedPhoto.deleteMany({ where: { enrollmentId: id } });
           const { count } = await tx.enrollment.updateMany({
@@ -68,14 +70,8 @@ export function createHousekeepingActivities(deps: {
             data: { state: 'failed' },
           });
           if (count === 0) return;
-          await appendJournal(tx, {
-            kind: 'enrollment',
-            integration,
-            objectId: id,
-            actor: 'housekeeping',
-            outcome: 'failed',
-            reason: 'abandoned',
-          });
+          const entry = { integration, objectId: id, actor: 'housekeeping', outcome: 'failed', reason: 'abandoned' };
+          await appendAbout(tx, deps.subjects, { residentId }, { kind: 'enrollment', ...entry });
         });
       }
       return abandoned.length;

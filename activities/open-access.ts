@@ -4,12 +4,15 @@ import type { AccessDecision, AccessFacts, BillingStanding, DenialReason } from 
 import { FAILURES } from '../contracts/failures';
 import type { Integration } from '../contracts/ids';
 import type { OpenAccessRequest, OpenAccessResult, OpeningOutcome } from '../contracts/openings';
-import { journalEntryOfEnded } from '../journal/journal';
+import { journalEntryOfEnded, type EndedAbout } from '../journal/journal';
+import { aboutSubject } from '../journal/subjects';
 import type { BillingPort } from '../partners/billing';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
 import { query, sql, type Database } from '../prisma/database';
 import { accessFacts, factsAt, readAccessFacts, type FactsText, type LoadedFacts } from '../reads/access-facts';
+import { holdSubjectKeys, type HeldSubjectKeys } from '../vault/held-subject-keys';
+import type { SubjectVault } from '../vault/subject-keys';
 
 type BillingQuestion = { accountIds: string[]; service: string };
 type Assessment =
@@ -45,11 +48,13 @@ export function createOpenAccessActivities(deps: {
   database: Database;
   gatewayOf: (partnerId: string, revision?: number) => Promise<PartnerGateway>;
   billing: BillingPort;
+  subjects: SubjectVault;
   policy: AccessFacts['policy'];
   /** Time of one try at billing, milliseconds. */
   billingTimeoutMs: number;
 }) {
   const { database, policy } = deps;
+  const keys = holdSubjectKeys(database, deps.subjects);
 
   function decide(
     { method }: OpenAccessRequest,
@@ -63,9 +68,11 @@ export function createOpenAccessActivities(deps: {
   }
 
   const end = (request: OpenAccessRequest, ending: Ending): Promise<OpenAccessResult> =>
-    endOpening(database, deps.integration, request, ending);
+    endOpening({ database, keys, integration: deps.integration }, request, ending);
 
   async function assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessed> {
+    // Its evidence will want the key: looked for meanwhile, so that nobody waits for it. Whether it failed is seen then.
+    if (request.residentId !== null) keys.of(request.residentId).catch(() => undefined);
     const facts = await readAccessFacts(database, request);
     const { decision, billing } = decide(request, facts, 'not-asked');
     if (decision.kind === 'ask-billing') {
@@ -286,16 +293,23 @@ type Ending = {
  * that was allowed, `decided_at` stays the moment of the facts that allowed it: it says what was true then.
  */
 async function endOpening(
-  database: Database,
-  integration: Integration,
+  {
+    database,
+    keys,
+    integration,
+  }: { readonly database: Database; readonly keys: HeldSubjectKeys; readonly integration: Integration },
   request: OpenAccessRequest,
   { outcome, reason, isCertain = false }: Ending,
 ): Promise<OpenAccessResult> {
   const endedAt = new Date();
-  const entry = { kind: 'opening', integration, objectId: request.openingId, actor: request.clientId, reason } as const;
-  const [ended] = await query<{ outcome: OpeningOutcome }>(
+  const about = await aboutOpening(keys, request, outcome);
+  const { openingId: objectId, clientId: actor } = request;
+  const entry = { kind: 'opening', integration, objectId, actor, reason, about } as const;
+  const [ended] = await query<{ outcome: OpeningOutcome; hasKey: boolean }>(
     database,
-    sql`WITH ended AS (
+    sql`WITH owner AS (
+      SELECT EXISTS (SELECT FROM subject_keys WHERE resident_id = ${request.residentId}::uuid) AS has_key
+    ), ended AS (
       INSERT INTO openings (${OPENING_COLUMNS}, status, reason, decided_at, ended_at)
       VALUES (${openingValues(integration, request)}, ${outcome}, ${reason ?? null}, ${endedAt}, ${endedAt})
       ON CONFLICT (id) DO UPDATE SET
@@ -307,10 +321,24 @@ async function endOpening(
       WHERE openings.ended_at IS NULL
       RETURNING status AS outcome
     ), noted AS (${journalEntryOfEnded(entry)})
-    SELECT outcome FROM ended`,
+    SELECT outcome, has_key AS "hasKey" FROM ended, owner`,
   );
   if (!ended) return resultOf(database, request.openingId);
-  return { ...ended, ...(reason && { reason }), at: endedAt.toISOString() };
+  if (!ended.hasKey && request.residentId !== null) keys.drop(request.residentId);
+  return { outcome: ended.outcome, ...(reason && { reason }), at: endedAt.toISOString() };
+}
+
+/** Whom the evidence is about. The key was looked for while the opening was under way. */
+async function aboutOpening(
+  keys: HeldSubjectKeys,
+  { openingId: objectId, residentId, accessPointId, partnerId, method }: OpenAccessRequest,
+  outcome: OpeningOutcome,
+): Promise<EndedAbout | null> {
+  const key = residentId === null ? null : await keys.of(residentId);
+  if (key === null) return null;
+  const about = (as: OpeningOutcome) =>
+    aboutSubject(key, { kind: 'opening', objectId, outcome: as }, { accessPointId, partnerId, method });
+  return { ...about(outcome), sealedUnknown: about('unknown').sealed };
 }
 
 const OPENING_COLUMNS = sql`id, client_id, request_sha256, access_point_id, partner_id, integration, method,

@@ -8,6 +8,7 @@ import type { Database, Transaction } from '../prisma/database';
 import { partnersToTell, takeEffect } from '../registry/sale';
 import { hasConfirmed, saleProgress, vehiclesHeardOf } from '../registry/sale-progress';
 import { deletionRequestOf } from '../vault/biometrics';
+import type { SubjectVault } from '../vault/subject-keys';
 
 export type PropertySaleActivities = ReturnType<typeof createPropertySaleActivities>;
 
@@ -19,6 +20,7 @@ const TRANSACTION = { timeout: 30_000, maxWait: 10_000 };
 /** Effects of a sale after its moment, run by the `core` worker: it reaches every integration, and no partner itself. */
 export function createPropertySaleActivities(deps: {
   database: Database;
+  subjects: SubjectVault;
   /** Begins the execution of a deletion, or finds it at work. */
   startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
   /** Has the execution of a vehicle with a partner look again. */
@@ -26,12 +28,12 @@ export function createPropertySaleActivities(deps: {
   /** Ends the execution of a consent whose row says that it has ended. */
   tellConsent: (consentId: string) => Promise<void>;
 }) {
-  const { database } = deps;
+  const { database, subjects } = deps;
 
   return {
     /** The date of a sale has come. */
     async takeSaleEffect({ saleId }: SaleRequest): Promise<SaleState> {
-      return database.$transaction((tx) => takeEffect(tx, saleId, ACTOR), TRANSACTION);
+      return database.$transaction((tx) => takeEffect(tx, saleId, { actor: ACTOR, subjects }), TRANSACTION);
     },
 
     /** Tells everybody at each partner who has not confirmed; one who cannot be told keeps no other waiting. */

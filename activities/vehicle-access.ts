@@ -4,7 +4,7 @@ import type { Integration } from '../contracts/ids';
 import { KEPT_FOR_ANOTHER } from '../contracts/erasure';
 import { vehiclePlace } from '../contracts/sealed-places';
 import type { VehicleAccessRequest, VehicleStanding } from '../contracts/vehicle-access';
-import { appendJournal } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerGateway, PlateCustodian } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
@@ -18,6 +18,7 @@ const PLATE_CALL_TIMEOUT_MS = 10_000;
 
 type PlateAtPartner = {
   readonly vehicleId: string;
+  readonly residentId: string;
   readonly partnerId: string;
   readonly plateIndex: Uint8Array<ArrayBuffer>;
 };
@@ -46,7 +47,7 @@ export function createVehicleAccessActivities(deps: {
       if (plateIndex === null || sealed === null) return { state: 'removed', nextChangeAt: null };
       const place = vehiclePlace(vehicleId);
       const plate = (await deps.subjects.open(database, residentId, sealed, place)).toString();
-      const subject: PlateAtPartner = { vehicleId, partnerId, plateIndex };
+      const subject: PlateAtPartner = { vehicleId, residentId, partnerId, plateIndex };
 
       // A house that fails keeps no other house waiting.
       const failures: unknown[] = [];
@@ -148,12 +149,13 @@ export function createVehicleAccessActivities(deps: {
 
   async function record(
     tx: Transaction,
-    { vehicleId: objectId }: PlateAtPartner,
+    { vehicleId: objectId, residentId, partnerId }: PlateAtPartner,
     outcome: string,
     reason?: string,
   ): Promise<void> {
     const actor = 'vehicle-access-process';
-    await appendJournal(tx, { kind: 'vehicle', integration, objectId, actor, outcome, reason });
+    const about = { residentId, details: { partnerId } };
+    await appendAbout(tx, deps.subjects, about, { kind: 'vehicle', integration, objectId, actor, outcome, reason });
   }
 
   async function custodianOf(partnerId: string): Promise<PlateCustodian> {

@@ -5,11 +5,17 @@ import { PropertySaleReport, type PropertySaleImport, type PropertySaleView } fr
 import type { Database } from '../prisma/database';
 import { acceptSale, reverseSale, type SaleReport } from '../registry/sale';
 import { saleProgress } from '../registry/sale-progress';
+import type { SubjectVault } from '../vault/subject-keys';
 import { tellSale } from '../workflows/property-sale/start';
 import { resourceIdFor } from './idempotency';
 import { HttpProblem, invalidField, notFound, toProblem } from './problem';
 
-export type SaleDependencies = { readonly database: Database; readonly temporal: Client; readonly log: Logger };
+export type SaleDependencies = {
+  readonly database: Database;
+  readonly temporal: Client;
+  readonly subjects: SubjectVault;
+  readonly log: Logger;
+};
 
 /** Whose numbers name sales, and who says so now: the registry itself, or a member of staff with a file of the registry. */
 export type SaleSource = { readonly clientId: string; readonly actor: string };
@@ -28,7 +34,7 @@ const TRANSACTION = { timeout: 30_000, maxWait: 10_000 };
  * a right that rested on the property; an execution that could not be told is begun by the scheduled tidying.
  */
 export function saleDesk(deps: SaleDependencies) {
-  const { database } = deps;
+  const { database, subjects } = deps;
   return {
     async report(body: PropertySaleReport, source: SaleSource): Promise<PropertySaleView> {
       const sale = await accept(body, source);
@@ -59,7 +65,7 @@ export function saleDesk(deps: SaleDependencies) {
     /** @throws HttpProblem 404 for another source's, 409 when the property was sold again since */
     async reverse(saleId: string, { clientId, actor }: SaleSource): Promise<PropertySaleView> {
       await assertThere(saleId, clientId);
-      const sale = await database.$transaction((tx) => reverseSale(tx, saleId, actor), TRANSACTION);
+      const sale = await database.$transaction((tx) => reverseSale(tx, saleId, { actor, subjects }), TRANSACTION);
       if (sale === 'sold-again') throw conflict('property-sold-again', 'The property was sold again since');
       await tell(sale);
       return view(saleId);
@@ -82,7 +88,8 @@ export function saleDesk(deps: SaleDependencies) {
     const report = reportOf(body, clientId);
     const earlier = await database.propertySale.findUnique({ where: { id: report.id } });
     if (!earlier) await check(report);
-    const sale = earlier ?? (await database.$transaction((tx) => acceptSale(tx, report, actor), TRANSACTION));
+    const by = { actor, subjects };
+    const sale = earlier ?? (await database.$transaction((tx) => acceptSale(tx, report, by), TRANSACTION));
     if (sale === 'superseded') throw conflict('property-sale-superseded', 'A later sale of the property is in force');
     if (sale.requestSha256 !== report.requestSha256) {
       throw conflict('property-sale-conflict', 'The registryReference names another sale');

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ErasureBasis } from '../contracts/erasure';
-import { appendJournal } from '../journal/journal';
+import { appendJournal, type JournalRecord } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
 import type { Transaction } from '../prisma/database';
 import type { Erasure } from '../prisma/generated/client';
 import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
@@ -47,7 +48,7 @@ export async function acceptErasure(
   };
   const erasure = await tx.erasure.create({ data: row });
   await journalErasure(tx, erasureId, { actor, outcome: 'requested', reason: basis });
-  await stopEverything(tx, { residentId, actor });
+  await stopEverything(tx, subjects, { residentId, actor });
   return erasure;
 }
 
@@ -63,6 +64,7 @@ export async function lockResident(tx: Transaction, residentId: string): Promise
  */
 export async function stopEverything(
   tx: Transaction,
+  subjects: SubjectVault,
   { residentId, actor }: { readonly residentId: string; readonly actor: string },
 ): Promise<void> {
   await tx.resident.updateMany({ where: { id: residentId, status: { not: 'erased' } }, data: { status: 'erased' } });
@@ -71,9 +73,9 @@ export async function stopEverything(
   for (const { partnerId } of partners) await lockBiometrics(tx, { residentId, partnerId });
   await tx.pluginSession.updateMany({ where: { residentId, endedAt: null }, data: { endedAt: new Date() } });
   await tx.identityToken.deleteMany({ where: { residentId } });
-  for (const partner of partners) await stopAt(tx, { residentId, actor, ...partner });
+  for (const partner of partners) await stopAt(tx, subjects, { residentId, actor, ...partner });
   const vehicles = await tx.vehicle.findMany({ where: { residentId, status: 'active' }, select: { id: true } });
-  for (const { id } of vehicles) await removeVehicle(tx, id, actor);
+  for (const { id } of vehicles) await removeVehicle(tx, subjects, id, actor);
 }
 
 type Concerned = { readonly partnerId: string; readonly integration: string };
@@ -93,6 +95,7 @@ async function partnersConcerned(tx: Transaction, residentId: string): Promise<C
 
 async function stopAt(
   tx: Transaction,
+  subjects: SubjectVault,
   { residentId, partnerId, integration, actor }: Concerned & { readonly residentId: string; readonly actor: string },
 ): Promise<void> {
   const where = { residentId, partnerId };
@@ -104,24 +107,22 @@ async function stopAt(
 
   const deletionId = open?.id ?? randomUUID();
   await stopBiometrics(tx, { deletionId, ...where, integration, reason: 'erasure', houseIds: 'all' });
-  if (!open) {
-    const entry = { kind: 'biometric-deletion', integration, objectId: deletionId, actor } as const;
-    await appendJournal(tx, { ...entry, outcome: 'requested', reason: 'erasure' });
-  }
+  const entry = { integration, actor, reason: 'erasure' };
+  const ordering: JournalRecord = { ...entry, kind: 'biometric-deletion', objectId: deletionId, outcome: 'requested' };
   for (const { id } of consents) {
     await tx.consent.update({
       where: { id },
       data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: new Date(), deletionId },
     });
-    await appendJournal(tx, {
-      kind: 'consent',
-      integration,
-      objectId: id,
-      actor,
-      outcome: 'withdrawn',
-      reason: 'erasure',
-    });
   }
+  const about = { residentId, details: { partnerId } };
+  await appendAbout(
+    tx,
+    subjects,
+    about,
+    ...(open ? [] : [ordering]),
+    ...consents.map(({ id }): JournalRecord => ({ ...entry, kind: 'consent', objectId: id, outcome: 'withdrawn' })),
+  );
 }
 
 /**

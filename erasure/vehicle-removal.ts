@@ -1,5 +1,6 @@
-import { appendJournal } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
 import type { Transaction } from '../prisma/database';
+import type { SubjectVault } from '../vault/subject-keys';
 
 /**
  * Removes a vehicle: denied from the moment this commits (design rule 3). The plate itself stays, sealed, until the last
@@ -9,6 +10,7 @@ import type { Transaction } from '../prisma/database';
  */
 export async function removeVehicle(
   tx: Transaction,
+  subjects: SubjectVault,
   vehicleId: string,
   actor: string,
 ): Promise<{ partnerId: string; integration: string }[]> {
@@ -17,7 +19,12 @@ export async function removeVehicle(
     data: { status: 'removed', removedAt: new Date() },
   });
   if (count > 0) {
-    await appendJournal(tx, { kind: 'vehicle', integration: null, objectId: vehicleId, actor, outcome: 'removed' });
+    const { residentId } = await tx.vehicle.findUniqueOrThrow({
+      where: { id: vehicleId },
+      select: { residentId: true },
+    });
+    const entry = { integration: null, objectId: vehicleId, actor, outcome: 'removed' };
+    await appendAbout(tx, subjects, { residentId }, { kind: 'vehicle', ...entry });
   }
   // Where no partner ever heard of it there is nobody whose confirmation would take the plate along.
   await tx.vehicle.updateMany({

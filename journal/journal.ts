@@ -67,7 +67,10 @@ export async function appendJournal(tx: Transaction, ...records: readonly Journa
 
 /**
  * The same as part of a statement, for where a transaction of several would be most of what it costs: an entry for each
- * row that its part `ended` gives, with the row's `outcome`.
+ * row that its part `ended` gives, with the row's `outcome`. Whom it is about is left out unless its part `owner`, of one
+ * row, says `has_key`: whoever holds a key in memory does not know that it was destroyed.
+ *
+ * @param about whom it is about, with what is sealed for each outcome that there may be
  */
 export const journalEntryOfEnded = ({
   kind,
@@ -75,8 +78,22 @@ export const journalEntryOfEnded = ({
   objectId,
   actor,
   reason = null,
+  about = null,
 }: Pick<JournalRecord, 'kind' | 'integration' | 'objectId' | 'actor'> & {
   readonly reason?: string | null | undefined;
+  readonly about?: EndedAbout | null;
 }) =>
-  sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason)
-    SELECT ${kind}, ${integration}, ${objectId}, ${actor}, ended.outcome, ${reason} FROM ended`;
+  sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason, subject, sealed)
+    SELECT ${kind}, ${integration}, ${objectId}, ${actor}, ended.outcome, ${reason},
+      CASE WHEN owner.has_key THEN ${about?.subject ?? null} END,
+      CASE WHEN owner.has_key THEN
+        CASE ended.outcome WHEN 'unknown' THEN ${about?.sealedUnknown ?? null}::bytea ELSE ${about?.sealed ?? null}::bytea END
+      END
+    FROM ended, owner`;
+
+export type EndedAbout = {
+  readonly subject: string;
+  readonly sealed: Buffer<ArrayBuffer>;
+  /** For when it turns out as `unknown` instead: what is sealed opens only as what it was sealed for. */
+  readonly sealedUnknown: Buffer<ArrayBuffer>;
+};

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { journalPlace } from '../contracts/sealed-places';
 import type { Transaction } from '../prisma/database';
-import type { SubjectVault } from '../vault/subject-keys';
-import type { JournalRecord } from './journal';
+import type { SubjectKey, SubjectVault } from '../vault/subject-keys';
+import { appendJournal, type JournalRecord } from './journal';
 
 /** What may be personal in an entry: ids that only together with others say something of a person. */
 export type Details = Readonly<Record<string, string>>;
@@ -10,22 +10,35 @@ const Details = z.record(z.string(), z.string());
 
 const PURPOSE = 'journal';
 
+type Entry = Pick<JournalRecord, 'kind' | 'objectId' | 'outcome'>;
+
 /**
  * What ties an entry to a person, for {@link JournalRecord}: a pseudonym and sealed details, both of the subject's own
  * key. The tree covers the pseudonym and the ciphertext, so that destroying the key erases the person from the journal
- * and leaves every proof as it was. Nothing for somebody whose key is destroyed already.
+ * and leaves every proof as it was.
  */
-export async function aboutSubject(
+export const aboutSubject = (
+  key: SubjectKey,
+  entry: Entry,
+  details: Details,
+): { readonly subject: string; readonly sealed: Buffer<ArrayBuffer> } => ({
+  subject: key.pseudonym(PURPOSE),
+  sealed: key.seal(Buffer.from(JSON.stringify(details)), journalPlace(entry)),
+});
+
+/**
+ * Writes evidence about one person, in the transaction of what it records: with their pseudonym, and the details that
+ * tell more of them than that something happened. Of somebody whose key is destroyed already it says neither.
+ */
+export async function appendAbout(
   tx: Transaction,
   subjects: SubjectVault,
-  residentId: string,
-  entry: Pick<JournalRecord, 'kind' | 'objectId' | 'outcome'>,
-  details: Details,
-): Promise<Pick<JournalRecord, 'subject' | 'sealed'>> {
-  const subject = await subjects.pseudonym(tx, residentId, PURPOSE);
-  if (subject === null) return {};
-  const sealed = await subjects.seal(tx, residentId, Buffer.from(JSON.stringify(details)), journalPlace(entry));
-  return { subject, sealed };
+  { residentId, details = {} }: { readonly residentId: string; readonly details?: Details },
+  ...records: readonly JournalRecord[]
+): Promise<void> {
+  if (records.length === 0) return;
+  const key = await subjects.find(tx, residentId);
+  await appendJournal(tx, ...records.map((record) => ({ ...record, ...(key && aboutSubject(key, record, details)) })));
 }
 
 export type SubjectEntry = {

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Integration } from '../contracts/ids';
 import type { SaleState } from '../contracts/property-sales';
 import { appendJournal, type JournalRecord } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
 import type { Transaction } from '../prisma/database';
 import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
+import type { SubjectVault } from '../vault/subject-keys';
 
 /** A sale as it was reported, checked. The client is whose numbers name sales. */
 export type SaleReport = {
@@ -16,6 +18,9 @@ export type SaleReport = {
   readonly buyerIds: string[];
   readonly effectiveAt: Date;
 };
+
+/** Who acts, for the evidence, and the keys under which it says whom it is about. */
+export type SaleHand = { readonly actor: string; readonly subjects: SubjectVault };
 
 type SaleRow = NonNullable<Awaited<ReturnType<Transaction['propertySale']['findUnique']>>>;
 type HousePartner = {
@@ -36,20 +41,20 @@ async function lockSales(tx: Transaction): Promise<void> {
  * Writes a sale down, and takes what it takes when its date has come; before that it dates the end of the rights, so that
  * doors close on the day even if nobody of ours is awake. A repeat finds it there and changes nothing.
  *
- * @param actor who brought it, for the evidence
+ * @param by who brought it
  * @returns `superseded`: a sale of a later date is in force, and this one names nobody: whose rights it means is unknown
  */
-export async function acceptSale(tx: Transaction, report: SaleReport, actor: string): Promise<SaleRow | 'superseded'> {
+export async function acceptSale(tx: Transaction, report: SaleReport, by: SaleHand): Promise<SaleRow | 'superseded'> {
   await lockSales(tx);
   const known = await tx.propertySale.findUnique({ where: { id: report.id } });
   if (known) return known;
   const { effectiveAt, sellerIds } = report;
   if (sellerIds.length === 0 && (await isSoldLater(tx, report))) return 'superseded';
   await tx.propertySale.create({ data: report });
-  await appendJournal(tx, saleEntry(report.id, actor, 'reported'));
+  await appendJournal(tx, saleEntry(report.id, by.actor, 'reported'));
   const sale = await tx.propertySale.findUniqueOrThrow({ where: { id: report.id } });
-  if (effectiveAt.getTime() <= Date.now()) await takeEffect(tx, report.id, actor, { isReportedAhead: false });
-  else await scheduleEnds(tx, sale, actor);
+  if (effectiveAt.getTime() <= Date.now()) await takeEffect(tx, report.id, by, { isReportedAhead: false });
+  else await scheduleEnds(tx, sale, by);
   return tx.propertySale.findUniqueOrThrow({ where: { id: report.id } });
 }
 
@@ -74,7 +79,7 @@ async function isSoldLater(
 export async function takeEffect(
   tx: Transaction,
   saleId: string,
-  actor: string,
+  by: SaleHand,
   { isReportedAhead }: { readonly isReportedAhead: boolean } = { isReportedAhead: true },
 ): Promise<SaleState> {
   await lockSales(tx);
@@ -86,11 +91,8 @@ export async function takeEffect(
   if (!isReportedAhead) await endRights(tx, sale, { endsAt: now, startBefore: null });
   const ended = await tx.propertySaleRight.findMany({ where: { saleId }, orderBy: { rightId: 'asc' } });
   await tx.propertySale.update({ where: { id: saleId }, data: { state: 'in-force', takenAt } });
-  await appendJournal(
-    tx,
-    saleEntry(saleId, actor, 'in-force'),
-    ...ended.map(({ rightId }) => rightEntry(rightId, actor, 'ended')),
-  );
+  await appendJournal(tx, saleEntry(saleId, by.actor, 'in-force'));
+  await recordRights(tx, by, saleId, 'ended', ended);
   const partners = await tx.housePartner.findMany({
     where: { houseId },
     include: { partner: true },
@@ -99,7 +101,7 @@ export async function takeEffect(
   await tx.propertySalePartner.createMany({ data: partners.map(({ partnerId }) => ({ saleId, partnerId })) });
   for (const residentId of [...new Set(ended.map((right) => right.residentId))].toSorted()) {
     if (await hasRight(tx, residentId, { houseId })) continue;
-    for (const partner of partners) await loseAccess(tx, { saleId, houseId, residentId, partner, actor, now });
+    for (const partner of partners) await loseAccess(tx, { saleId, houseId, residentId, partner, now, ...by });
   }
   return 'in-force';
 }
@@ -107,9 +109,9 @@ export async function takeEffect(
 type EndedRight = { readonly rightId: string; readonly residentId: string; readonly previousEndsAt: Date | null };
 
 /** The rights that are known when the sale is reported end on its date, without anybody's doing. */
-async function scheduleEnds(tx: Transaction, sale: SaleRow, actor: string): Promise<void> {
+async function scheduleEnds(tx: Transaction, sale: SaleRow, by: SaleHand): Promise<void> {
   const dated = await endRights(tx, sale, { endsAt: sale.effectiveAt, startBefore: null });
-  await appendJournal(tx, ...dated.map(({ rightId }) => rightEntry(rightId, actor, 'end-dated')));
+  await recordRights(tx, by, sale.id, 'end-dated', dated);
 }
 
 /**
@@ -154,18 +156,17 @@ async function endRights(
   return ended;
 }
 
-type Loss = {
+type Loss = SaleHand & {
   readonly saleId: string;
   readonly houseId: string;
   readonly residentId: string;
   readonly partner: HousePartner;
-  readonly actor: string;
   readonly now: Date;
 };
 
 /** What a resident had at a partner because of a house where they have no right any more. */
 async function loseAccess(tx: Transaction, loss: Loss): Promise<void> {
-  const { saleId, houseId, residentId, actor, now, partner } = loss;
+  const { saleId, houseId, residentId, actor, subjects, now, partner } = loss;
   const { partnerId, integration } = partner;
   const subject = { residentId, partnerId };
   await lockBiometrics(tx, subject);
@@ -193,19 +194,24 @@ async function loseAccess(tx: Transaction, loss: Loss): Promise<void> {
     data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: now, deletionId },
   });
   const entry = { integration, actor, reason: 'sale' };
-  await appendJournal(
+  await appendAbout(
     tx,
+    subjects,
+    { residentId, details: { partnerId, saleId } },
     { ...entry, kind: 'biometric-deletion', objectId: deletionId, outcome: 'requested' },
     ...consents.map(({ id }): JournalRecord => ({ ...entry, kind: 'consent', objectId: id, outcome: 'withdrawn' })),
   );
 }
 
-async function endPluginSessions(tx: Transaction, { residentId, partner, actor, now }: Loss): Promise<void> {
-  const { partnerId, integration } = partner;
+async function endPluginSessions(tx: Transaction, loss: Loss): Promise<void> {
+  const { residentId, actor, subjects, saleId, now } = loss;
+  const { partnerId, integration } = loss.partner;
   const open = await tx.pluginSession.findMany({ where: { residentId, partnerId, endedAt: null } });
   await tx.pluginSession.updateMany({ where: { id: { in: open.map(({ id }) => id) } }, data: { endedAt: now } });
-  await appendJournal(
+  await appendAbout(
     tx,
+    subjects,
+    { residentId, details: { partnerId, saleId } },
     ...open.map(({ id }): JournalRecord => {
       return { kind: 'plugin-session', integration, objectId: id, actor, outcome: 'ended', reason: 'sale' };
     }),
@@ -231,7 +237,7 @@ async function hasRight(
  *
  * @returns `sold-again`: another sale of the property came into force since, and would be undone by this
  */
-export async function reverseSale(tx: Transaction, saleId: string, actor: string): Promise<SaleRow | 'sold-again'> {
+export async function reverseSale(tx: Transaction, saleId: string, by: SaleHand): Promise<SaleRow | 'sold-again'> {
   await lockSales(tx);
   const sale = await tx.propertySale.findUniqueOrThrow({ where: { id: saleId } });
   if (sale.state === 'reversed') return sale;
@@ -244,9 +250,9 @@ export async function reverseSale(tx: Transaction, saleId: string, actor: string
     });
     if (later) return 'sold-again';
   }
-  await restoreRights(tx, { saleId, endedAt: sale.takenAt ?? sale.effectiveAt, actor, now });
+  await restoreRights(tx, by, { saleId, endedAt: sale.takenAt ?? sale.effectiveAt, now });
   await tx.propertySalePartner.updateMany({ where: { saleId }, data: { doneAt: null } });
-  await appendJournal(tx, saleEntry(saleId, actor, 'reversed'));
+  await appendJournal(tx, saleEntry(saleId, by.actor, 'reversed'));
   return tx.propertySale.update({
     where: { id: saleId },
     data: { state: 'reversed', reversedAt: now, fanOut: 'due' },
@@ -256,25 +262,26 @@ export async function reverseSale(tx: Transaction, saleId: string, actor: string
 /** A right whose end somebody has changed since the sale is not the sale's to give back. */
 async function restoreRights(
   tx: Transaction,
-  { saleId, endedAt, actor, now }: { saleId: string; endedAt: Date; actor: string; now: Date },
+  by: SaleHand,
+  { saleId, endedAt, now }: { saleId: string; endedAt: Date; now: Date },
 ): Promise<void> {
-  const restored = await tx.$queryRaw<{ id: string }[]>`
+  const restored = await tx.$queryRaw<ConcernedRight[]>`
     UPDATE property_rights r SET ends_at = taken.previous_ends_at
     FROM property_sale_rights taken
     WHERE taken.sale_id = ${saleId}::uuid AND r.id = taken.right_id AND r.ends_at = ${endedAt}
-    RETURNING r.id`;
+    RETURNING r.id AS "rightId", r.resident_id AS "residentId"`;
   // Another sale that found this one's date would otherwise give that back in its turn.
   await tx.$executeRaw`
     UPDATE property_sale_rights other SET previous_ends_at = taken.previous_ends_at
     FROM property_sale_rights taken
     WHERE taken.sale_id = ${saleId}::uuid AND other.sale_id <> taken.sale_id AND other.right_id = taken.right_id
       AND other.previous_ends_at = ${endedAt}`;
-  const rightIds = restored.map(({ id }) => id);
+  const rightIds = restored.map(({ rightId }) => rightId);
   await tx.propertySaleRight.updateMany({
     where: { saleId, rightId: { in: rightIds } },
     data: { restoredAt: now },
   });
-  await appendJournal(tx, ...rightIds.map((rightId) => rightEntry(rightId, actor, 'restored')));
+  await recordRights(tx, by, saleId, 'restored', restored);
 }
 
 const saleEntry = (objectId: string, actor: string, outcome: string): JournalRecord => ({
@@ -285,14 +292,24 @@ const saleEntry = (objectId: string, actor: string, outcome: string): JournalRec
   outcome,
 });
 
-const rightEntry = (objectId: string, actor: string, outcome: 'end-dated' | 'ended' | 'restored'): JournalRecord => ({
-  kind: 'property-right',
-  integration: null,
-  objectId,
-  actor,
-  outcome,
-  reason: 'sale',
-});
+type ConcernedRight = { readonly rightId: string; readonly residentId: string };
+
+/**
+ * What became of rights. The register keeps a right and whose it was for years after its holder was erased: so the entry
+ * does not name it, or the register would lead to everything else that the journal says of them. It is in the details.
+ */
+async function recordRights(
+  tx: Transaction,
+  { actor, subjects }: SaleHand,
+  saleId: string,
+  outcome: 'end-dated' | 'ended' | 'restored',
+  rights: readonly ConcernedRight[],
+): Promise<void> {
+  for (const { rightId, residentId } of rights) {
+    const entry = { integration: null, objectId: randomUUID(), actor, outcome, reason: 'sale' };
+    await appendAbout(tx, subjects, { residentId, details: { rightId, saleId } }, { kind: 'property-right', ...entry });
+  }
+}
 
 /** The partners of a sale with their integration, as far as they have not confirmed yet. */
 export async function partnersToTell(

@@ -100,6 +100,7 @@ export function composeCoreActivities(
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
     executions: createErasureExecutions(client),
     ledger,
+    subjects,
     searchedFolders: settings.ERASURE_SEARCH_DIRS,
     logSegments: settings.LOG_SEGMENTS_DIR,
     followUpMs: settings.ERASURE_FOLLOW_UP_MS,

@@ -1,14 +1,21 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../../config/logger';
 import type { Integration } from '../../contracts/ids';
-import { appendJournal } from '../../journal/journal';
+import type { JournalRecord } from '../../journal/journal';
+import { appendAbout } from '../../journal/subjects';
 import type { Database, Transaction } from '../../prisma/database';
 import { deletionRequestOf, lockBiometrics, stopBiometrics } from '../../vault/biometrics';
+import type { SubjectVault } from '../../vault/subject-keys';
 import { startDeletion } from '../../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../../workflows/consent/ended';
 import { HttpProblem, notFound } from '../problem';
 
-type Dependencies = { readonly database: Database; readonly temporal: Client; readonly log: Logger };
+type Dependencies = {
+  readonly database: Database;
+  readonly temporal: Client;
+  readonly subjects: SubjectVault;
+  readonly log: Logger;
+};
 
 /**
  * Withdraws (R3.7, R3.8): when this transaction has committed no face of the resident opens at this partner any more,
@@ -21,11 +28,11 @@ type Dependencies = { readonly database: Database; readonly temporal: Client; re
  * @throws HttpProblem 404 when there is no such consent, 409 when it was never granted or has expired
  */
 export async function withdrawConsent(deps: Dependencies, consentId: string, actor: string): Promise<void> {
-  await deps.database.$transaction((tx) => withdraw(tx, consentId, actor));
+  await deps.database.$transaction((tx) => withdraw(tx, deps.subjects, consentId, actor));
   await tellProcesses(deps, consentId);
 }
 
-async function withdraw(tx: Transaction, consentId: string, actor: string): Promise<void> {
+async function withdraw(tx: Transaction, subjects: SubjectVault, consentId: string, actor: string): Promise<void> {
   const named = await tx.consent.findUnique({ where: { id: consentId } });
   if (!named) throw notFound();
   await lockBiometrics(tx, named);
@@ -42,26 +49,18 @@ async function withdraw(tx: Transaction, consentId: string, actor: string): Prom
     houseIds: 'all',
   });
   const inForce = await tx.consent.findMany({ where: { residentId, partnerId, status: 'granted' } });
-  for (const { id } of inForce) await end(tx, { id, deletionId: consentId, integration, actor });
-  await appendJournal(tx, {
-    kind: 'biometric-deletion',
-    integration,
-    objectId: consentId,
-    actor,
-    outcome: 'requested',
-    reason: 'withdrawal',
+  await tx.consent.updateMany({
+    where: { id: { in: inForce.map(({ id }) => id) } },
+    data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: new Date(), deletionId: consentId },
   });
-}
-
-async function end(
-  tx: Transaction,
-  { id, deletionId, integration, actor }: { id: string; deletionId: string; integration: string; actor: string },
-): Promise<void> {
-  await tx.consent.update({
-    where: { id },
-    data: { status: 'withdrawn', revision: { increment: 1 }, endedAt: new Date(), deletionId },
-  });
-  await appendJournal(tx, { kind: 'consent', integration, objectId: id, actor, outcome: 'withdrawn' });
+  const entry = { integration, actor };
+  await appendAbout(
+    tx,
+    subjects,
+    { residentId, details: { partnerId } },
+    ...inForce.map(({ id }): JournalRecord => ({ ...entry, kind: 'consent', objectId: id, outcome: 'withdrawn' })),
+    { ...entry, kind: 'biometric-deletion', objectId: consentId, outcome: 'requested', reason: 'withdrawal' },
+  );
 }
 
 /** What is lost here is found again: the withdrawal stands, whatever becomes of the message. */

@@ -16,6 +16,7 @@ import { consentWorkflowId, type Integration } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import type { Logger } from '../../config/logger';
 import type { Database } from '../../prisma/database';
+import type { SubjectVault } from '../../vault/subject-keys';
 import { grantConsent, renewConsent } from '../../workflows/consent/messages';
 import type { consentWorkflow } from '../../workflows/consent/workflow';
 import { resourceIdFor } from '../idempotency';
@@ -27,7 +28,12 @@ import { withdrawConsent } from './consent-withdrawal';
 const OFFER_MS = 3_600_000;
 
 /** Consent to biometrics, given in the app (R3.8, P1). */
-export function consentOperations(deps: { database: Database; temporal: Client; log: Logger }): Operation[] {
+export function consentOperations(deps: {
+  database: Database;
+  temporal: Client;
+  subjects: SubjectVault;
+  log: Logger;
+}): Operation[] {
   const { database, temporal } = deps;
   return [
     defineOperation({

@@ -5,12 +5,13 @@ import type { EnrollmentRequest } from '../../contracts/enrollment';
 import { EnrollmentView } from '../../contracts/enrollments';
 import { enrollmentWorkflowId } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
-import { appendJournal } from '../../journal/journal';
+import { appendAbout } from '../../journal/subjects';
 import type { Database } from '../../prisma/database';
 import { isDeletionDue } from '../../vault/biometrics';
 import type { PhotoStage } from '../../vault/staged-photos';
 import type { enrollmentWorkflow } from '../../workflows/enrollment/workflow';
 import { resourceIdFor } from '../idempotency';
+import type { SubjectVault } from '../../vault/subject-keys';
 import { defineOperation, type Operation } from '../operation';
 import { HttpProblem, invalidField, notFound } from '../problem';
 import { partnerSubjectToken } from '../partner-subjects';
@@ -19,6 +20,7 @@ import { cleanPhoto } from './photo';
 type Dependencies = {
   database: Database;
   temporal: Client;
+  subjects: SubjectVault;
   photos: PhotoStage;
   photoMaxBytes: number;
   photoMaxPixels: number;
@@ -129,7 +131,9 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
         throw new HttpProblem({ status: 409, type: 'enrollment-conflict', title: 'Another enrollment is in progress' });
       }
       await deps.photos.put(tx, { enrollmentId, integration, bytes });
-      await appendJournal(tx, { kind: 'enrollment', integration, objectId: enrollmentId, actor, outcome: 'requested' });
+      const entry = { integration, objectId: enrollmentId, actor, outcome: 'requested' };
+      const about = { residentId, details: { partnerId, houseId, consentId } };
+      await appendAbout(tx, deps.subjects, about, { kind: 'enrollment', ...entry });
     });
   }
 

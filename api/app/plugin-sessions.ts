@@ -1,12 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { PluginSessionRequest, PluginSessionView } from '../../contracts/plugin-sessions';
 import { z } from 'zod';
-import { appendJournal } from '../../journal/journal';
+import { appendAbout } from '../../journal/subjects';
 import { isUniqueViolation, type Database } from '../../prisma/database';
 import { hashSecret } from '../../vault/secret-hash';
+import type { SubjectVault } from '../../vault/subject-keys';
 import { defineOperation, type Operation } from '../operation';
 import { partnerSubjectToken } from '../partner-subjects';
 import { HttpProblem, invalidField, notFound } from '../problem';
+
+type Dependencies = { readonly database: Database; readonly subjects: SubjectVault };
 
 /** R0.2: at most 24 hours. */
 const SESSION_LIFE_MS = 24 * 3_600_000;
@@ -16,7 +19,7 @@ const SESSION_LIFE_MS = 24 * 3_600_000;
  * not stored for repeats: a repeat gives another token and ends the session before, and what then counts is the last
  * answer, whichever of them arrived. That is harmless, since a session has no other effect.
  */
-export function pluginSessionOperations({ database }: { database: Database }): Operation[] {
+export function pluginSessionOperations({ database, subjects }: Dependencies): Operation[] {
   return [
     defineOperation({
       id: 'startPluginSession',
@@ -71,7 +74,8 @@ export function pluginSessionOperations({ database }: { database: Database }): O
       const subjectToken = await partnerSubjectToken(tx, subject);
       await tx.pluginSession.updateMany({ where: { residentId, partnerId, endedAt: null }, data: { endedAt: now } });
       await tx.pluginSession.create({ data: { id, ...subject, tokenSha256: hashSecret(token), expiresAt } });
-      await appendJournal(tx, { kind: 'plugin-session', integration, objectId: id, actor, outcome: 'started' });
+      const entry = { integration, objectId: id, actor, outcome: 'started' };
+      await appendAbout(tx, subjects, { residentId, details: { partnerId } }, { kind: 'plugin-session', ...entry });
       return subjectToken;
     });
     return { clientId, token, expiresAt: expiresAt.toISOString() };

@@ -4,7 +4,7 @@ import type { Plate } from '../../access/plates';
 import { vehiclePlace } from '../../contracts/sealed-places';
 import { VehicleList, VehicleRequest, VehicleView } from '../../contracts/vehicles';
 import { removeVehicle } from '../../erasure/vehicle-removal';
-import { appendJournal } from '../../journal/journal';
+import { appendAbout } from '../../journal/subjects';
 import type { Database } from '../../prisma/database';
 import type { PlateIndex } from '../../vault/plate-index';
 import type { SubjectVault } from '../../vault/subject-keys';
@@ -83,7 +83,7 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
       async handle({ params: { vehicleId }, caller }) {
         const row = await database.vehicle.findUnique({ where: { id: vehicleId } });
         if (!row) throw notFound();
-        const open = await database.$transaction((tx) => removeVehicle(tx, vehicleId, caller.clientId));
+        const open = await database.$transaction((tx) => removeVehicle(tx, deps.subjects, vehicleId, caller.clientId));
         await tellVehicleAccess(temporal, vehicleId, open);
         return { status: 200, body: await view(vehicleId) };
       },
@@ -129,13 +129,9 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
         throw conflict();
       }
       await tx.vehiclePartner.createMany({ data: partners.map((partner) => ({ vehicleId, ...partner })) });
-      await appendJournal(tx, {
-        kind: 'vehicle',
-        integration: null,
-        objectId: vehicleId,
-        actor,
-        outcome: 'registered',
-      });
+      const entry = { integration: null, objectId: vehicleId, actor, outcome: 'registered' };
+      const details = { kind: plate.kind, ...(houseId !== null && { houseId }) };
+      await appendAbout(tx, deps.subjects, { residentId, details }, { kind: 'vehicle', ...entry });
     });
   }
 

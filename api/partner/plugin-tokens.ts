@@ -1,20 +1,26 @@
 import { timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { PluginTokenCheck, PluginTokenVerdict } from '../../contracts/plugin-sessions';
-import { appendJournal } from '../../journal/journal';
+import { appendJournal, type JournalRecord } from '../../journal/journal';
+import { appendAbout } from '../../journal/subjects';
 import type { Database } from '../../prisma/database';
 import { hashSecret } from '../../vault/secret-hash';
+import type { SubjectVault } from '../../vault/subject-keys';
 import { defineOperation, type Operation } from '../operation';
 import type { PluginTokenGuesses } from '../plugin-token-guesses';
 import { HttpProblem, notFound } from '../problem';
 
-type Dependencies = { readonly database: Database; readonly guesses: PluginTokenGuesses };
+type Dependencies = {
+  readonly database: Database;
+  readonly subjects: SubjectVault;
+  readonly guesses: PluginTokenGuesses;
+};
 
 /** A client id that nobody has: compared with when there is no session, so that all refusals do the same work. */
 const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 /** Whether a plugin's token is valid and belongs to the client id that it came with (R0.3). */
-export function pluginTokenOperations({ database, guesses }: Dependencies): Operation[] {
+export function pluginTokenOperations({ database, subjects, guesses }: Dependencies): Operation[] {
   return [
     defineOperation({
       id: 'verifyPluginToken',
@@ -31,11 +37,13 @@ export function pluginTokenOperations({ database, guesses }: Dependencies): Oper
         if (partnerId === undefined || integration === undefined) throw notFound();
         const waitS = await guesses.blockedForS(partnerId, body.clientId);
         if (waitS > 0) throw tooMany(waitS);
-        const { valid, sessionId } = await check(partnerId, body);
+        const { valid, session } = await check(partnerId, body);
         if (!valid) await guesses.record(partnerId, body.clientId);
         const outcome = valid ? 'valid' : 'not-valid';
-        const objectId = sessionId ?? requestId;
-        await appendJournal(database, { kind: 'plugin-token-check', integration, objectId, actor, outcome });
+        const objectId = session?.id ?? requestId;
+        const record: JournalRecord = { kind: 'plugin-token-check', integration, objectId, actor, outcome };
+        if (session) await appendAbout(database, subjects, { ...session, details: { partnerId } }, record);
+        else await appendJournal(database, record);
         return { status: 200, body: { valid }, headers: { 'cache-control': 'no-store' } };
       },
     }),
@@ -45,7 +53,7 @@ export function pluginTokenOperations({ database, guesses }: Dependencies): Oper
   async function check(partnerId: string, { token, clientId }: z.infer<typeof PluginTokenCheck>) {
     const now = new Date();
     const [session] = await database.$queryRaw<Session[]>`
-      SELECT s.id, s.partner_id AS "partnerId", s.ended_at AS "endedAt", s.expires_at AS "expiresAt",
+      SELECT s.id, s.resident_id AS "residentId", s.partner_id AS "partnerId", s.ended_at AS "endedAt", s.expires_at AS "expiresAt",
         r.status, p.token::text AS "clientId",
         EXISTS (SELECT FROM property_rights pr JOIN properties o ON o.id = pr.property_id
                   JOIN house_partners h ON h.house_id = o.house_id AND h.partner_id = s.partner_id
@@ -63,12 +71,13 @@ export function pluginTokenOperations({ database, guesses }: Dependencies): Oper
       session.expiresAt.getTime() > Date.now() &&
       session.status === 'active' &&
       session.hasRight;
-    return { valid: same && inForce, sessionId: session?.partnerId === partnerId ? session.id : undefined };
+    return { valid: same && inForce, session: session?.partnerId === partnerId ? session : undefined };
   }
 }
 
 type Session = {
   readonly id: string;
+  readonly residentId: string;
   readonly partnerId: string;
   readonly endedAt: Date | null;
   readonly expiresAt: Date;

@@ -141,7 +141,8 @@ describe('a plugin session', () => {
     const expired = await start('vizor');
     await h.owner.pluginSession.updateMany({ where: { partnerId: 'vizor' }, data: { expiresAt: new Date(0) } });
     const database = openDatabase(h.db.urlFor('domovoy_core'), 1);
-    await createHousekeepingActivities({ database, ...processesOf(h.temporal.client) }).removeExpired();
+    const deps = { database, subjects: h.subjects, ...processesOf(h.temporal.client) };
+    await createHousekeepingActivities(deps).removeExpired();
     await database.$disconnect();
     expect(await h.owner.pluginSession.count()).toBe(1);
     expect(await verdict('kluch', { token: last.token, clientId: last.clientId })).toEqual({ valid: true });

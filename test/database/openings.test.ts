@@ -3,14 +3,17 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createOpenAccessActivities } from '../../activities/open-access';
 import type { OpenAccessRequest } from '../../contracts/openings';
 import type { PartnerGateway } from '../../partners/ports';
+import { entriesOfSubject } from '../../journal/subjects';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
+import { createSubjectVault } from '../../vault/subject-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
 const integration = 'smart-home';
 const accessPointId = randomUUID();
+const subjects = createSubjectVault(localKeyEncryption(new Map([['k', newKey()]]), 'k'));
 
 let db: TestDatabase;
 let owner: Database;
@@ -55,6 +58,7 @@ const activities = () =>
     database: worker,
     gatewayOf: unreachable,
     billing: { standing: unreachable },
+    subjects,
     policy: { billingMaxAgeMs: 1_000 },
     billingTimeoutMs: 100,
   });
@@ -109,6 +113,42 @@ describe('an opening ends', () => {
   });
 });
 
+describe('the evidence of an opening', () => {
+  const residentId = randomUUID();
+  let doing: ReturnType<typeof activities>;
+  beforeAll(() => {
+    doing = activities();
+  });
+  const entryOf = ({ openingId: objectId }: OpenAccessRequest) =>
+    owner.journalEntry.findFirstOrThrow({ where: { objectId } });
+  const named = (): OpenAccessRequest => ({ ...request(), residentId });
+
+  it('names the resident by a pseudonym of their own key, also when it ends as something else than was asked', async () => {
+    await owner.resident.create({ data: { id: residentId } });
+    await subjects.createKey(owner, residentId);
+    const [denied, unknown] = [named(), named()];
+    await commanded(unknown);
+    await doing.attemptOpening(denied, 100);
+    await doing.concludeOpening(unknown, 'time-over');
+
+    expect(Object.values(await entryOf(denied))).not.toContain(residentId);
+    const details = { accessPointId, partnerId: 'p', method: 'app' };
+    expect(await entriesOfSubject(owner, subjects, residentId)).toMatchObject([
+      { objectId: denied.openingId, outcome: 'denied', details },
+      { objectId: unknown.openingId, outcome: 'unknown', details },
+    ]);
+  });
+
+  it('names nobody from the moment the key is destroyed, although the process holds it still', async () => {
+    await owner.subjectKey.delete({ where: { residentId } });
+    const [first, second] = [named(), named()];
+    for (const asked of [first, second]) await doing.attemptOpening(asked, 100);
+    for (const asked of [first, second]) {
+      expect(await entryOf(asked)).toMatchObject({ outcome: 'denied', subject: null, sealed: null });
+    }
+  });
+});
+
 describe('facts that change while billing is asked', () => {
   const residentId = randomUUID();
   const propertyId = randomUUID();
@@ -138,6 +178,7 @@ describe('facts that change while billing is asked', () => {
           return { standing: 'paid', asOf: new Date().toISOString() };
         },
       },
+      subjects,
       policy: { billingMaxAgeMs: 60_000 },
       billingTimeoutMs: 1_000,
     });

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createHousekeepingActivities } from '../../activities/housekeeping';
 import { openDatabase, type Database } from '../../prisma/database';
+import { newKey } from '../../vault/envelope';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { createSubjectVault } from '../../vault/subject-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
 const YEAR_MS = 366 * 86_400_000;
@@ -25,6 +28,7 @@ describe('the end of retention', () => {
   const endRetention = () =>
     createHousekeepingActivities({
       database: core,
+      subjects: createSubjectVault(localKeyEncryption(new Map([['k', newKey()]]), 'k')),
       startDeletion: never,
       resumeSale: never,
       startErasure: never,

@@ -43,6 +43,7 @@ import { findTestServer } from '../../stack/test-server/find';
 import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import type { OwnKey } from '../../vault/own-keys';
+import { createSubjectVault, type SubjectVault } from '../../vault/subject-keys';
 import { processesOf } from '../../workers/core';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
@@ -74,6 +75,8 @@ export type Harness = {
   readonly certificates: Certificates;
   /** What everything listens on, or would: a suite may start processes of its own beside it. */
   readonly ports: Ports;
+  /** The keys of residents, as the processes have them. */
+  readonly subjects: SubjectVault;
   readonly logLines: string[];
   /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
   readonly stateFolder: string;
@@ -129,6 +132,7 @@ export async function createHarness(
   closers.push(() => simulator.close());
 
   const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
   const payloadKeys = parseKeyRing(secrets.payloadKeys.value);
   const dataConverter = dataConverterWith(payloadKeys);
   const temporal = await (options.server === 'real'
@@ -230,6 +234,7 @@ export async function createHarness(
     sandbox,
     sandboxControlUrl,
     identityProviderControlUrl: `http://127.0.0.1:${ports.identityProviderControl.toString()}`,
+    subjects,
     billingControlUrl: `http://127.0.0.1:${ports.billingControl.toString()}`,
     temporal,
     owner,
@@ -297,6 +302,7 @@ export async function createHarness(
           activities: coreWithoutJournal({
             database,
             keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+            subjects,
             tokenKeyLeadMs: 30 * 60_000,
             ...processesOf(temporal.client),
           }),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { SearchResult } from '../../contracts/erasure';
 import { ErasureCertificate } from '../../contracts/erasure-certificate';
 import { residentHash } from '../../erasure/ledger';
+import { entriesOfSubject } from '../../journal/subjects';
 import { moveGalinaIn } from '../../stack/seed';
 import { GALINA, PARTNERS } from '../../stack/town';
 import { verifyDocument } from '../../vault/document-signature';
@@ -138,6 +139,12 @@ describe('an erasure', () => {
       `open-access/${String(opened.body['openingId'])}`,
     ];
 
+    const known = await entriesOfSubject(h.owner, h.subjects, anna);
+    expect([...new Set(known.map(({ kind }) => kind))].toSorted()).toEqual([
+      ...['consent', 'enrollment', 'opening', 'plugin-session', 'vehicle'],
+    ]);
+    const subject = await h.subjects.pseudonym(h.owner, anna, 'journal');
+
     const erasureId = await demanded(anna);
     const { body, status } = await h.app.post(`/app/v1/access-points/${kluch.doorId}/openings`, { residentId: anna });
     expect(status).toBe(403);
@@ -151,6 +158,10 @@ describe('an erasure', () => {
     expect(await h.owner.residentProfile.count({ where: { residentId: anna } })).toBe(0);
     expect(await h.owner.faceTemplate.count({ where: { residentId: anna } })).toBe(0);
     expect(await hasKey(anna)).toBe(false);
+    // What the journal has of her is all there, and nothing leads to it any more.
+    expect(await h.owner.journalEntry.count({ where: { subject } })).toBeGreaterThan(known.length);
+    expect(await h.subjects.pseudonym(h.owner, anna, 'journal')).toBeNull();
+    expect(await entriesOfSubject(h.owner, h.subjects, anna)).toEqual([]);
     for (const id of executions) await expect(workflow.getHandle(id).describe()).rejects.toThrow(/not found/i);
 
     // Checked now that the key is gone.

@@ -344,7 +344,7 @@ describe('the property registry', () => {
         ],
       });
       await until('its day has come', () => Promise.resolve(Date.now() > effectiveAt.getTime()));
-      await h.owner.$transaction((tx) => takeEffect(tx, saleId, 'test'));
+      await h.owner.$transaction((tx) => takeEffect(tx, saleId, { actor: 'test', subjects: h.subjects }));
       expect(await saleOf(saleId)).toMatchObject({ state: 'in-force', rightsEnded: 2 });
       const statuses = [owner, guest, buyer].map(async (id) => (await open(vizor, id)).status);
       expect(await Promise.all(statuses)).toEqual([403, 403, 200]);

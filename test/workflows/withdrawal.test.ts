@@ -304,7 +304,7 @@ async function tidy(h: Harness): Promise<void> {
     connection: h.temporal.nativeConnection,
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
-    activities: createHousekeepingActivities({ database, ...processesOf(h.temporal.client) }),
+    activities: createHousekeepingActivities({ database, subjects: h.subjects, ...processesOf(h.temporal.client) }),
     workflows: { workflowBundle: workflowBundle() },
     dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
   });
