@@ -324,7 +324,7 @@ async function endOpening(
     SELECT outcome, has_key AS "hasKey" FROM ended, owner`,
   );
   if (!ended) return resultOf(database, request.openingId);
-  if (!ended.hasKey && request.residentId !== null) keys.drop(request.residentId);
+  if (about !== null && !ended.hasKey && request.residentId !== null) keys.drop(request.residentId);
   return { outcome: ended.outcome, ...(reason && { reason }), at: endedAt.toISOString() };
 }
 

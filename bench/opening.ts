@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection, WithStartWorkflowOperation } from '@temporalio/client';
 import { Pool } from 'undici';
 import { projectFile } from '../config/project-root';
+import { parseKeyRing } from '../config/environment';
 import { openDatabase } from '../prisma/database';
 import type { Stack } from '../stack/stack';
 import { NAMESPACE } from '../stack/temporal-server';
 import { APP_CLIENT_ID, PARTNERS, SERVICE } from '../stack/town';
+import { localKeyEncryption } from '../vault/key-encryption';
+import { createSubjectVault } from '../vault/subject-keys';
 import { interleavedLatencies, interleavedThroughput, Missed, perSecond, type Twins, type Work } from './interleave';
 import { createProcessorCount, type PerUnit } from './processor-time';
 import { mean, median, percentile, rounded } from './statistics';
@@ -112,7 +115,7 @@ export async function startBareWorker(stack: Stack): Promise<void> {
 }
 
 /** Moves people into the first partner's house and has billing say that they have paid. */
-export async function settle({ ownerUrl, ports }: Stack): Promise<string[]> {
+export async function settle({ ownerUrl, ports, secrets }: Stack): Promise<string[]> {
   const [partner] = PARTNERS;
   const households = Array.from({ length: HOUSEHOLDS }, () => ({
     residentId: randomUUID(),
@@ -122,6 +125,9 @@ export async function settle({ ownerUrl, ports }: Stack): Promise<string[]> {
   const database = openDatabase(ownerUrl, 1);
   try {
     await database.resident.createMany({ data: households.map(({ residentId }) => ({ id: residentId })) });
+    const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
+    const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+    for (const { residentId } of households) await subjects.createKey(database, residentId);
     await database.property.createMany({
       data: households.map(({ propertyId, accountId }) => ({
         id: propertyId,

@@ -25,17 +25,29 @@ type ProcessorTime = ReadonlyMap<string, number>;
  */
 function processorTime(pids: ReadonlyMap<string, number>): ProcessorTime {
   if (!IS_COUNTED) return new Map();
-  const all = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => counted(Number(name)) ?? []);
-  const withChildren = (pid: number): number =>
-    all.reduce((sum, each) => {
-      if (each.pid === pid) return sum + each.ownMs + each.endedChildrenMs;
-      return each.parent === pid ? sum + withChildren(each.pid) : sum;
-    }, 0);
-  const times = [...pids].map(([name, pid]) => [name, withChildren(pid)] as const);
+  const all = everyProcess();
+  const times = [...pids].map(([name, pid]) => [name, withChildren(all, pid)] as const);
   return new Map([...times, ['benchmark', counted(process.pid)?.ownMs ?? 0]]);
 }
+
+/** What the processes that this one began have used so far, and theirs, milliseconds; 0 where it cannot be told. */
+export function descendantsTimeMs(): number {
+  if (!IS_COUNTED) return 0;
+  const all = everyProcess();
+  const children = all.filter(({ parent }) => parent === process.pid);
+  return children.reduce((sum, { pid }) => sum + withChildren(all, pid), 0);
+}
+
+const everyProcess = (): readonly Counted[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => counted(Number(name)) ?? []);
+
+const withChildren = (all: readonly Counted[], pid: number): number =>
+  all.reduce((sum, each) => {
+    if (each.pid === pid) return sum + each.ownMs + each.endedChildrenMs;
+    return each.parent === pid ? sum + withChildren(all, each.pid) : sum;
+  }, 0);
 
 /** @returns `null` for a process that has ended meanwhile */
 function counted(pid: number): Counted | null {

@@ -37,13 +37,9 @@ export function holdSubjectKeys(
     const key = read(residentId);
     const entry = { key, untilMs: now() + keptMs };
     held.set(residentId, entry);
-    const forget = (): void => {
+    key.catch(() => {
       if (held.get(residentId) === entry) held.delete(residentId);
-    };
-    // Neither a failure nor that there is none is worth remembering.
-    key.then((found) => {
-      if (found === null) forget();
-    }, forget);
+    });
     return key;
   }
 

@@ -12,6 +12,7 @@ import {
   type TownPartner,
 } from '../../stack/town';
 import { signRequest } from '../../partners/message-signature';
+import { entriesOfSubject } from '../../journal/subjects';
 import { takeEffect } from '../../registry/sale';
 import { lockBiometrics } from '../../vault/biometrics';
 import { getSaleProgress, saleChanged } from '../../workflows/property-sale/messages';
@@ -536,9 +537,14 @@ describe('the property registry', () => {
       }
       expect(new Set(backs.map(({ body }) => body['reversedAt'])).size).toBe(1);
       expect((await resident.journal(saleId)).filter((line) => line === 'property-sale reversed')).toHaveLength(1);
-      expect(await resident.journal(first.rightIds[0] ?? '')).toEqual([
-        'property-right ended',
-        'property-right restored',
+      // The register knows whose right it is, so that the journal names it among the seller's sealed details only.
+      expect(await resident.journal(first.rightIds[0] ?? '')).toEqual([]);
+      const told = (await entriesOfSubject(h.owner, h.subjects, seller)).filter(
+        ({ kind }) => kind === 'property-right',
+      );
+      expect(told.map(({ outcome, details }) => [outcome, details])).toEqual([
+        ['ended', { rightId: first.rightIds[0], saleId }],
+        ['restored', { rightId: first.rightIds[0], saleId }],
       ]);
       expect((await open(vizor, seller)).status).toBe(200);
       // What the registry said itself is the registry's to take back.
