@@ -440,6 +440,7 @@ async function deleteRows(tx: Transaction, residentId: string, identifiers: Iden
   const where = { where: { residentId } } as const;
   const openings = await tx.opening.updateMany({ ...where, data: { residentId: null } });
   await tx.reminder.deleteMany(where);
+  await tx.journalExport.deleteMany(where);
   const sessions = await tx.pluginSession.deleteMany(where);
   await tx.identityToken.deleteMany(where);
   await tx.stagedPhoto.deleteMany({ where: { enrollment: { residentId } } });

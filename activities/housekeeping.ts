@@ -2,6 +2,8 @@ import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
 import { forgetOldRights } from '../erasure/register';
+import { raiseAlertOnce } from '../journal/alerts';
+import { hasRest, makeMonths, retireMonths } from '../journal/retention';
 import { appendAbout } from '../journal/subjects';
 import type { Database } from '../prisma/database';
 import { deletionRequestOf } from '../vault/biometrics';
@@ -168,12 +170,40 @@ export function createHousekeepingActivities(deps: {
         await tx.erasureCertificate.deleteMany({ where: { erasureId } });
         await tx.erasureHolder.deleteMany({ where: { erasureId } });
         const erasures = await tx.erasure.deleteMany({ where: { id: erasureId } });
+        const exports = await tx.journalExport.deleteMany({ where: { requestedAt: { lt: before } } });
         const openings = await tx.opening.deleteMany({ where: { requestedAt: { lt: before } } });
         const standings = await tx.billingAnswer.deleteMany({
           where: { asOf: { lt: new Date(Date.now() - STANDING_KEPT_MS) } },
         });
-        return erasures.count + (await forgetOldRights(tx)) + openings.count + standings.count;
+        return erasures.count + (await forgetOldRights(tx)) + openings.count + standings.count + exports.count;
       });
     },
+
+    /**
+     * Makes the months of the journal that are to come, and lets go those whose term is over (journal/retention.ts).
+     *
+     * @returns how many went
+     */
+    async keepJournalMonths(): Promise<number> {
+      const now = new Date();
+      await makeMonths(database, now);
+      if (await hasRest(database)) await raiseRest(now);
+      return database.$transaction((tx) => retireMonths(tx, now), { timeout: 60_000 });
+    },
   };
+
+  /** Nothing is lost, but what lies there goes into no month and stays for ever: once a day until somebody has looked. */
+  function raiseRest(now: Date): Promise<boolean> {
+    const day = now.toISOString().slice(0, 10);
+    return database.$transaction((tx) =>
+      raiseAlertOnce(
+        tx,
+        {
+          ...{ kind: 'journal-month', severity: 'high', scope: 'missing', objectId: 'journal', integration: null },
+          ...{ until: new Date(now.getTime() + 86_400_000), raisedAt: now },
+        },
+        { cause: day, kind: 'security-alert', actor: 'housekeeping' },
+      ),
+    );
+  }
 }

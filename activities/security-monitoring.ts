@@ -158,7 +158,7 @@ type State = { readonly position: bigint; readonly alarmSeq: bigint; readonly me
 function placedFrom(tx: Transaction, position: bigint): Promise<JournalEntry[]> {
   return tx.$queryRaw<JournalEntry[]>`
     SELECT e.seq, e.at, e.integration, e.kind, e.object_id AS "objectId", e.actor, e.outcome, e.reason
-    FROM journal_leaves l JOIN journal_entries e ON e.seq = l.entry_seq
+    FROM journal_leaves l JOIN journal_entries e ON e.seq = l.entry_seq AND e.at = l.entry_at
     WHERE l.position >= ${position} ORDER BY l.position LIMIT ${BATCH}`;
 }
 

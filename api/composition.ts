@@ -69,6 +69,7 @@ import { staffOpeningOperations } from './staff/openings';
 import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
+import { journalExportOperations } from './staff/journal-exports';
 import { logExportOperations } from './staff/log-exports';
 import { securityAuditOperations } from './staff/security-audits';
 import { securityEventRoutes } from './staff/security-events';
@@ -175,6 +176,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...dataSetAgreementOperations({ database }),
         ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
         ...logExportOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
+        ...journalExportOperations({ database, subjects }),
         ...securityAuditOperations({ database }),
         ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),

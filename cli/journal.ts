@@ -8,6 +8,7 @@ import { HeadInvalid, newestHead } from '../journal/heads';
 import { HeadsFolderBroken, openHeadsFolder } from '../journal/heads-folder';
 import { checkProof, proveEntry } from '../journal/proof';
 import { checkSelection, exportSelection, Filter, isSelection } from '../journal/selection';
+import type { Retired } from '../journal/retention';
 import { JournalDamaged } from '../journal/tree';
 import type { Database } from '../prisma/database';
 import { databaseOption, withDatabase as withAnyDatabase } from './database';
@@ -31,7 +32,12 @@ const time = (text: string): string => {
   return new Date(atMs).toISOString();
 };
 
-type ExportOptions = Filter & { out: string; database?: string };
+type ExportOptions = Filter & { out: string; details: 'sealed' | 'opened'; database?: string };
+
+/** The command has no key to open anything with, and one person at a terminal is not two. */
+const TAKES_TWO =
+  'Personal details are opened for two members of staff only: propose it at POST /staff/v1/journal-exports and have ' +
+  'another approve it.';
 
 const exportCommand = (): Command =>
   new Command('export')
@@ -40,6 +46,11 @@ const exportCommand = (): Command =>
         'entries that it takes, each with its proof. Personal details are in it as ciphertext only.',
     )
     .requiredOption('--out <file>', 'the file to make; it must not be there yet')
+    .addOption(
+      new Option('--details <how>', 'whether what is personal stays sealed')
+        .choices(['sealed', 'opened'])
+        .default('sealed'),
+    )
     .option('--integration <name>', 'only of this integration')
     .option('--kind <kind>', 'only of this kind, such as opening or exchange')
     .option('--actor <id>', "only what this client, partner's client, member of staff or process caused")
@@ -48,7 +59,8 @@ const exportCommand = (): Command =>
     .option('--from <time>', 'only from this time on', time)
     .option('--to <time>', 'only before this time', time)
     .addOption(databaseOption())
-    .action(async ({ out, database, ...filter }: ExportOptions) => {
+    .action(async ({ out, details, database, ...filter }: ExportOptions) => {
+      if (details === 'opened') throw new CommandRefusal(TAKES_TWO);
       const isWhole = Object.keys(filter).length === 0;
       const head = await withDatabase(database, async (reader) => {
         const newest = await signedHead(reader);
@@ -104,7 +116,7 @@ async function verifyFile(file: string, key: string | undefined): Promise<string
     break;
   }
   const check = await checkFile(() => piecesOf(file), key);
-  if (check.ok) return `valid: ${describe(check.head)}`;
+  if (check.ok) return `valid: ${describe(check.head)}${describeRetired(check.retired)}`;
   const place = check.position === undefined ? '' : ` (position ${check.position.toString()} of the tree)`;
   throw new CommandRefusal(`NOT VALID: line ${check.line.toString()}${place}: ${FILE_FAULTS[check.why]}`);
 }
@@ -126,6 +138,7 @@ const FILE_FAULTS: Readonly<Record<FileFault, string>> = {
   'entry-changed': 'the entry is not what was signed: it was changed, or another one was put in its place.',
   'entry-not-in-place': 'the entry is not in its place: lines before it were taken out, put in or moved.',
   'entry-missing': 'the entry that belongs here is missing.',
+  'retired-unannounced': 'the entries from here on went, and the journal does not say that they did.',
   'line-too-many': 'the journal has no such entry.',
 };
 
@@ -150,7 +163,8 @@ async function verifyDatabase({ database, heads, from, to, key }: VerifyOptions)
   if (!check.ok) throw new CommandRefusal(`NOT VALID: ${describeFault(check)}`);
   const { head, unsigned, pending } = check;
   return (
-    `valid: positions ${check.from.toString()} to ${(check.to - 1).toString()} of ${describe(head)}\n` +
+    `valid: positions ${check.from.toString()} to ${(check.to - 1).toString()} of ${describe(head)}` +
+    `${describeRetired(check.retired)}\n` +
     `${(unsigned + pending).toString()} newer entries are not signed yet.`
   );
 }
@@ -198,6 +212,14 @@ function describeFault(fault: DatabaseFault): string {
 
 const describe = ({ treeSize, at, keyId }: Head): string =>
   `a journal of ${treeSize.toString()} entries, signed ${at} by key ${keyId}`;
+
+const describeRetired = (months: readonly Retired[]): string =>
+  months
+    .map(
+      ({ month, entries, treeSize }) =>
+        `\n${entries.toString()} entries of ${month} went after their term, under the head of ${treeSize.toString()} entries.`,
+    )
+    .join('');
 
 const otherKey = (keyId: string): CommandRefusal =>
   new CommandRefusal(`NOT VALID: signed by key ${keyId}, not by the key that was asked for.`);

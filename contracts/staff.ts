@@ -49,6 +49,8 @@ export const PERMISSIONS = {
   'attestation-letters:decide': ['compliance', 'information-security'],
   'log-exports:read': ['compliance', 'information-security', 'auditor'],
   'log-exports:demand': ['compliance', 'information-security'],
+  /** What the journal says of one person, opened; takes two of them (api/staff/journal-exports.ts). */
+  'journal-exports:open': ['compliance', 'information-security'],
   'security-audits:read': ['operations', 'compliance', 'information-security', 'auditor'],
   'access-reviews:read': ['compliance', 'information-security', 'auditor'],
   'access-reviews:open': ['information-security'],

@@ -4,6 +4,7 @@ import { loadPlaced, type Placed } from './export';
 import type { Head } from './head';
 import { headAbove, HeadInvalid, newestHead } from './heads';
 import { grow, rootOf, type Frontier } from './merkle';
+import { monthOf, retirementOf, type Retired } from './retention';
 import { JournalDamaged, loadFrontier, treeSize } from './tree';
 
 export type DatabaseCheck =
@@ -15,6 +16,8 @@ export type DatabaseCheck =
       /** Entries that have a place and are not signed yet, and entries that have none yet. */
       readonly unsigned: number;
       readonly pending: number;
+      /** Months whose entries went after their term, as far as they were met. */
+      readonly retired: readonly Retired[];
     }
   | ({ readonly ok: false } & DatabaseFault);
 
@@ -73,17 +76,31 @@ async function findFault(
   const to = Math.min(options.to ?? newest.treeSize, newest.treeSize);
   const from = start?.treeSize ?? 0;
   const checkpoints = outside ? [outside] : [];
-  const end = await checkRange(tx, { start, to, checkpoints, ...(keyId !== undefined && { keyId }) });
+  const months = retiredMonths(tx, newest, keyId);
+  const end = await checkRange(tx, { start, to, checkpoints, months, ...(keyId !== undefined && { keyId }) });
   const isWhole = options.from === undefined && options.to === undefined;
   if (isWhole) await checkBeside(tx);
   const pending = await tx.journalPending.count();
-  return { head: newest, from, to: end, unsigned: (await treeSize(tx)) - newest.treeSize, pending };
+  return {
+    head: newest,
+    from,
+    to: end,
+    unsigned: (await treeSize(tx)) - newest.treeSize,
+    pending,
+    retired: months.met(),
+  };
 }
 
 /** @returns where it ended: at the first signed head at or above `to` */
 async function checkRange(
   tx: Transaction,
-  { start, to, checkpoints, keyId }: { start: Head | null; to: number; checkpoints: readonly Head[]; keyId?: string },
+  {
+    start,
+    to,
+    checkpoints,
+    months,
+    keyId,
+  }: { start: Head | null; to: number; checkpoints: readonly Head[]; months: RetiredMonths; keyId?: string },
 ): Promise<number> {
   let good = start?.treeSize ?? 0;
   let frontier = await frontierAt(tx, start);
@@ -94,7 +111,9 @@ async function checkRange(
     const signed = [next, ...checkpoints.filter((head) => head.treeSize > good && head.treeSize <= next.treeSize)];
     for (let position = good; position < next.treeSize; position += BATCH) {
       for (const placed of await loadPlaced(tx, position, Math.min(position + BATCH, next.treeSize))) {
-        suspect ??= faultOf(placed);
+        const fault = faultOf(placed);
+        const isRetired = fault?.why === 'entry-deleted' && (await months.has(placed));
+        if (!isRetired) suspect ??= fault;
         // An empty place can be no part of what was signed: nothing behind it can be told.
         if (!placed.leaf) throw new Fault(suspect ?? { why: 'place-empty', position: placed.position });
         frontier = grow(frontier, placed.leaf.hash).frontier;
@@ -109,6 +128,29 @@ async function checkRange(
     good = next.treeSize;
   }
   return good;
+}
+
+type RetiredMonths = ReturnType<typeof retiredMonths>;
+
+/** Asks once for each month whether its entries went rightly. */
+function retiredMonths(tx: Transaction, newest: Head, keyId: string | undefined) {
+  const asked = new Map<string, Promise<Retired | null>>();
+  const met: Retired[] = [];
+  async function ask(month: string): Promise<Retired | null> {
+    const found = await retirementOf(tx, month, newest, (size) => signedHead(newestHead(tx, size), keyId));
+    if (found) met.push(found);
+    return found;
+  }
+  return {
+    async has({ leaf }: Placed): Promise<boolean> {
+      if (!leaf) return false;
+      const month = monthOf(leaf.entryAt);
+      const answer = asked.get(month) ?? ask(month);
+      asked.set(month, answer);
+      return (await answer) !== null;
+    },
+    met: (): readonly Retired[] => met,
+  };
 }
 
 function faultOf({ position, leaf, entry }: Placed): DatabaseFault | undefined {
@@ -131,7 +173,7 @@ async function frontierAt(tx: Transaction, start: Head | null): Promise<Frontier
 async function checkBeside(tx: Transaction): Promise<void> {
   const [beside] = await tx.$queryRaw<{ seq: bigint }[]>`
     SELECT e.seq FROM journal_entries e
-    WHERE NOT EXISTS (SELECT 1 FROM journal_leaves l WHERE l.entry_seq = e.seq AND l.position >= 0)
+    WHERE NOT EXISTS (SELECT 1 FROM journal_leaves l WHERE l.entry_seq = e.seq AND l.entry_at = e.at AND l.position >= 0)
       AND NOT EXISTS (SELECT 1 FROM journal_pending p WHERE p.entry_seq = e.seq)
     ORDER BY e.seq LIMIT 1`;
   if (beside) throw new Fault({ why: 'entry-not-in-tree', entrySeq: beside.seq });

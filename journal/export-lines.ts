@@ -1,7 +1,9 @@
+import { createHash, type Hash as Digest } from 'node:crypto';
 import { z } from 'zod';
 import { canonicalEntry, leafOf } from './entry';
 import { checkHead, hashOfText, HashText, hashText, type Head } from './head';
 import { nodeHash, rightSpansAt, type Hash } from './merkle';
+import { readAnnouncement, type Retired } from './retention';
 
 /**
  * A journal as a file of JSON lines: a header, the entries in the order of the tree, and last the signed head.
@@ -21,6 +23,13 @@ const EntryLine = z.strictObject({
   right: z.array(HashText),
 });
 
+const RetiredLine = z.strictObject({
+  position: z.int().nonnegative(),
+  retired: z.string(),
+  leaf: HashText,
+  right: z.array(HashText),
+});
+
 export const headerLine = (treeSize: number): string => JSON.stringify({ format: FORMAT, treeSize });
 
 export const entryLine = (
@@ -30,10 +39,14 @@ export const entryLine = (
 ): string =>
   `{"position":${position.toString()},"entry":${canonicalEntry(row)},"right":${JSON.stringify(right.map(hashText))}}`;
 
+/** Of an entry that went after its term its hash is left, which is all that the tree needs (journal/retention.ts). */
+export const retiredLine = (position: number, month: string, leaf: Hash, right: readonly Hash[]): string =>
+  JSON.stringify({ position, retired: month, leaf: hashText(leaf), right: right.map(hashText) });
+
 export const headLine = (head: Head): string => JSON.stringify({ head: head.document });
 
 export type FileCheck =
-  | { readonly ok: true; readonly head: Head }
+  | { readonly ok: true; readonly head: Head; readonly retired: readonly Retired[] }
   /** `line` counts from 1; `position` is the place in the tree that the line should show, where it is an entry's. */
   | { readonly ok: false; readonly line: number; readonly position?: number; readonly why: FileFault };
 
@@ -45,6 +58,7 @@ export type FileFault =
   | 'entry-changed'
   | 'entry-not-in-place'
   | 'entry-missing'
+  | 'retired-unannounced'
   | 'line-too-many';
 
 /**
@@ -67,7 +81,10 @@ export async function checkFile(pieces: () => AsyncIterable<string>, keyId?: str
     if (line === 1) {
       if (text !== headerLine(head.treeSize)) return { ok: false, line, why: 'header' };
     } else if (line === lines) {
-      return position < head.treeSize ? { ok: false, line, position, why: 'entry-missing' } : { ok: true, head };
+      if (position < head.treeSize) return { ok: false, line, position, why: 'entry-missing' };
+      const unannounced = entries.unannounced();
+      if (unannounced !== null) return { ok: false, ...unannounced, why: 'retired-unannounced' };
+      return { ok: true, head, retired: entries.retired() };
     } else if (position === head.treeSize) {
       return { ok: false, line, why: 'line-too-many' };
     } else {
@@ -99,18 +116,62 @@ function headOf(lastLine: string): Head | null {
 function expectEntries({ treeSize, rootHash }: Head) {
   const vouched: Hash[] = [rootHash];
   let position = 0;
+  const months = new Map<
+    string,
+    { entries: number; readonly digest: Digest; readonly line: number; readonly position: number }
+  >();
+  const announced: (Retired & { readonly at: string })[] = [];
+
+  /** @returns the leaf of the line, or `null` for one that is not written as ours are */
+  function leafIn(text: string): { position: number; leaf: Hash; right: string[] } | null {
+    const value = jsonOf(text);
+    const parsed = EntryLine.safeParse(value);
+    if (parsed.success) {
+      const { position: said, entry, right } = parsed.data;
+      if (JSON.stringify({ position: said, entry, right }) !== text) return null;
+      const announcement = readAnnouncement(entry);
+      if (announcement) announced.push({ ...announcement, at: String(entry['at']) });
+      return { position: said, leaf: leafOf(JSON.stringify(entry)), right };
+    }
+    const gone = RetiredLine.safeParse(value);
+    if (!gone.success) return null;
+    const { position: said, retired: month, leaf: hash, right } = gone.data;
+    if (JSON.stringify({ position: said, retired: month, leaf: hash, right }) !== text) return null;
+    const leaf = hashOfText(hash);
+    // Behind the header, and counted from 1.
+    const kept = months.get(month) ?? { entries: 0, digest: createHash('sha256'), line: said + 2, position: said };
+    kept.entries++;
+    const place = Buffer.alloc(8);
+    place.writeBigInt64BE(BigInt(said));
+    kept.digest.update(place).update(leaf);
+    months.set(month, kept);
+    return { position: said, leaf, right };
+  }
+
+  const retired: Retired[] = [];
   return {
+    retired: (): readonly Retired[] => retired,
+    /** Where entries begin that the journal itself does not say to have gone; also when it says another number. */
+    unannounced(): { line: number; position: number } | null {
+      for (const [month, { entries, digest, line, position: first }] of months) {
+        const found = digest.digest('hex');
+        const said = announced.find(
+          (each) => each.month === month && each.entries === entries && each.digest === found,
+        );
+        if (!said) return { line, position: first };
+        retired.push({ month, entries, treeSize: said.treeSize, digest: found });
+      }
+      return null;
+    },
     get position() {
       return position;
     },
     take(text: string): 'entry-changed' | 'entry-not-in-place' | null {
-      const parsed = EntryLine.safeParse(jsonOf(text));
-      if (!parsed.success) return 'entry-changed';
-      const { position: said, entry, right } = parsed.data;
-      if (said !== position) return 'entry-not-in-place';
-      if (JSON.stringify({ position: said, entry, right }) !== text) return 'entry-changed';
-      const halves = right.map(hashOfText);
-      const hash = halves.reduceRight(nodeHash, leafOf(JSON.stringify(entry)));
+      const found = leafIn(text);
+      if (!found) return 'entry-changed';
+      if (found.position !== position) return 'entry-not-in-place';
+      const halves = found.right.map(hashOfText);
+      const hash = halves.reduceRight(nodeHash, found.leaf);
       if (halves.length !== rightSpansAt(position, treeSize).length) return 'entry-changed';
       if (vouched.pop()?.equals(hash) !== true) return 'entry-changed';
       vouched.push(...halves);

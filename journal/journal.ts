@@ -36,6 +36,8 @@ export type JournalRecord = {
     | 'access-review'
     | 'staff-member'
     | 'log-export'
+    | 'journal-export'
+    | 'journal-retention'
     | 'security-audit';
   readonly integration: string | null;
   readonly objectId: string;

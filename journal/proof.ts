@@ -21,7 +21,7 @@ export type EntryProof = z.infer<typeof EntryProof>;
 /** @returns `null` when there is no such entry, or it is newer than `head` */
 export async function proveEntry(tx: Transaction, seq: bigint, head: Head): Promise<EntryProof | null> {
   const [row, leaf] = [
-    await tx.journalEntry.findUnique({ where: { seq } }),
+    await tx.journalEntry.findFirst({ where: { seq } }),
     await tx.journalLeaf.findUnique({ where: { entrySeq: seq } }),
   ];
   if (!row || !leaf || leaf.position >= BigInt(head.treeSize)) return null;

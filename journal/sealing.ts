@@ -21,10 +21,16 @@ const notExtending = (error: unknown): never => {
  * Signs what the tree is now, if it grew, after proving that it extends the last head of the database and the last one
  * outside: a database that was put back to an earlier state is found by the second.
  *
+ * @param at what the head says of its time
  * @returns the size that is signed
  * @throws JournalNotExtending
  */
-export function signHead(database: Database, signer: DocumentSigner, outside: HeadsFolder): Promise<number> {
+export function signHead(
+  database: Database,
+  signer: DocumentSigner,
+  outside: HeadsFolder,
+  at = new Date(),
+): Promise<number> {
   return asOnlySealer(database, async (tx) => {
     const known = [await newestHead(tx).catch(notExtending), outside.last()].filter((head) => head !== null);
     const [previous] = known;
@@ -36,7 +42,7 @@ export function signHead(database: Database, signer: DocumentSigner, outside: He
     const content: HeadContent = {
       treeSize: tree.size,
       rootHash: hashText(tree.root),
-      at: new Date().toISOString(),
+      at: at.toISOString(),
       previous: previous
         ? {
             treeSize: previous.treeSize,

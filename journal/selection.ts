@@ -77,7 +77,7 @@ async function select(
   const [found] = await tx.$queryRaw<{ entries: string | null }[]>`
     SELECT json_agg(json_build_object('position', f.position, 'entry', f.entry) ORDER BY f.position)::text AS entries FROM (
       SELECT l.position, ${ENTRY_AS_JSON} AS entry
-      FROM journal_leaves l JOIN journal_entries j ON j.seq = l.entry_seq
+      FROM journal_leaves l JOIN journal_entries j ON j.seq = l.entry_seq AND j.at = l.entry_at
       WHERE l.position > ${after} AND l.position < ${treeSize} AND ${isWanted}
       ORDER BY l.position LIMIT ${BATCH}
     ) f`;

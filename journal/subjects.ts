@@ -51,21 +51,28 @@ export type SubjectEntry = {
   readonly details: Details | null;
 };
 
-/** The extract of the journal about one person, oldest first; nothing once their key is destroyed. */
+/**
+ * The extract of the journal about one person, oldest first; nothing once their key is destroyed.
+ *
+ * @param scope.to exclusive
+ */
 export async function entriesOfSubject(
   tx: Transaction,
   subjects: SubjectVault,
   residentId: string,
+  scope: { readonly from?: Date; readonly to?: Date; readonly most?: number } = {},
 ): Promise<SubjectEntry[]> {
-  const subject = await subjects.pseudonym(tx, residentId, PURPOSE);
-  if (subject === null) return [];
-  const rows = await tx.journalEntry.findMany({ where: { subject }, orderBy: { seq: 'asc' } });
-  const extract: SubjectEntry[] = [];
-  for (const { seq, at, kind, objectId, outcome, reason, sealed } of rows) {
+  const key = await subjects.find(tx, residentId);
+  if (key === null) return [];
+  const { from, to, most } = scope;
+  const rows = await tx.journalEntry.findMany({
+    where: { subject: key.pseudonym(PURPOSE), at: { ...(from && { gte: from }), ...(to && { lt: to }) } },
+    orderBy: { seq: 'asc' },
+    ...(most !== undefined && { take: most }),
+  });
+  return rows.map(({ seq, at, kind, objectId, outcome, reason, sealed }) => {
     const place = journalPlace({ kind, objectId: objectId ?? '', outcome: outcome ?? '' });
-    const plain = sealed === null ? null : await subjects.open(tx, residentId, sealed, place);
-    const details = plain === null ? null : Details.parse(JSON.parse(plain.toString('utf8')));
-    extract.push({ seq, at, kind, objectId, outcome, reason, details });
-  }
-  return extract;
+    const details = sealed === null ? null : Details.parse(JSON.parse(key.open(sealed, place).toString('utf8')));
+    return { seq, at, kind, objectId, outcome, reason, details };
+  });
 }

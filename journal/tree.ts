@@ -47,8 +47,9 @@ export function placeEntries(database: Database, most: number): Promise<number> 
     }
     const seqs = entries.map(({ seq }) => seq);
     const positions = leaves.map((_, index) => BigInt(first + index));
-    await tx.$executeRaw`INSERT INTO journal_leaves (position, entry_seq, leaf_hash)
-      SELECT * FROM unnest(${positions}::bigint[], ${seqs}::bigint[], ${bytesOf(leaves)}::bytea[])`;
+    const times = entries.map(({ at }) => at.toISOString());
+    await tx.$executeRaw`INSERT INTO journal_leaves (position, entry_seq, leaf_hash, entry_at)
+      SELECT * FROM unnest(${positions}::bigint[], ${seqs}::bigint[], ${bytesOf(leaves)}::bytea[], ${times}::timestamptz[])`;
     const levels = nodes.map(({ level }) => level);
     const indexes = nodes.map(({ index }) => BigInt(index));
     await tx.$executeRaw`INSERT INTO journal_nodes (level, index, hash)
@@ -70,7 +71,8 @@ async function unplaced(tx: Transaction, most: number): Promise<JournalEntry[]> 
   const [found] = await tx.$queryRaw<{ entries: string | null }[]>`
     SELECT json_agg(waiting.entry)::text AS entries FROM (
       SELECT e.entry FROM journal_pending p
-      CROSS JOIN LATERAL (SELECT ${ENTRY_AS_JSON} AS entry FROM journal_entries j WHERE j.seq = p.entry_seq OFFSET 0) e
+      CROSS JOIN LATERAL (SELECT ${ENTRY_AS_JSON} AS entry FROM journal_entries j
+        WHERE j.seq = p.entry_seq AND j.at = p.entry_at OFFSET 0) e
       WHERE (SELECT l.position FROM journal_leaves l WHERE l.entry_seq = p.entry_seq) IS NULL
       ORDER BY p.entry_seq LIMIT ${most}
     ) waiting`;

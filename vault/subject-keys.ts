@@ -36,6 +36,8 @@ export type SubjectKey = {
    */
   pseudonym(purpose: string): string;
   seal(plain: Buffer, place: string): Buffer<ArrayBuffer>;
+  /** @throws SealBroken when the value is not the subject's */
+  open(sealed: Uint8Array, place: string): Buffer;
 };
 
 export const subjectKeyPlace = (residentId: string): string => `subject_keys/${residentId}`;
@@ -56,6 +58,7 @@ export function createSubjectVault(keyEncryption: KeyEncryption): SubjectVault {
         return Buffer.from(name).toString('base64url');
       },
       seal: (plain, where) => seal(key, plain, where),
+      open: (sealed, where) => open(key, sealed, where),
     };
   }
 

@@ -40,7 +40,7 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
   async function ofDatabase(): Promise<void> {
     const rows = await database.$queryRaw<Due[]>`
       SELECT 'journal-entries' AS kind, count(*)::int AS count, min(e.at) AS since, NULL::timestamptz AS due
-        FROM journal_pending p JOIN journal_entries e ON e.seq = p.entry_seq
+        FROM journal_pending p JOIN journal_entries e ON e.seq = p.entry_seq AND e.at = p.entry_at
       UNION ALL SELECT 'biometric-deletions', count(*)::int, min(requested_at), NULL
         FROM biometric_deletions WHERE state = 'deleting'
       UNION ALL SELECT 'erasures', count(*)::int, min(requested_at), min(due_at)

@@ -11,6 +11,7 @@ const EXPORTS: Readonly<Record<string, number>> = {
   listPartners: 60,
   getLogExportPart: 1,
   downloadCredential: 1,
+  readJournalExport: 1,
   getAccessReview: 5,
   getAttestationLetterFile: 10,
   getStaffErasureCertificatePaper: 10,

@@ -55,7 +55,7 @@ describe('integrations are apart in the database', () => {
   it('guards every table that has an integration column', async () => {
     const { rows } = await owner.query<{ table_name: string; guarded: boolean }>(
       `SELECT c.table_name, t.relrowsecurity AS guarded FROM information_schema.columns c
-       JOIN pg_class t ON t.relname = c.table_name AND t.relkind = 'r'
+       JOIN pg_class t ON t.relname = c.table_name AND t.relkind IN ('r', 'p') AND NOT t.relispartition
        WHERE c.column_name = 'integration' AND c.table_schema = 'public' AND c.table_name <> 'oauth_clients'
        ORDER BY 1`,
     );

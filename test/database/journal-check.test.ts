@@ -3,6 +3,7 @@ import { exportJournal } from '../../journal/export';
 import { checkFile } from '../../journal/export-lines';
 import { newestHead } from '../../journal/heads';
 import { checkProof, proveEntry } from '../../journal/proof';
+import { monthOf, retireMonths } from '../../journal/retention';
 import { signHead } from '../../journal/sealing';
 import { JournalDamaged, placeEntries } from '../../journal/tree';
 import { createTestJournal, newDocumentSigner, type TestJournal } from '../support/journal';
@@ -11,7 +12,9 @@ const COUNT = 13;
 const names = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => `object-${(from + index).toString()}`);
 
-const TABLES = ['journal_entries', 'journal_pending', 'journal_leaves', 'journal_nodes', 'journal_heads'];
+const TABLES = [
+  ...['journal_entries', 'journal_pending', 'journal_leaves', 'journal_nodes', 'journal_heads', 'journal_retired'],
+];
 
 let journal: TestJournal;
 /** Three heads: at 5, 6 and 13 entries. */
@@ -122,7 +125,7 @@ describe('the check of the database', () => {
     await journal.tamper(`UPDATE journal_entries SET outcome = 'denied' WHERE seq = ${seqAt(5).toString()}`);
     await journal.tamper(`DELETE FROM journal_leaves WHERE position >= 5`);
     await journal.tamper(`DELETE FROM journal_nodes WHERE (index + 1) * 2 ^ level > 5`);
-    await journal.tamper(`INSERT INTO journal_pending SELECT seq FROM journal_entries WHERE seq > 5`);
+    await journal.tamper(`INSERT INTO journal_pending SELECT seq, at FROM journal_entries WHERE seq > 5`);
     while ((await placeEntries(journal.core, 100)) > 0);
     expect(await check()).toEqual({ ok: false, why: 'tree-rewritten', from: 5, to: 6 });
     expect((await fileCheck()).ok).toBe(false);
@@ -168,6 +171,67 @@ describe('an export of the database', () => {
     await signHead(journal.core, journal.signer, journal.outside);
     expect(await fileCheck()).toMatchObject({ ok: true, head: { treeSize: COUNT + 2_300 } });
     expect(await check()).toMatchObject({ ok: true, to: COUNT + 2_300 });
+  });
+});
+
+describe('a month of entries', () => {
+  const OLD = '2019-03-01';
+  const noteOld = (count: number) =>
+    journal.tamper(`WITH old AS (INSERT INTO journal_entries (kind, object_id, at)
+      SELECT 'opening', 'old', '2019-03-10T00:00:00Z' FROM generate_series(1, ${count.toString()}) RETURNING seq, at)
+      INSERT INTO journal_pending SELECT seq, at FROM old`);
+  const seal = async (at?: string): Promise<void> => {
+    while ((await placeEntries(journal.core, 100)) > 0);
+    await signHead(journal.core, journal.signer, journal.outside, at === undefined ? new Date() : new Date(at));
+  };
+  const drop = (month: string) => journal.core.$executeRaw`SELECT drop_journal_month(${month}::date)`;
+  const retire = () => retireMonths(journal.core, new Date());
+  const oldEntries = () => journal.core.journalEntry.count({ where: { objectId: 'old' } });
+  beforeEach(() => journal.tamper(`SELECT make_journal_month('${OLD}')`));
+
+  it('does not go before its term is over, all of it is sealed and signed, and a signed entry has announced it', async () => {
+    await expect(drop(`${monthOf(new Date())}-01`)).rejects.toThrow('too young');
+    await expect(drop('2019-04-01')).rejects.toThrow('no such month');
+    await noteOld(1);
+    await expect(drop(OLD)).rejects.toThrow('not wholly sealed');
+    await placeEntries(journal.core, 10);
+    await expect(drop(OLD)).rejects.toThrow('not wholly sealed');
+    // Whoever writes entries of the past today has them signed today.
+    await seal();
+    await expect(drop(OLD)).rejects.toThrow('too young');
+    expect(await oldEntries()).toBe(1);
+  });
+
+  it('goes once it was announced, for core alone, and everything else is proved as before', async () => {
+    await noteOld(3);
+    await seal('2019-04-01T00:00:30Z');
+    await expect(drop(OLD)).rejects.toThrow('not announced');
+    await expect(journal.auditor.$executeRaw`SELECT drop_journal_month(${OLD}::date)`).rejects.toThrow('permission');
+    // Twice: what is announced and not signed yet is not announced again, and does not go.
+    expect([await retire(), await retire()]).toEqual([0, 0]);
+    expect(await oldEntries()).toBe(3);
+    await seal();
+    expect([await retire(), await oldEntries()]).toEqual([1, 0]);
+
+    const retired = [{ month: '2019-03', entries: 3, treeSize: COUNT + 3 }];
+    expect(await check()).toMatchObject({ ok: true, to: COUNT + 4, retired });
+    expect(await fileCheck()).toMatchObject({ ok: true, retired });
+    await journal.write(['later']);
+    await seal();
+    expect(await check()).toMatchObject({ ok: true, to: COUNT + 5, retired });
+
+    // Nothing else can go under its name.
+    const gone = (await exported()).map((line) => line.replace('"retired":"2019-03"', '"retired":"2019-02"'));
+    expect(
+      await checkFile(async function* () {
+        yield* gone;
+        yield '';
+      }),
+    ).toMatchObject({ ok: false, position: COUNT, why: 'retired-unannounced' });
+    await journal.tamper(`DELETE FROM journal_entries WHERE seq = ${seqAt(4).toString()}`);
+    expect(await check()).toMatchObject({ ok: false, why: 'entry-deleted', position: 4 });
+    await journal.tamper(`UPDATE journal_leaves SET entry_at = '2019-03-10T00:00:00Z' WHERE position = 4`);
+    expect(await check()).toMatchObject({ ok: false, why: 'entry-deleted', position: 4 });
   });
 });
 

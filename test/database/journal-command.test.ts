@@ -56,6 +56,8 @@ describe('the command domovoy journal', () => {
       /^valid: a journal of 6 entries, signed 20\d\d-\S+ by key \S+$/,
     );
     await expect(asAuditor('export', '--out', file)).rejects.toThrow('is there already');
+    const opened = asAuditor('export', '--out', newFile(), '--details', 'opened');
+    await expect(opened).rejects.toThrow('two members of staff');
   });
 
   it('names the first line that was changed, taken out, put in or moved', async () => {

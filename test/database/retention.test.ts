@@ -25,7 +25,7 @@ describe('the end of retention', () => {
   });
 
   const never = (): Promise<never> => Promise.reject(new Error('not asked'));
-  const endRetention = () =>
+  const housekeeping = () =>
     createHousekeepingActivities({
       database: core,
       subjects: createSubjectVault(localKeyEncryption(new Map([['k', newKey()]]), 'k')),
@@ -34,7 +34,8 @@ describe('the end of retention', () => {
       startErasure: never,
       startLogExport: never,
       startReview: never,
-    }).endRetention();
+    });
+  const endRetention = () => housekeeping().endRetention();
 
   /** Somebody who is erased and had sold a flat so many years ago; all of it is as old. */
   async function erasedSeller(years: number, status = 'erased') {
@@ -94,6 +95,23 @@ describe('the end of retention', () => {
     expect(await left(old)).toEqual({ rights: 0, saleRights: 0, sellers: 0, erasures: 0, holders: 0, certificates: 0 });
     expect(await left(young)).toEqual(ALL);
     expect(await endRetention()).toBe(0);
+  });
+
+  it('makes the months of the journal ahead, and calls once a day when entries lie in none', async () => {
+    const alerts = () => owner.securityAlert.findMany({ where: { kind: 'journal-month' } });
+    const months = async () =>
+      (await owner.$queryRaw<{ month: Date }[]>`SELECT month FROM journal_months() AS month`).map(({ month }) => month);
+    const last = (await months()).at(-1);
+    await owner.$executeRawUnsafe(
+      `DROP TABLE journal_entries_${last?.toISOString().slice(0, 7).replace('-', '_') ?? ''}`,
+    );
+    expect((await months()).at(-1)).not.toEqual(last);
+    expect(await housekeeping().keepJournalMonths()).toBe(0);
+    expect([(await months()).at(-1), await alerts()]).toEqual([last, []]);
+
+    await owner.journalEntry.create({ data: { kind: 'opening', at: new Date('2001-01-01T00:00:00Z') } });
+    for (let turn = 0; turn < 2; turn++) await housekeeping().keepJournalMonths();
+    expect(await alerts()).toMatchObject([{ severity: 'high', scope: 'missing', objectId: 'journal' }]);
   });
 
   it('leaves the register of who is not erased as it is', async () => {

@@ -625,3 +625,68 @@ describe('a review of rights', () => {
     });
   });
 });
+
+describe('an export of the journal with the details of a person opened', () => {
+  const path = '/staff/v1/journal-exports';
+  const body = () => ({
+    residentId: anna,
+    reason: 'incident',
+    from: new Date(Date.now() - DAY).toISOString(),
+    to: new Date(Date.now() + DAY).toISOString(),
+  });
+  const outcomes = async (objectId: string) =>
+    (await h.owner.journalEntry.findMany({ where: { objectId }, orderBy: { seq: 'asc' } })).map(
+      ({ kind, outcome, actor, subject }) => [kind, outcome, actor, subject === null],
+    );
+
+  it('takes two people: nothing is opened to who proposed it alone, to another role, or to a third person', async () => {
+    const consentId = await residentOf(h).consentTo('vizor');
+    const proposed = await security.call('post', path, { body: body() });
+    expect(proposed).toMatchObject({ status: 201, body: { approvedBy: null, readableUntil: null } });
+    const id = String(proposed.body['exportId']);
+    const entries = `${path}/${id}/entries`;
+    const third = await staffMember(h, ['compliance']);
+    const roles = await Promise.all(['operations', 'auditor'].map((role) => staffMember(h, [role])));
+
+    expect(await security.call('get', entries)).toMatchObject({
+      status: 409,
+      body: { type: '/problems/journal-export-not-approved' },
+    });
+    expect(await security.call('post', `${path}/${id}/approval`)).toMatchObject({
+      status: 403,
+      body: { type: '/problems/own-proposal' },
+    });
+    for (const who of roles) {
+      expect((await who.call('post', path, { body: body() })).status).toBe(403);
+      expect((await who.call('post', `${path}/${id}/approval`)).status).toBe(403);
+      expect((await who.call('get', entries)).status).toBe(403);
+    }
+    expect((await third.call('get', entries)).status).toBe(404);
+
+    expect((await compliance.call('post', `${path}/${id}/approval`)).status).toBe(200);
+    expect(await third.call('post', `${path}/${id}/approval`)).toMatchObject({ status: 409 });
+    expect((await third.call('get', entries)).status).toBe(404);
+    const read = await security.call('get', entries);
+    const told = read.body['entries'] as { objectId: string; outcome: string; details: unknown }[];
+    expect(told.find(({ objectId }) => objectId === consentId)).toMatchObject({
+      outcome: 'granted',
+      details: { partnerId: 'vizor' },
+    });
+    expect(JSON.stringify(read.body)).not.toContain(anna);
+    expect(await outcomes(id)).toEqual([
+      ['journal-export', 'proposed', `staff/${security.memberId}`, false],
+      ['journal-export', 'approved', `staff/${compliance.memberId}`, false],
+      ['journal-export', 'read', `staff/${security.memberId}`, false],
+    ]);
+
+    const at = new Date(Date.now() - DAY);
+    await h.owner.approval.update({
+      where: { kind_objectId: { kind: 'journal-export', objectId: id } },
+      data: { approvedAt: at },
+    });
+    expect(await security.call('get', entries)).toMatchObject({
+      status: 409,
+      body: { type: '/problems/journal-export-over' },
+    });
+  });
+});

@@ -10,6 +10,7 @@ type Tidied = {
   ended?: number;
   logs?: number;
   reviews?: number;
+  months?: number;
 };
 
 const tidying = wf.proxyActivities<HousekeepingActivities>({
@@ -30,5 +31,6 @@ export async function housekeepingWorkflow(): Promise<Tidied> {
   }
   if (wf.patched('resume-log-exports')) done = { ...done, logs: await tidying.resumeLogExports() };
   if (wf.patched('resume-reviews')) done = { ...done, reviews: await tidying.resumeReviews() };
+  if (wf.patched('journal-months')) done = { ...done, months: await tidying.keepJournalMonths() };
   return done;
 }
