@@ -142,7 +142,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           photoMaxPixels: settings.PHOTO_MAX_PIXELS,
         }),
         ...pluginSessionOperations({ database, subjects }),
-        ...appOpeningOperations({ database, temporal, openWithinMs }),
+        ...appOpeningOperations({ database, temporal, subjects, openWithinMs }),
         ...vehicleOperations({ database, temporal, plateIndex, subjects }),
         ...erasureOperations(erasures),
       ],
@@ -154,6 +154,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...partnerOpeningOperations({
           database,
           temporal,
+          subjects,
           openWithinMs,
           identification,
           plates,

@@ -18,6 +18,8 @@ import type { Database } from '../prisma/database';
 import type { openAccessWorkflow } from '../workflows/open-access/workflow';
 import { awaitOutcome } from '../workflows/open-access/messages';
 import { appendJournal } from '../journal/journal';
+import { appendAbout } from '../journal/subjects';
+import type { SubjectVault } from '../vault/subject-keys';
 import { resourceIdFor } from './idempotency';
 import type { Identified } from './identification';
 import { HttpProblem } from './problem';
@@ -56,7 +58,7 @@ export type AccessPointRow = { id: string; partnerId: string; integration: strin
  * @throws HttpProblem 422 when the key was used for another request
  */
 export async function openAccessPoint(
-  deps: { database: Database; temporal: Client; openWithinMs: number },
+  deps: { database: Database; temporal: Client; subjects: SubjectVault; openWithinMs: number },
   request: {
     caller: { clientId: string };
     named: Named;
@@ -96,7 +98,7 @@ export async function openAccessPoint(
     const times = { requestedAt: new Date(result.requestedAt), notAfter: new Date(result.notAfter) };
     return { id: openingId, status, reason, attempts: 0, ...times, endedAt: new Date(result.at) };
   }
-  return settled(database, opening, accessPoint.integration);
+  return settled(deps, opening, accessPoint.integration);
 }
 
 const known = (residentId: string | null): Identified =>
@@ -166,9 +168,13 @@ const isDeadline = (error: unknown): boolean => error instanceof WorkflowUpdateR
 
 /**
  * What can be said at the end of the waiting. An opening of which no command left is ended here, in the row that every
- * command has to pass first; so "expired" is a promise that it will not open later.
+ * command has to pass first; so "expired" is a promise that it will not open later. Nobody else will write its evidence.
  */
-async function settled(database: Database, opening: OpenAccessRequest, integration: string): Promise<OpeningRow> {
+async function settled(
+  { database, subjects }: { database: Database; subjects: SubjectVault },
+  opening: OpenAccessRequest,
+  integration: string,
+): Promise<OpeningRow> {
   const { openingId, clientId, requestSha256, accessPointId, partnerId, method, residentId } = opening;
   const found = await database.opening.findUnique({ where: { id: openingId } });
   if (found?.endedAt) return found;
@@ -176,10 +182,16 @@ async function settled(database: Database, opening: OpenAccessRequest, integrati
     const ids = { id: openingId, clientId, requestSha256, accessPointId, partnerId, integration, method, residentId };
     const times = { requestedAt: opening.requestedAt, notAfter: opening.notAfter };
     await tx.opening.createMany({ data: [{ ...ids, ...times, status: 'pending' }], skipDuplicates: true });
-    await tx.opening.updateMany({
+    const { count } = await tx.opening.updateMany({
       where: { id: openingId, endedAt: null, attempts: 0 },
       data: { status: 'expired', endedAt: new Date() },
     });
+    if (count > 0) {
+      const entry = { integration, objectId: openingId, actor: clientId, outcome: 'expired' };
+      const about = residentId && { residentId, details: { accessPointId, partnerId, method } };
+      if (about) await appendAbout(tx, subjects, about, { kind: 'opening', ...entry });
+      else await appendJournal(tx, { kind: 'opening', ...entry });
+    }
     return tx.opening.findUniqueOrThrow({ where: { id: openingId } });
   });
 }

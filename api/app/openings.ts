@@ -4,6 +4,7 @@ import { publicReason } from '../../access/public-reason';
 import type { DenialReason } from '../../contracts/access';
 import { OpeningByApp, OpeningView } from '../../contracts/openings';
 import { query, sql, type Database } from '../../prisma/database';
+import type { SubjectVault } from '../../vault/subject-keys';
 import {
   answerForOpening,
   earlierOpening,
@@ -15,7 +16,7 @@ import {
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
-type Dependencies = { database: Database; temporal: Client; openWithinMs: number };
+type Dependencies = { database: Database; temporal: Client; subjects: SubjectVault; openWithinMs: number };
 
 /** Openings on demand from the app, door and barrier alike (R2.9, R3.12). */
 export function appOpeningOperations(deps: Dependencies): Operation[] {

@@ -4,6 +4,7 @@ import type { AccessMethod } from '../../contracts/access';
 import { OpeningByFace, OpeningView } from '../../contracts/openings';
 import { OpeningByPlate } from '../../contracts/vehicles';
 import type { Database } from '../../prisma/database';
+import type { SubjectVault } from '../../vault/subject-keys';
 import type { Caller } from '../authentication/caller';
 import { usableVector } from '../face-identification';
 import type { Answer } from '../idempotency';
@@ -19,6 +20,7 @@ import { withSteadyRefusals } from '../steady-refusals';
 type Dependencies = {
   database: Database;
   temporal: Client;
+  subjects: SubjectVault;
   openWithinMs: number;
   identification: Identification;
   plates: PlateIdentifier;

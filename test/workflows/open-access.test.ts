@@ -92,6 +92,10 @@ describe('an opening on demand', () => {
     await ended(h, `open-access/${openingId}`);
     expect(await effectsOf(answer)).toBe(0);
     expect((await rowOf(answer)).status).toBe('expired');
+    const said = await h.owner.journalEntry.findMany({ where: { objectId: String(answer.body['openingId']) } });
+    expect(said.map(({ kind, outcome, sealed }) => [kind, outcome, sealed !== null])).toEqual([
+      ['opening', 'expired', true],
+    ]);
     const repeated = await h.app.post(path, anna, key);
     expect(repeated.body).toEqual(answer.body);
   }, 60_000);
