@@ -90,6 +90,7 @@ async function flatIn(
 async function newResident(): Promise<string> {
   const id = randomUUID();
   await h.owner.resident.create({ data: { id } });
+  await h.subjects.createKey(h.owner, id);
   return id;
 }
 
@@ -133,7 +134,8 @@ describe('the property registry', () => {
         'property-sale in-force',
         'property-sale confirmed',
       ]);
-      expect(await resident.journal(rightIds[0] ?? '')).toEqual(['property-right ended']);
+      const told = (await entriesOfSubject(h.owner, h.subjects, owner)).filter(({ kind }) => kind === 'property-right');
+      expect(told).toMatchObject([{ outcome: 'ended', details: { rightId: rightIds[0], saleId } }]);
     });
 
     it('takes face, plate, app and plugin token of the seller at once, and the partner deletes and blocks', async () => {
