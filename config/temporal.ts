@@ -2,6 +2,7 @@ import { Connection, Client, type ConnectionOptions, type DataConverter } from '
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { createPayloadCodec } from '../vault/payload-codec';
 import { correlatedClient } from './correlated-client';
+import { joiningClient } from './joining-client';
 import type { KeyRing } from './environment';
 
 export function dataConverterWith({ keys, currentId }: KeyRing): DataConverter {
@@ -28,6 +29,9 @@ export function temporalAddress(): { connectionOptions: TemporalAddress; namespa
   };
 }
 
+/** What every call of a client about workflows goes through. */
+export const WORKFLOW_INTERCEPTORS = [correlatedClient, joiningClient];
+
 /** A client whose payloads are encrypted under the newest key of the ring. */
 export async function connectTemporal(payloadKeys: KeyRing): Promise<Client> {
   const { connectionOptions, namespace } = temporalAddress();
@@ -36,6 +40,6 @@ export async function connectTemporal(payloadKeys: KeyRing): Promise<Client> {
     connection,
     namespace,
     dataConverter: dataConverterWith(payloadKeys),
-    interceptors: { workflow: [correlatedClient] },
+    interceptors: { workflow: WORKFLOW_INTERCEPTORS },
   });
 }

@@ -15,9 +15,8 @@ import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { configuredKey, openOwnKeys } from '../../api/own-keys';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
-import { correlatedClient } from '../../config/correlated-client';
 import { createLogger } from '../../config/logger';
-import { dataConverterWith } from '../../config/temporal';
+import { dataConverterWith, WORKFLOW_INTERCEPTORS } from '../../config/temporal';
 import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
@@ -416,7 +415,7 @@ export async function startSkippingServer(dataConverter: DataConverter): Promise
   const environment = await patiently(() =>
     TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path } },
-      client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
+      client: { dataConverter, interceptors: { workflow: WORKFLOW_INTERCEPTORS } },
     }),
   );
   await environment.connection.operatorService
@@ -440,7 +439,7 @@ async function startRealServer(
         searchAttributes: [INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE],
         extraArgs: [...QUICK_SETTINGS, ...settings].flatMap((setting) => ['--dynamic-config-value', setting]),
       },
-      client: { dataConverter, interceptors: { workflow: [correlatedClient] } },
+      client: { dataConverter, interceptors: { workflow: WORKFLOW_INTERCEPTORS } },
     }),
   );
 }

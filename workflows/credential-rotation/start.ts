@@ -1,5 +1,5 @@
 import type { SignalDefinition } from '@temporalio/common';
-import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import type { CredentialRef } from '../../contracts/credentials';
 import { credentialRotationWorkflowId } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
@@ -13,17 +13,7 @@ export const revokeNow = (temporal: Client, credential: CredentialRef): Promise<
 export const replaceNow = (temporal: Client, credential: CredentialRef): Promise<void> =>
   signal(temporal, credential, credentialAnnounced);
 
-/** Two that begin it at once may both find none: the one that lost finds the other's. */
 async function signal(temporal: Client, credential: CredentialRef, sent: SignalDefinition): Promise<void> {
-  try {
-    await signalOnce(temporal, credential, sent);
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    await signalOnce(temporal, credential, sent);
-  }
-}
-
-async function signalOnce(temporal: Client, credential: CredentialRef, sent: SignalDefinition): Promise<void> {
   const { integration, partnerId, direction, name } = credential;
   await temporal.workflow.signalWithStart('credentialRotationWorkflow', {
     workflowId: credentialRotationWorkflowId(partnerId, direction, name),
