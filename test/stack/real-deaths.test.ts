@@ -9,10 +9,13 @@ import { createErasureActivities } from '../../activities/erasure';
 import { createPropertySaleActivities } from '../../activities/property-sale';
 import { createVehicleAccessActivities } from '../../activities/vehicle-access';
 import { projectFile } from '../../config/project-root';
-import { propertySaleWorkflowId } from '../../contracts/ids';
+import { deletionWorkflowId, erasureWorkflowId, propertySaleWorkflowId } from '../../contracts/ids';
 import { deletionRequestOf } from '../../vault/biometrics';
 import { verifyDocument } from '../../vault/document-signature';
+import { deletionChanged } from '../../workflows/biometric-deletion/messages';
 import { startDeletion } from '../../workflows/biometric-deletion/start';
+import { erasureChanged } from '../../workflows/erasure/messages';
+import { saleChanged } from '../../workflows/property-sale/messages';
 import type { propertySaleWorkflow } from '../../workflows/property-sale/workflow';
 import { moveGalinaIn } from '../../stack/seed';
 import { createAppBackend } from '../../stack/story/app-backend';
@@ -94,7 +97,9 @@ describe('real processes', () => {
 
     const due = await h.owner.biometricDeletion.findMany();
     expect(due).toHaveLength(people.length - 1);
-    const orders = due.map(({ id }) => `delete/${id}/${shlagbaum.houseId}/0`);
+    // Of whom an enrollment is under way the face is deleted until that is over: by which order depends on who dies when.
+    const settled = due.filter(({ residentId }) => residentId !== stuck);
+    const orders = settled.map(({ id }) => `delete/${id}/${shlagbaum.houseId}/0`);
 
     const deaths = mkdtempSync(join(tmpdir(), 'domovoy-deaths-'));
     const mortal = {
@@ -114,14 +119,16 @@ describe('real processes', () => {
 
     const sale = async (id: string) => (await h.registry.get(`/registry/v1/property-sales/${id}`)).body;
     const erasure = async (id: string) => (await h.app.get(`/app/v1/erasures/${id}`)).body;
+    const wanted = [...STEPS.filter((name) => !OF_OTHERS.includes(name)), ...COMMANDS];
+    const look = hintsOnceAllDied(() => readdirSync(deaths).length >= wanted.length, { sales, erasures });
+    const isSo = async (found: boolean): Promise<boolean> => found || (await look());
     for (const id of erasures) {
-      await until('the erasure is closed', async () => (await erasure(id))['state'] === 'closed', 480_000);
+      await until('the erasure is closed', async () => isSo((await erasure(id))['state'] === 'closed'), 480_000);
     }
-    for (const id of sales) await until('the sale is done', async () => (await sale(id))['done'] === true, 480_000);
-
-    expect(readdirSync(deaths).toSorted()).toEqual(
-      expect.arrayContaining([...STEPS.filter((name) => !OF_OTHERS.includes(name)), ...COMMANDS]),
-    );
+    for (const id of sales) {
+      await until('the sale is done', async () => isSo((await sale(id))['done'] === true), 480_000);
+    }
+    expect(readdirSync(deaths).toSorted()).toEqual(expect.arrayContaining(wanted));
     expect(await Promise.all(sales.map(sale))).toMatchObject(
       sales.map(() => ({
         state: 'in-force',
@@ -226,6 +233,30 @@ describe('real processes', () => {
     return saleId;
   }
 
+  /**
+   * Whoever failed often looks again minutes later only. Once every step has had its death, all of them are told to look
+   * now, as a partner that comes back would.
+   */
+  function hintsOnceAllDied(
+    haveAllDied: () => boolean,
+    { sales, erasures }: { readonly sales: readonly string[]; readonly erasures: readonly string[] },
+  ): () => Promise<false> {
+    let hintedAtMs = 0;
+    return async () => {
+      if (Date.now() - hintedAtMs < 5_000 || !haveAllDied()) return false;
+      hintedAtMs = Date.now();
+      const deleting = await h.owner.biometricDeletion.findMany({ where: { state: 'deleting' } });
+      const signals = [
+        ...deleting.map(({ id }) => [deletionWorkflowId(id), deletionChanged] as const),
+        ...erasures.map((id) => [erasureWorkflowId(id), erasureChanged] as const),
+        ...sales.map((id) => [propertySaleWorkflowId(id), saleChanged] as const),
+      ];
+      // One that has ended looks no more.
+      await Promise.allSettled(signals.map(([id, signal]) => h.temporal.client.workflow.getHandle(id).signal(signal)));
+      return false;
+    };
+  }
+
   async function nothingIsLeftOf(people: readonly string[]): Promise<void> {
     const ofPeople = { where: { residentId: { in: [...people] } } };
     expect(await residentOf(h).held(shlagbaum)).toEqual([]);
@@ -242,7 +273,7 @@ describe('real processes', () => {
 
   /** In the partner's books each key has one effect, and our own evidence says each thing once. */
   async function everythingWasDoneOnce(objectIds: readonly string[], orders: readonly string[]): Promise<void> {
-    for (const order of orders) expect(await h.sandbox.effects('shlagbaum', order)).toBe(1);
+    for (const order of orders) expect([order, await h.sandbox.effects('shlagbaum', order)]).toEqual([order, 1]);
     const answer = await fetch(`${h.sandboxControlUrl}/ledger?partner=shlagbaum`);
     const { entries } = (await answer.json()) as { entries: { key: string; kind: string }[] };
     expect(new Set(entries.map(({ key }) => key)).size).toBe(entries.length);

@@ -93,7 +93,7 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
  * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
  * @param options.settings more dynamic settings of a real server
  * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
- * @param options.openWithinMs time of an opening, milliseconds
+ * @param options.openWithinMs time of an opening, milliseconds; long, because the first one meets cold workers on a busy machine
  * @param options.wrap what stands between the integrations' workers and their activities
  */
 export async function createHarness(
@@ -151,7 +151,7 @@ export async function createHarness(
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
       log,
     });
-    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 5_000, ports.identityProvider);
+    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
     const requestLimits = createRequestLimits({
       databaseUrl: db.urlFor('domovoy_api'),
       anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
