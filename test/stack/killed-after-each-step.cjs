@@ -1,7 +1,7 @@
 /**
  * Preloaded into a worker's real process (`node --require`): kills the process with SIGKILL after the effect of a step
  * and before Temporal hears of it, once for each step over all processes. The steps are the activities, by name, and
- * what workflows command in one task, by workflow and kind of command.
+ * what workflows command in one task, by workflow and kind of command; a process may die of several at once.
  */
 const { openSync, closeSync } = require('node:fs');
 const { join } = require('node:path');
@@ -35,18 +35,23 @@ function isFirst(step) {
   }
 }
 
-/** Nothing of the process runs any more after this line. */
+let isDying = false;
+/**
+ * What was done is told to nobody any more. Other steps may join for a moment: fewer processes have to be started.
+ *
+ * @returns what is never there
+ */
 function die() {
-  process.kill(process.pid, 'SIGKILL');
-  for (;;);
+  if (!isDying) setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1_500);
+  isDying = true;
+  return new Promise(() => {});
 }
 
 function dying(name, activity) {
   if (!activityNames.has(name)) return activity;
   return async (...args) => {
     const result = await activity(...args);
-    if ((EFFECT[name]?.(result) ?? true) && isFirst(name)) die();
-    return result;
+    return (EFFECT[name]?.(result) ?? true) && isFirst(name) ? die() : result;
   };
 }
 
@@ -80,7 +85,6 @@ function dieAtCommands(native) {
     const type = types.get(runId);
     const commands = new Set((successful?.commands ?? []).map(({ variant }) => `${type} ${variant}`));
     const fresh = [...commands].filter((command) => commandNames.has(command) && isFirst(command));
-    if (fresh.length > 0) die();
-    return completeWorkflowActivation(bytes);
+    return fresh.length > 0 ? die() : completeWorkflowActivation(bytes);
   };
 }
