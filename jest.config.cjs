@@ -29,7 +29,7 @@ module.exports = {
   // Much of a test's time is waiting, for a server or for a time-out: three at once leave two cores little to idle.
   maxWorkers: 3,
   // Two cores, real servers: a slow moment is no failure. Nothing waits this long when it works.
-  testTimeout: 120_000,
+  testTimeout: 240_000,
   projects: [
     {
       ...base,

@@ -5,7 +5,7 @@ import type { Harness } from './harness';
  * Asks until it is so. A test that never gets its answer fails with what it was waiting for. What takes long is asked
  * about seldom, a tenth of the time later at most: the questions would take the processor from what they wait for.
  */
-export async function until(what: string, isSo: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
+export async function until(what: string, isSo: () => Promise<boolean>, withinMs = 120_000): Promise<void> {
   const startMs = Date.now();
   for (let elapsedMs = 0; elapsedMs < withinMs; elapsedMs = Date.now() - startMs) {
     if (await isSo()) return;
