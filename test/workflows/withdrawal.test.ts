@@ -127,6 +127,9 @@ describe('a withdrawal', () => {
       const consentId = await resident.consentTo('kluch');
       const enrollmentId = String((await resident.upload(kluch, consentId)).body['enrollmentId']);
       expect(await photos()).toBe(1);
+      // Its next try is then half a minute away. The time-skipping server would try it although it was cancelled, if its
+      // execution were still there, and skip no more time from then on.
+      await h.temporal.sleep('1 minute');
       await resident.withdraw(consentId);
       await cancelled(enrollmentId);
       await mendEverything(h);
