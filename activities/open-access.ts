@@ -272,13 +272,18 @@ async function remember(database: Database, answers: readonly BillingAnswer[]): 
   await query(database, rememberedAnswers(answers, notFlushed));
 }
 
-/** In the order of their keys, so that two statements never wait for each other's rows. */
+/**
+ * In the order of their keys, so that two statements never wait for each other's rows. What is known already is written
+ * again once a minute: how old an answer may be is counted in hours.
+ */
 const rememberedAnswers = (answers: readonly BillingAnswer[], from = sql`FROM`) => {
   const column = (name: 'accountId' | 'service' | 'standing' | 'asOf') => answers.map((answer) => answer[name]);
   return sql`INSERT INTO billing_answers (account_id, service, standing, as_of)
     SELECT said.* ${from} unnest(${column('accountId')}::uuid[], ${column('service')}::text[],
       ${column('standing')}::text[], ${column('asOf')}::timestamptz[]) AS said ORDER BY 1
-    ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of`;
+    ON CONFLICT (account_id, service) DO UPDATE SET standing = EXCLUDED.standing, as_of = EXCLUDED.as_of
+      WHERE (billing_answers.standing, billing_answers.as_of > EXCLUDED.as_of - interval '1 minute')
+        IS DISTINCT FROM (EXCLUDED.standing, true)`;
 };
 
 type Ending = {
@@ -302,7 +307,7 @@ async function endOpening(
   { outcome, reason, isCertain = false }: Ending,
 ): Promise<OpenAccessResult> {
   const endedAt = new Date();
-  const about = await aboutOpening(keys, request, outcome);
+  const about = await aboutOpening(keys, request, outcome, isCertain);
   const { openingId: objectId, clientId: actor } = request;
   const entry = { kind: 'opening', integration, objectId, actor, reason, about } as const;
   const [ended] = await query<{ outcome: OpeningOutcome; hasKey: boolean }>(
@@ -333,12 +338,13 @@ async function aboutOpening(
   keys: HeldSubjectKeys,
   { openingId: objectId, residentId, accessPointId, partnerId, method }: OpenAccessRequest,
   outcome: OpeningOutcome,
+  isCertain: boolean,
 ): Promise<EndedAbout | null> {
   const key = residentId === null ? null : await keys.of(residentId);
   if (key === null) return null;
   const about = (as: OpeningOutcome) =>
     aboutSubject(key, { kind: 'opening', objectId, outcome: as }, { accessPointId, partnerId, method });
-  return { ...about(outcome), sealedUnknown: about('unknown').sealed };
+  return { ...about(outcome), sealedUnknown: isCertain ? null : about('unknown').sealed };
 }
 
 const OPENING_COLUMNS = sql`id, client_id, request_sha256, access_point_id, partner_id, integration, method,

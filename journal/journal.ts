@@ -96,6 +96,6 @@ export const journalEntryOfEnded = ({
 export type EndedAbout = {
   readonly subject: string;
   readonly sealed: Buffer<ArrayBuffer>;
-  /** For when it turns out as `unknown` instead: what is sealed opens only as what it was sealed for. */
-  readonly sealedUnknown: Buffer<ArrayBuffer>;
+  /** For when it turns out as `unknown` instead: what is sealed opens only as what it was sealed for. `null`: it cannot. */
+  readonly sealedUnknown: Buffer<ArrayBuffer> | null;
 };

@@ -22,7 +22,7 @@ export async function openAccessWorkflow(request: OpenAccessRequest): Promise<Op
   wf.setHandler(awaitOutcome, async () => await ended);
   const { requestedAt, notAfter } = request;
   const result = { ...(await decideAndOpen(request)), requestedAt, notAfter };
-  // It began as `opening`; completed as such it has opened. An update of what is searched by costs a quarter of a start.
+  // One that completed without a state has opened. An update of what is searched by costs a quarter of a start.
   if (request.steps !== 'one' || result.outcome !== 'opened') {
     wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: result.outcome }]);
   }
