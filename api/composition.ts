@@ -226,7 +226,7 @@ export function createStack(deps: ApiDependencies): Express {
     database,
     signingKeys: deps.ownKeys.current('token'),
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
-    identify: createIdentifyAtTokenEndpoint({ database, identification }),
+    identify: createIdentifyAtTokenEndpoint({ database, identification, withinMs: settings.OPEN_WITHIN_MS }),
     log,
   });
   deps.ownKeys.onTokenKeys((keys) => server.useKeys(keys));

@@ -1,6 +1,6 @@
 import type { AccessFacts } from '../contracts/access';
 import type { OpenAccessRequest } from '../contracts/openings';
-import { LOCKOUTS, lockoutKey } from '../contracts/lockout';
+import { lockoutKey } from '../contracts/lockout';
 import { query, sql, type Database, type Sql } from '../prisma/database';
 
 type FactsFromDatabase = Pick<
@@ -59,7 +59,7 @@ export function factsAt(text: FactsText, nowMs: number): LoadedFacts {
       rights: rights.map(({ startsAtMs, endsAtMs }) => ({ startsAtMs, endsAtMs })),
       consent,
       attestedUntilMs: partner?.attestedUntilMs ?? null,
-      // The counter's own row says until when: the API writes it at each failed identification.
+      // The row itself says until when: the API writes it at each failed identification.
       lockedUntilMs: lock && (lock.untilMs ?? Infinity),
     },
     billing: { accountIds: [...new Set(valid.map(({ accountId }) => accountId))], service: device?.service ?? '' },
@@ -102,7 +102,5 @@ export const accessFacts = ({ accessPointId, residentId, partnerId, method }: Qu
       (SELECT jsonb_build_object('attestedUntilMs', extract(epoch FROM attested_until) * 1000)
          FROM partners WHERE id = ${partnerId} AND ${method} = 'face'),
     'lock',
-      (SELECT jsonb_build_object('untilMs', max(expire)) FROM rate_limits
-        WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})
-           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0),
+      (SELECT jsonb_build_object('untilMs', expire) FROM rate_limits WHERE key = ${lockoutKey('pause', accessPointId)}),
     'partnerRevision', (SELECT revision FROM partners WHERE id = ${partnerId} AND active))::text`;

@@ -100,6 +100,24 @@ describe('an opening on demand', () => {
     expect(repeated.body).toEqual(answer.body);
   }, 60_000);
 
+  it('says "expired" when nobody could be identified in its time, to whom waits for a turn as well, and opens nothing', async () => {
+    const show = () => h.sandbox.showPlate('vizor', vizor.barrierDeviceId, 'А123ВС77');
+    const answers = await h.owner.$transaction(
+      async (tx) => {
+        // Whoever looks for a plate waits for this transaction.
+        await tx.$executeRaw`LOCK TABLE vehicles IN ACCESS EXCLUSIVE MODE`;
+        return Promise.all([show(), show()]);
+      },
+      { timeout: 30_000 },
+    );
+    for (const { company } of answers) {
+      expect([company?.status, company?.body['type']]).toEqual([504, '/problems/opening-expired']);
+      const row = await rowOf({ body: company?.body ?? {} });
+      expect([row.status, row.attempts]).toEqual(['expired', 0]);
+      expect(await effectsOf({ body: company?.body ?? {} })).toBe(0);
+    }
+  }, 60_000);
+
   describe('while billing is out', () => {
     it('goes by the last answer of billing', async () => {
       expect((await h.app.post(path, anna)).status).toBe(200);
