@@ -75,7 +75,7 @@ export async function tellStory(
       await tellWithdrawal(cast, partner, consentId);
     }
     await tellSale(cast, registry);
-    await tellStaff({ teller, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
+    await tellStaff({ teller, app, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellGovernance({ teller, sandbox, stack, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellErasure(cast, stack, out);
     await tellAlert({ teller, openBrowser, passwords: staffPasswords(stack.secrets), ports: stack.ports });

@@ -157,6 +157,16 @@ describe('an opening on demand', () => {
     const device = { where: { id: vizor.doorId } };
     const right = { where: { id: vizor.flats.paid.rightId } };
     const resident = { where: { id: RESIDENTS.anna.id } };
+    /** Around the clock, and never within a day from now. */
+    const otherDays = {
+      id: randomUUID(),
+      accessPointId: vizor.doorId,
+      integration: vizor.integration,
+      days: [((new Date().getUTCDay() + 2) % 7) + 1],
+      fromMinute: 0,
+      toMinute: 0,
+      setBy: 'test',
+    };
     const cases: [string, string, (h: Harness) => Promise<unknown>, (h: Harness) => Promise<unknown>][] = [
       [
         'when the service is not paid for',
@@ -181,6 +191,12 @@ describe('an opening on demand', () => {
         'no-right',
         (h) => h.owner.propertyRight.update({ ...right, data: { startsAt: new Date(Date.now() + 3_600_000) } }),
         (h) => h.owner.propertyRight.update({ ...right, data: { startsAt: new Date(0) } }),
+      ],
+      [
+        'outside of the hours of the door',
+        'outside-hours',
+        (h) => h.owner.visitingHours.create({ data: otherDays }),
+        (h) => h.owner.visitingHours.deleteMany(),
       ],
       [
         'to a resident who is blocked',
