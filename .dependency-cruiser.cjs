@@ -65,7 +65,12 @@ module.exports = {
       '^(governance|access|config|contracts|journal|partners|prisma|vault)/',
       'Who may do what and how it is looked after: rights, audits.',
     ),
-    only('reads', '^reads/', '^(reads|contracts|prisma)/', 'What several sides read of the tables, in one place.'),
+    only(
+      'reads',
+      '^reads/',
+      '^(reads|access|contracts|prisma)/',
+      'What several sides read of the tables, in one place.',
+    ),
     only(
       'registry',
       '^registry/',

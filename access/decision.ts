@@ -1,5 +1,6 @@
 import type { AccessDecision, AccessFacts, BillingStanding, DenialReason } from '../contracts/access';
 import { mayUseBiometrics } from './attestation';
+import { isInForce, rightsThatOpen } from './rights';
 
 type Check = { readonly reason: DenialReason; readonly passes: (facts: AccessFacts) => boolean };
 
@@ -8,7 +9,8 @@ const BEFORE_BILLING: readonly Check[] = [
   { reason: 'device-unavailable', passes: ({ device }) => device?.status === 'active' },
   { reason: 'identity-unknown', passes: ({ resident }) => resident !== null },
   { reason: 'resident-inactive', passes: ({ resident }) => resident?.status === 'active' },
-  { reason: 'no-right', passes: hasRight },
+  { reason: 'no-right', passes: ({ rights, nowMs }) => rights.some((right) => isInForce(right, nowMs)) },
+  { reason: 'outside-hours', passes: (facts) => rightsThatOpen(facts, facts.nowMs).length > 0 },
   { reason: 'consent-missing', passes: hasConsent },
   { reason: 'partner-not-attested', passes: isAttested },
 ];
@@ -29,10 +31,6 @@ export function decideAccess(facts: AccessFacts): AccessDecision {
   const billing = billingReason(facts.billing, facts);
   if (billing !== null) return { kind: 'deny', reason: billing };
   return isLocked(facts) ? { kind: 'deny', reason: 'locked-out' } : { kind: 'allow' };
-}
-
-function hasRight({ rights, nowMs }: AccessFacts): boolean {
-  return rights.some(({ startsAtMs, endsAtMs }) => startsAtMs <= nowMs && (endsAtMs === null || nowMs < endsAtMs));
 }
 
 function hasConsent({ method, consent, nowMs }: AccessFacts): boolean {

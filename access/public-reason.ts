@@ -1,13 +1,20 @@
 import type { DenialReason } from '../contracts/access';
 
 export type PublicReason =
-  'no-right' | 'service-unpaid' | 'consent-required' | 'device-unavailable' | 'try-later' | 'access-denied';
+  | 'no-right'
+  | 'outside-hours'
+  | 'service-unpaid'
+  | 'consent-required'
+  | 'device-unavailable'
+  | 'try-later'
+  | 'access-denied';
 
 const FOR_THE_APP: Readonly<Record<DenialReason, PublicReason>> = {
   'device-unavailable': 'device-unavailable',
   'identity-unknown': 'no-right',
   'resident-inactive': 'no-right',
   'no-right': 'no-right',
+  'outside-hours': 'outside-hours',
   'consent-missing': 'consent-required',
   'partner-not-attested': 'device-unavailable',
   'service-unpaid': 'service-unpaid',

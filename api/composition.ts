@@ -57,6 +57,7 @@ import { announcedCredentialOperations } from './staff/announced-credentials';
 import { codecCors, codecOperations } from './staff/codec';
 import { clientSuspensionOperations } from './staff/client-suspensions';
 import { accessPointOperations } from './staff/access-points';
+import { accessRuleOperations } from './staff/access-rules';
 import { staffErasureOperations } from './staff/erasures';
 import { escalationOperations } from './staff/escalations';
 import { staffPropertySaleOperations } from './staff/property-sales';
@@ -182,6 +183,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),
         ...accessPointOperations({ database }),
+        ...accessRuleOperations({ database }),
         ...staffPropertySaleOperations({ database, temporal, subjects, log: deps.log }),
         ...staffErasureOperations(erasures),
         ...escalationOperations({ database }),
@@ -226,7 +228,7 @@ export function createStack(deps: ApiDependencies): Express {
     database,
     signingKeys: deps.ownKeys.current('token'),
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
-    identify: createIdentifyAtTokenEndpoint({ database, identification }),
+    identify: createIdentifyAtTokenEndpoint({ database, identification, withinMs: settings.OPEN_WITHIN_MS }),
     log,
   });
   deps.ownKeys.onTokenKeys((keys) => server.useKeys(keys));

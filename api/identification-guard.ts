@@ -1,8 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { RateLimiterRes } from 'rate-limiter-flexible';
 import type { Severity } from '../contracts/security-alerts';
 import type { Logger } from '../config/logger';
-import { LOCKOUTS, lockoutKey, lockoutKeyPrefix, pauseS, type LockoutScope } from '../contracts/lockout';
+import {
+  LOCKOUTS,
+  lockoutKey,
+  lockoutKeyPrefix,
+  pauseS,
+  type LockoutAttempts,
+  type LockoutScope,
+} from '../contracts/lockout';
 import { appendJournal } from '../journal/journal';
 import type { Database } from '../prisma/database';
 import { openCounters } from './counters';
@@ -14,6 +22,8 @@ export type Attempt = {
   readonly clientId: string;
   /** The caller's network as {@link networkOf} of network.ts writes it. */
   readonly network: string;
+  /** Until when somebody waits for it, epoch milliseconds: what has not begun by then is not begun. */
+  readonly notAfterMs: number;
 };
 
 /** What a failed identification gives away of being part of a series. */
@@ -28,9 +38,9 @@ export type IdentificationGuard = {
    * Looks for somebody unless identification is locked here or for this caller; counts when it was nobody (R2.6). At
    * one device one attempt at a time, in whichever process: else as many as are under way would come before the count.
    *
-   * @returns what `look` found; `locked` when it was not asked
+   * @returns what `look` found; `locked` when it was not asked; `late` when the time was over first
    */
-  attempt<T extends Look>(attempt: Attempt, look: () => Promise<T>): Promise<T | 'locked'>;
+  attempt<T extends Look>(attempt: Attempt, look: () => Promise<T>): Promise<T | 'locked' | 'late'>;
   readonly close: () => Promise<void>;
 };
 
@@ -42,24 +52,25 @@ export function createIdentificationGuard(deps: {
   database: Database;
   /** Hides networks and plates in the counters' keys. */
   key: Buffer;
+  attempts: LockoutAttempts;
   log: Logger;
 }): IdentificationGuard {
-  const { database, log } = deps;
+  const { database, attempts, log } = deps;
   const { pool, limiter: createLimiter, close } = openCounters(deps.databaseUrl, 16);
-  const limiter = (scope: LockoutScope | 'pause', limits: { attempts: number; withinS: number; forS?: number }) =>
+  const limiter = (scope: LockoutScope) =>
     createLimiter({
       keyPrefix: lockoutKeyPrefix(scope),
-      points: limits.attempts,
-      duration: limits.withinS,
-      ...(limits.forS !== undefined && { blockDuration: limits.forS }),
+      points: attempts[scope],
+      duration: LOCKOUTS[scope].withinS,
+      blockDuration: LOCKOUTS[scope].forS,
     });
   const limiters = {
-    device: limiter('device', LOCKOUTS.device),
-    client: limiter('client', LOCKOUTS.client),
-    network: limiter('network', LOCKOUTS.network),
-    'near-miss': limiter('near-miss', LOCKOUTS['near-miss']),
-    'plate-walk': limiter('plate-walk', LOCKOUTS['plate-walk']),
-    pause: limiter('pause', { attempts: 1, withinS: 1 }),
+    device: limiter('device'),
+    client: limiter('client'),
+    network: limiter('network'),
+    'near-miss': limiter('near-miss'),
+    'plate-walk': limiter('plate-walk'),
+    pause: createLimiter({ keyPrefix: lockoutKeyPrefix('pause'), points: 1, duration: 1 }),
   };
   const hidden = (...parts: string[]): string => hiddenWords(deps.key, ...parts);
 
@@ -72,7 +83,7 @@ export function createIdentificationGuard(deps: {
     return { times: result.consumedPoints, until: new Date(Date.now() + result.msBeforeNext) };
   }
 
-  const isOver = (scope: LockoutScope, times: number): boolean => times > LOCKOUTS[scope].attempts;
+  const isOver = (scope: LockoutScope, times: number): boolean => times > attempts[scope];
 
   /** Once for each lock, however many requests find out and in however many processes. */
   async function alert(attempt: Attempt, scope: LockoutScope, objectId: string, until: Date): Promise<void> {
@@ -100,6 +111,7 @@ export function createIdentificationGuard(deps: {
 
   async function lockDevice({ accessPoint }: Attempt, scope: 'near-miss' | 'plate-walk'): Promise<void> {
     await limiters.device.block(accessPoint.id, LOCKOUTS[scope].forS);
+    await limiters.pause.set(accessPoint.id, 1, LOCKOUTS[scope].forS);
   }
 
   async function series(attempt: Attempt, failure: Failure): Promise<void> {
@@ -128,11 +140,12 @@ export function createIdentificationGuard(deps: {
   const queues = new Map<string, Promise<unknown>>();
 
   /** In this process by a queue, so that a flood at one device holds one connection; between processes by a lock. */
-  function exclusively<T>(accessPointId: string, work: () => Promise<T>): Promise<T> {
-    const turn = (queues.get(accessPointId) ?? Promise.resolve()).then(
-      () => lockedInDatabase(accessPointId, work),
-      () => lockedInDatabase(accessPointId, work),
-    );
+  function exclusively<T>({ accessPoint, notAfterMs }: Attempt, work: () => Promise<T>): Promise<T | 'late'> {
+    const { id: accessPointId } = accessPoint;
+    const isLate = (): boolean => Date.now() >= notAfterMs;
+    const begin = async (): Promise<T | 'late'> =>
+      isLate() ? 'late' : lockedInDatabase(accessPointId, async () => (isLate() ? 'late' : work()));
+    const turn = (queues.get(accessPointId) ?? Promise.resolve()).then(begin, begin);
     queues.set(accessPointId, turn);
     const leave = (): void => {
       if (queues.get(accessPointId) === turn) queues.delete(accessPointId);
@@ -164,7 +177,7 @@ export function createIdentificationGuard(deps: {
       ['network', hidden(network)],
     ] as const;
     const keys = counted.map(([scope, objectId]) => lockoutKey(scope, objectId));
-    const limits = counted.map(([scope]) => LOCKOUTS[scope].attempts);
+    const limits = counted.map(([scope]) => attempts[scope]);
     const { rows } = await pool.query(
       `SELECT 1 FROM rate_limits JOIN unnest($1::text[], $2::int[]) AS bound (key, attempts) USING (key)
           WHERE points > attempts AND expire > $3
@@ -182,9 +195,10 @@ export function createIdentificationGuard(deps: {
       ['network', hidden(attempt.network)],
     ] as const;
     const counts = await Promise.all(places.map(([scope, objectId]) => count(scope, objectId)));
-    const [atDevice] = counts;
-    const pause = pauseS(atDevice?.times ?? 0);
-    if (pause > 0) await limiters.pause.set(accessPoint.id, 1, pause);
+    const [{ times: failures, until: counted } = { times: 0, until: new Date() }] = counts;
+    const lockedS = isOver('device', failures) ? Math.ceil((counted.getTime() - Date.now()) / 1_000) : 0;
+    const refusedS = Math.max(pauseS(failures), lockedS);
+    if (refusedS > 0) await limiters.pause.set(accessPoint.id, 1, refusedS);
     for (const [index, [scope, objectId]] of places.entries()) {
       const { times, until } = counts[index] ?? { times: 0, until: new Date() };
       if (isOver(scope, times)) await alert(attempt, scope, objectId, until);
@@ -192,18 +206,31 @@ export function createIdentificationGuard(deps: {
     await series(attempt, failure);
   }
 
-  return {
-    async attempt(attempt, look) {
+  async function looked<T extends Look>(attempt: Attempt, look: () => Promise<T>): Promise<T | 'locked' | 'late'> {
+    if (await isLocked(attempt)) return 'locked';
+    return exclusively(attempt, async () => {
       if (await isLocked(attempt)) return 'locked';
-      return exclusively(attempt.accessPoint.id, async () => {
-        if (await isLocked(attempt)) return 'locked';
-        const found = await look();
-        if (found.failure) await failed(attempt, found.failure);
-        return found;
-      });
-    },
+      const found = await look();
+      if (found.failure) await failed(attempt, found.failure);
+      return found;
+    });
+  }
+
+  return {
+    attempt: (attempt, look) => within(attempt.notAfterMs, () => looked(attempt, look)),
     close,
   };
+}
+
+/** What is under way when the time is over goes on, so that what fails is counted; its caller is not kept. */
+async function within<T>(notAfterMs: number, work: () => Promise<T>): Promise<T | 'late'> {
+  const isDone = new AbortController();
+  const leftMs = Math.max(0, notAfterMs - Date.now());
+  try {
+    return await Promise.race([work(), pause(leftMs, 'late' as const, { signal: isDone.signal })]);
+  } finally {
+    isDone.abort();
+  }
 }
 
 /** The plate with each of its characters in turn unknown: two plates share a mask when they differ there only. */

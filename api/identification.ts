@@ -3,9 +3,12 @@ import type { FaceIdentifier } from './face-identification';
 import type { Attempt, Failure, IdentificationGuard } from './identification-guard';
 import type { PlateIdentifier } from './plate-identification';
 
-/** `locked`: nobody was looked for. Who is found may still have no right: the decision says. */
+/**
+ * `locked`: nobody was looked for. `late`: the time was over before anybody was found. Who is found may still have no
+ * right: the decision says.
+ */
 export type Identified =
-  { readonly kind: 'resident'; readonly residentId: string } | { readonly kind: 'nobody' | 'locked' };
+  { readonly kind: 'resident'; readonly residentId: string } | { readonly kind: 'nobody' | 'locked' | 'late' };
 
 /** Who stands at a device of a partner; tried too often, nobody any more (R2.6). Both variants come through here. */
 export type Identification = {
@@ -30,7 +33,7 @@ export function createIdentification(deps: {
       const { residentId, failure } = await look();
       return residentId === null ? { residentId, failure } : { residentId };
     });
-    if (found === 'locked') return { kind: 'locked' };
+    if (found === 'locked' || found === 'late') return { kind: found };
     return found.residentId === null ? { kind: 'nobody' } : { kind: 'resident', residentId: found.residentId };
   }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
-import { readApiConfiguration } from '../config/environment';
+import { lockoutAttempts, readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, logDestination, type Logger } from '../config/logger';
@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     databaseUrl: secrets.DATABASE_URL,
     database,
     key: secrets.HIDDEN_ID_KEY,
+    attempts: lockoutAttempts(settings),
     log,
   });
   const requestLimits = createRequestLimits({

@@ -65,7 +65,7 @@ export async function openAccessPoint(
     accessPoint: AccessPointRow;
     method: AccessMethod;
     /** Who is to be let in. `locked`: nobody was looked for, because there was too much guessing. */
-    identify: (openingId: string) => Promise<Identified>;
+    identify: (openingId: string, notAfterMs: number) => Promise<Identified>;
   },
 ): Promise<Opening> {
   const { database } = deps;
@@ -76,7 +76,7 @@ export async function openAccessPoint(
 
   const requestedAt = earlier?.requestedAt ?? new Date();
   const notAfter = earlier?.notAfter ?? new Date(requestedAt.getTime() + deps.openWithinMs);
-  const identified = earlier ? known(earlier.residentId) : await request.identify(openingId);
+  const identified = earlier ? known(earlier.residentId) : await request.identify(openingId, notAfter.getTime());
   const opening: OpenAccessRequest = {
     openingId,
     clientId: caller.clientId,
@@ -90,6 +90,7 @@ export async function openAccessPoint(
     steps: 'one',
   };
   if (identified.kind === 'locked') return deniedAtOnce(database, opening, accessPoint.integration);
+  if (identified.kind === 'late') return settled(deps, opening, accessPoint.integration);
   const result = await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
   if (result) {
     const { outcome: status, reason = null } = result;

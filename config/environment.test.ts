@@ -49,6 +49,20 @@ describe('the configuration', () => {
     expect(() => readCoreConfiguration(complete)).toThrow(/JOURNAL_HEADS_DIR[^]*DOCUMENT_SIGNING_KEY/);
   });
 
+  it('says how many failed identifications are borne, and takes no number that would bear them all', () => {
+    const faults = (value: string): string => {
+      try {
+        readApiConfiguration({ ...complete, LOCKOUT_DEVICE_ATTEMPTS: value });
+        return '';
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    expect(faults('3')).not.toContain('LOCKOUT_DEVICE_ATTEMPTS');
+    for (const value of ['0', '-1', '2.5', '1000000', 'never'])
+      expect(faults(value)).toContain('LOCKOUT_DEVICE_ATTEMPTS');
+  });
+
   it('takes a secret from a file when NAME_FILE says so', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'domovoy-')), 'secret');
     writeFileSync(file, 'a-secret-that-came-from-a-file\n');

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { LOCKOUTS, type LockoutAttempts } from '../contracts/lockout';
 import { parseHeldRole } from '../contracts/staff';
 
 /**
@@ -137,8 +138,19 @@ const ErasureClocks = z.object({
 /** Name and address of the company, as receipts and certificates show them (152-FZ, article 9 part 4). */
 const Operator = z.object({ OPERATOR_NAME: z.string().min(1).max(200), OPERATOR_ADDRESS: z.string().min(1).max(500) });
 
+const Attempts = z.coerce.number().int().min(1).max(10_000);
+/** Failed identifications that are borne at a device, of a client, of a network and in a series; the next one locks (R2.6). */
+const Lockouts = {
+  LOCKOUT_DEVICE_ATTEMPTS: Attempts.default(LOCKOUTS.device.attempts),
+  LOCKOUT_CLIENT_ATTEMPTS: Attempts.default(LOCKOUTS.client.attempts),
+  LOCKOUT_NETWORK_ATTEMPTS: Attempts.default(LOCKOUTS.network.attempts),
+  LOCKOUT_NEAR_MISS_ATTEMPTS: Attempts.default(LOCKOUTS['near-miss'].attempts),
+  LOCKOUT_PLATE_WALK_ATTEMPTS: Attempts.default(LOCKOUTS['plate-walk'].attempts),
+};
+
 const ApiSettings = SharedSettings.extend({
   ...StaffSettings,
+  ...Lockouts,
   ...ErasureClocks.shape,
   ...Operator.shape,
   API_HOST: z.string().default('127.0.0.1'),
@@ -243,6 +255,14 @@ export type ApiSettings = z.infer<typeof ApiSettings>;
 export type ApiSecrets = z.infer<typeof ApiSecrets>;
 export type WorkerSettings = z.infer<typeof WorkerSettings>;
 export type WorkerSecrets = z.infer<typeof WorkerSecrets>;
+
+export const lockoutAttempts = (settings: ApiSettings): LockoutAttempts => ({
+  device: settings.LOCKOUT_DEVICE_ATTEMPTS,
+  client: settings.LOCKOUT_CLIENT_ATTEMPTS,
+  network: settings.LOCKOUT_NETWORK_ATTEMPTS,
+  'near-miss': settings.LOCKOUT_NEAR_MISS_ATTEMPTS,
+  'plate-walk': settings.LOCKOUT_PLATE_WALK_ATTEMPTS,
+});
 
 type Configuration<S, K> = { readonly settings: S; readonly secrets: K };
 

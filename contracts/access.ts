@@ -16,6 +16,7 @@ export const DENIAL_REASONS = [
   'identity-unknown',
   'resident-inactive',
   'no-right',
+  'outside-hours',
   'consent-missing',
   'partner-not-attested',
   'service-unpaid',
@@ -23,6 +24,9 @@ export const DENIAL_REASONS = [
   'locked-out',
 ] as const;
 export type DenialReason = (typeof DENIAL_REASONS)[number];
+
+/** Kinds of right that visiting hours are set for. */
+export const RIGHT_KINDS = ['owner', 'tenant', 'guest'] as const;
 
 /** What billing says of the service that the opening belongs to, and as of when (epoch milliseconds). */
 export type BillingStanding = { readonly standing: 'paid' | 'unpaid'; readonly asOfMs: number };
@@ -35,7 +39,21 @@ export type AccessFacts = {
   /** `null`: nobody was identified. */
   readonly resident: { readonly status: 'active' | 'blocked' | 'erased' } | null;
   /** Rights of the resident to a property in the house that the device serves. `endsAtMs: null` means open-ended. */
-  readonly rights: readonly { readonly startsAtMs: number; readonly endsAtMs: number | null }[];
+  readonly rights: readonly { readonly kind: string; readonly startsAtMs: number; readonly endsAtMs: number | null }[];
+  /** When the device opens, by the clock of its house; `null`: always. */
+  readonly hours: {
+    /** IANA name. */
+    readonly timeZone: string;
+    readonly windows: readonly {
+      /** `null`: rights of every kind. */
+      readonly rightKind: string | null;
+      /** On which it begins; Monday is 1. */
+      readonly days: readonly number[];
+      /** Minutes since midnight. An end that is not after the beginning is on the next day. */
+      readonly fromMinute: number;
+      readonly toMinute: number;
+    }[];
+  } | null;
   /** The resident's consent to biometrics with the partner of this device; asked for by face only. */
   readonly consent: {
     readonly status: 'offered' | 'granted' | 'withdrawn' | 'expired';

@@ -1,6 +1,7 @@
 /**
  * How many failed identifications are borne before identification is refused, and for how long (R2.6). A device is
- * where somebody stands; a client and a network are whose servers ask.
+ * where somebody stands; a client and a network are whose servers ask. `attempts` are what the configuration says when
+ * it says nothing (`LOCKOUT_…_ATTEMPTS`).
  */
 export const LOCKOUTS = {
   device: { attempts: 10, withinS: 300, forS: 900 },
@@ -12,11 +13,14 @@ export const LOCKOUTS = {
   'plate-walk': { attempts: 3, withinS: 3_600, forS: 3_600 },
 } as const;
 export type LockoutScope = keyof typeof LOCKOUTS;
+/** How many are borne; the next one locks. */
+export type LockoutAttempts = Readonly<Record<LockoutScope, number>>;
 
 /** Before the lockout: from the sixth failure in a row on, each doubles the pause at that device. */
 const PAUSES_AFTER = 5;
 /** @returns seconds that identification at a device pauses after its `failures`-th failure */
-export const pauseS = (failures: number): number => (failures <= PAUSES_AFTER ? 0 : 2 ** (failures - PAUSES_AFTER - 1));
+export const pauseS = (failures: number): number =>
+  failures <= PAUSES_AFTER ? 0 : Math.min(2 ** (failures - PAUSES_AFTER - 1), LOCKOUTS.device.forS);
 
 const prefixes: Readonly<Record<LockoutScope | 'pause', string>> = {
   device: 'identification',
@@ -28,5 +32,8 @@ const prefixes: Readonly<Record<LockoutScope | 'pause', string>> = {
 };
 /** What the rows of `rate_limits` for this scope begin with. */
 export const lockoutKeyPrefix = (scope: LockoutScope | 'pause'): string => prefixes[scope];
-/** The row of `rate_limits` that counts failed identifications in this scope. */
+/**
+ * The row of `rate_limits` that counts failed identifications in this scope. That of `pause` says until when nobody is
+ * identified at a device, be it a pause or a lockout: who reads it needs to know no limit.
+ */
 export const lockoutKey = (scope: LockoutScope | 'pause', objectId: string): string => `${prefixes[scope]}:${objectId}`;

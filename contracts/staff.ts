@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RIGHT_KINDS } from './access';
 import { INTEGRATIONS } from './ids';
 import { SEVERITIES } from './security-alerts';
 
@@ -29,6 +30,9 @@ export const PERMISSIONS = {
   'equipment:read': ['operations', 'information-security', 'auditor', 'integration-manager'],
   'equipment:sync': ['operations', 'integration-manager'],
   'openings:read': ['operations', 'compliance', 'information-security', 'auditor'],
+  /** Hours and blocks: what may keep residents out besides their own affairs. */
+  'access-rules:read': EVERYBODY,
+  'access-rules:set': ['operations', 'integration-manager'],
   'access-points:block': ['operations', 'information-security'],
   'identification-locks:release': ['operations', 'information-security'],
   'data-sets:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
@@ -196,6 +200,61 @@ export const StaffAccessPointView = z
     listedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: 'StaffAccessPoint' });
+
+/** In the order of the week, which begins on Monday. */
+export const DAYS_OF_WEEK = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const;
+const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'is a time of day such as 08:30');
+export const VisitingHoursWindow = z
+  .strictObject({
+    days: z
+      .array(z.enum(DAYS_OF_WEEK))
+      .min(1)
+      .max(DAYS_OF_WEEK.length)
+      .refine((days) => new Set(days).size === days.length, 'names a day twice')
+      .describe('On which they begin'),
+    from: TimeOfDay,
+    to: TimeOfDay.describe('Not included; not after `from`: of the next day, so that two equal ones are a whole day'),
+  })
+  .meta({ id: 'VisitingHoursWindow', description: 'By the clock of the house' });
+export const VisitingHoursOf = z
+  .enum(RIGHT_KINDS)
+  .nullable()
+  .describe('The kind of right that they bind; null: rights of every kind, besides the hours of their own');
+
+export const AccessRulesView = z
+  .object({
+    accessPointId: z.uuid(),
+    houseId: z.uuid(),
+    partnerId: z.string(),
+    deviceId: z.string(),
+    kind: z.string(),
+    label: z.string(),
+    block: z
+      .object({
+        blockedAt: z.iso.datetime().nullable().describe('null: not by staff, or longer ago than the journal goes'),
+        blockedBy: z.string().nullable(),
+        reason: z.string().nullable(),
+      })
+      .nullable()
+      .describe('null: not blocked'),
+    timeZone: z.string().describe('The clock of the house'),
+    hours: z
+      .array(
+        z.object({
+          rightKind: z.string().nullable(),
+          days: z.array(z.enum(DAYS_OF_WEEK)),
+          from: z.string(),
+          to: z.string(),
+          setAt: z.iso.datetime(),
+          setBy: z.string(),
+        }),
+      )
+      .describe('Empty: it opens at any time'),
+    platesReadByPartner: z
+      .boolean()
+      .describe('The partner lets plates in here by itself: neither block nor hours stand in the way of a car'),
+  })
+  .meta({ id: 'AccessRules', description: 'What keeps residents out of one access point, whoever they are' });
 
 export const StaffOpeningView = z
   .object({

@@ -28,6 +28,7 @@ export type JournalRecord = {
     | 'staff-sign-in'
     | 'staff-session'
     | 'access-point'
+    | 'visiting-hours'
     | 'identification-lock'
     | 'data-set-agreement'
     | 'credential'

@@ -1,16 +1,17 @@
+import { rightsThatOpen } from '../access/rights';
 import type { AccessFacts } from '../contracts/access';
 import type { OpenAccessRequest } from '../contracts/openings';
-import { LOCKOUTS, lockoutKey } from '../contracts/lockout';
+import { lockoutKey } from '../contracts/lockout';
 import { query, sql, type Database, type Sql } from '../prisma/database';
 
 type FactsFromDatabase = Pick<
   AccessFacts,
-  'device' | 'resident' | 'rights' | 'consent' | 'attestedUntilMs' | 'lockedUntilMs'
+  'device' | 'resident' | 'rights' | 'hours' | 'consent' | 'attestedUntilMs' | 'lockedUntilMs'
 >;
 
 export type LoadedFacts = {
   readonly facts: FactsFromDatabase;
-  /** What billing would be asked about: the accounts of the properties that the resident's valid rights rest on. */
+  /** What billing would be asked about: the accounts of the properties that the rights that open now rest on. */
   readonly billing: { readonly accountIds: string[]; readonly service: string };
   readonly device: { readonly deviceId: string; readonly kind: 'door' | 'barrier' } | null;
   /** Revision of the partner's row at that moment; null when it is not there or switched off. */
@@ -26,7 +27,8 @@ type FactsRow = {
     service: string;
   } | null;
   readonly resident: { status: 'active' | 'blocked' | 'erased' } | null;
-  readonly rights: readonly { startsAtMs: number; endsAtMs: number | null; accountId: string }[];
+  readonly rights: readonly { kind: string; startsAtMs: number; endsAtMs: number | null; accountId: string }[];
+  readonly hours: AccessFacts['hours'];
   readonly consent: NonNullable<AccessFacts['consent']> | null;
   readonly partner: { attestedUntilMs: number | null } | null;
   readonly lock: { untilMs: number | null } | null;
@@ -50,19 +52,20 @@ export async function readAccessFacts(database: Database, question: Question): P
 
 /** What the facts of a reading say at the moment of the decision. */
 export function factsAt(text: FactsText, nowMs: number): LoadedFacts {
-  const { device, resident, rights, consent, partner, lock, partnerRevision } = JSON.parse(text) as FactsRow;
-  const valid = rights.filter((right) => right.startsAtMs <= nowMs && (right.endsAtMs ?? Infinity) > nowMs);
+  const { device, resident, rights, hours, consent, partner, lock, partnerRevision } = JSON.parse(text) as FactsRow;
+  const opening = rightsThatOpen({ rights, hours }, nowMs);
   return {
     facts: {
       device: device && { status: device.status },
       resident: resident && { status: resident.status },
-      rights: rights.map(({ startsAtMs, endsAtMs }) => ({ startsAtMs, endsAtMs })),
+      rights: rights.map(({ kind, startsAtMs, endsAtMs }) => ({ kind, startsAtMs, endsAtMs })),
+      hours,
       consent,
       attestedUntilMs: partner?.attestedUntilMs ?? null,
-      // The counter's own row says until when: the API writes it at each failed identification.
+      // The row itself says until when: the API writes it at each failed identification.
       lockedUntilMs: lock && (lock.untilMs ?? Infinity),
     },
-    billing: { accountIds: [...new Set(valid.map(({ accountId }) => accountId))], service: device?.service ?? '' },
+    billing: { accountIds: [...new Set(opening.map(({ accountId }) => accountId))], service: device?.service ?? '' },
     device: device && { deviceId: device.deviceId, kind: device.kind },
     partnerRevision,
   };
@@ -84,11 +87,18 @@ export const accessFacts = ({ accessPointId, residentId, partnerId, method }: Qu
       (SELECT jsonb_build_object('status', status) FROM residents WHERE id = ${residentId}::uuid),
     'rights',
       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'kind', r.kind,
                 'startsAtMs', extract(epoch FROM r.starts_at) * 1000,
                 'endsAtMs', extract(epoch FROM r.ends_at) * 1000,
                 'accountId', p.billing_account_id) ORDER BY r.id), '[]')
          FROM property_rights r JOIN properties p ON p.id = r.property_id JOIN device USING (house_id)
         WHERE r.resident_id = ${residentId}::uuid),
+    'hours',
+      (SELECT jsonb_build_object('timeZone', min(h.time_zone), 'windows', jsonb_agg(jsonb_build_object(
+                'rightKind', v.right_kind, 'days', v.days,
+                'fromMinute', v.from_minute, 'toMinute', v.to_minute) ORDER BY v.id))
+         FROM visiting_hours v JOIN device d ON d.id = v.access_point_id JOIN houses h ON h.id = d.house_id
+       HAVING count(*) > 0),
     'consent',
       (SELECT jsonb_build_object('status', status, 'expiresAtMs', extract(epoch FROM expires_at) * 1000)
          FROM consents
@@ -102,7 +112,5 @@ export const accessFacts = ({ accessPointId, residentId, partnerId, method }: Qu
       (SELECT jsonb_build_object('attestedUntilMs', extract(epoch FROM attested_until) * 1000)
          FROM partners WHERE id = ${partnerId} AND ${method} = 'face'),
     'lock',
-      (SELECT jsonb_build_object('untilMs', max(expire)) FROM rate_limits
-        WHERE (key = ${lockoutKey('device', accessPointId)} AND points > ${LOCKOUTS.device.attempts})
-           OR key = ${lockoutKey('pause', accessPointId)} HAVING count(*) > 0),
+      (SELECT jsonb_build_object('untilMs', expire) FROM rate_limits WHERE key = ${lockoutKey('pause', accessPointId)}),
     'partnerRevision', (SELECT revision FROM partners WHERE id = ${partnerId} AND active))::text`;

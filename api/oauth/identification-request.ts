@@ -41,6 +41,8 @@ type Presented = { readonly deviceId: string } & (
 export function createIdentifyAtTokenEndpoint(deps: {
   database: Database;
   identification: Identification;
+  /** As long as an opening may take: whoever stands at the device waits for both. */
+  withinMs: number;
 }): IdentifyAtTokenEndpoint {
   const { database } = deps;
 
@@ -56,7 +58,8 @@ export function createIdentifyAtTokenEndpoint(deps: {
         where: { partnerId_deviceId: { partnerId, deviceId } },
       });
       if (accessPoint?.kind !== (method === 'face' ? 'door' : 'barrier')) throw nobody();
-      const attempt = { accessPoint, clientId, network: networkOf(req.socket.remoteAddress) };
+      const notAfterMs = Date.now() + deps.withinMs;
+      const attempt = { accessPoint, clientId, network: networkOf(req.socket.remoteAddress), notAfterMs };
       const found = await (presented.method === 'face'
         ? deps.identification.byFace(attempt, presented.vector)
         : deps.identification.byPlate(attempt, presented.plate));

@@ -57,7 +57,9 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
           assertVariantB(input.caller, 'faceVector');
           const vector = usableVector(body.faceVector);
           const attempt = { accessPoint, clientId: input.caller.clientId, network: input.network };
-          return open(input, accessPoint, 'face', () => deps.identification.byFace(attempt, vector));
+          return open(input, accessPoint, 'face', (_openingId, notAfterMs) =>
+            deps.identification.byFace({ ...attempt, notAfterMs }, vector),
+          );
         }),
     }),
     defineOperation({
@@ -82,7 +84,9 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
           const plate = usablePlate(body.plate);
           const attempt = { accessPoint, clientId: input.caller.clientId, network: input.network };
           const hidden = { ...input, fingerprint: deps.plates.fingerprint(input.fingerprint) };
-          return open(hidden, accessPoint, 'plate', () => deps.identification.byPlate(attempt, plate));
+          return open(hidden, accessPoint, 'plate', (_openingId, notAfterMs) =>
+            deps.identification.byPlate({ ...attempt, notAfterMs }, plate),
+          );
         }),
     }),
     defineOperation({
@@ -125,7 +129,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
     { caller, idempotencyKey, fingerprint }: Asked,
     accessPoint: AccessPoint,
     method: AccessMethod,
-    identify: (openingId: string) => Promise<Identified>,
+    identify: (openingId: string, notAfterMs: number) => Promise<Identified>,
   ): Promise<Answer> {
     const key = idempotencyKey;
     const named = await namedOpening(database, { clientId: caller.clientId, accessPointId: accessPoint.id, key });

@@ -54,7 +54,7 @@ export function accessPointOperations({ database }: { database: Database }): Ope
       responses: { 200: { description: 'Nothing is locked here', schema: Released } },
       async handle({ params: { accessPointId }, body: { reason }, caller }) {
         await database.$transaction(async (tx) => {
-          const row = await locked(tx, accessPointId);
+          const row = await lockedAccessPoint(tx, accessPointId);
           const released = await releaseLock(tx, accessPointId);
           if (!released) return;
           const { integration } = row;
@@ -68,7 +68,7 @@ export function accessPointOperations({ database }: { database: Database }): Ope
 
   async function change(id: string, status: 'active' | 'blocked', reason: string, { clientId }: Caller) {
     const row = await database.$transaction(async (tx) => {
-      const known = await locked(tx, id);
+      const known = await lockedAccessPoint(tx, id);
       if (known.status === status) return known;
       if (known.status === 'removed') throw notListed();
       const changed = await tx.accessPoint.update({ where: { id }, data: { status } });
@@ -82,7 +82,7 @@ export function accessPointOperations({ database }: { database: Database }): Ope
 }
 
 /** Two members of staff, or one and a comparison of equipment, take turns. */
-async function locked(tx: Transaction, id: string): Promise<AccessPointRow> {
+export async function lockedAccessPoint(tx: Transaction, id: string): Promise<AccessPointRow> {
   await tx.$queryRaw`SELECT 1 FROM access_points WHERE id = ${id}::uuid FOR UPDATE`;
   const row = await tx.accessPoint.findUnique({ where: { id } });
   if (!row) throw notFound();

@@ -8,6 +8,7 @@ const EXPORTS: Readonly<Record<string, number>> = {
   getStaffOpening: 30,
   listSecurityAlerts: 60,
   listEquipment: 30,
+  listAccessRules: 30,
   listPartners: 60,
   getLogExportPart: 1,
   downloadCredential: 1,

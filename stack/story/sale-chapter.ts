@@ -4,6 +4,7 @@ import { enrollmentWorkflowId, propertySaleWorkflowId } from '../../contracts/id
 import { FLAT_FOR_SALE, partnerById, RESIDENTS } from '../town';
 import type { AppBackend } from './app-backend';
 import { seen, told, type Cast } from './opening-chapter';
+import { clientIdAt, relayed } from './ways-chapter';
 
 /** Longer than any restart of a process in the story takes. */
 const WITHIN_MS = 180_000;
@@ -19,6 +20,7 @@ export async function tellSale({ teller, app, sandbox, photos }: Cast, registry:
   const residentId = RESIDENTS.vera.id;
   teller.chapter(`${partner.displayName}: a flat is sold`);
   let saleId = '';
+  let clientId = '';
   const workflowId = () => propertySaleWorkflowId(saleId);
   const step = (name: string, asked: string, expected: string, play: Parameters<typeof teller.step>[1]) =>
     teller.step({ name, profile, asked, expected }, play);
@@ -27,6 +29,7 @@ export async function tellSale({ teller, app, sandbox, photos }: Cast, registry:
   const isHeld = async () => (await sandbox.platesHeld(partner.id)).some(({ plate }) => plate === PLATE);
 
   await step('the owner has a face and a car', 'POST /app/v1/…', 'active, plate allowed', async () => {
+    clientId = await clientIdAt(app, partner, residentId);
     const form = await app.get('/app/v1/consent-forms/current');
     const { formId, sha256 } = form.body;
     const consent = { partnerId: partner.id, formId, formSha256: sha256 };
@@ -51,6 +54,12 @@ export async function tellSale({ teller, app, sandbox, photos }: Cast, registry:
     return { outcome: String(body['state'] ?? body['title']), workflowId: workflowId() };
   });
   await step('who sold opens on demand', 'POST /app/v1/access-points/{id}/openings', 'denied: no-right', onDemand);
+  await step(
+    'who sold asks at the device, and the partner relays it',
+    'POST /partner/v1/resident-requests',
+    'denied',
+    () => relayed(sandbox, partner, clientId),
+  );
   await step(
     'the partner deletes the face and blocks the plate',
     "GET /registry/v1/property-sales/{id}, and the partner's own books",

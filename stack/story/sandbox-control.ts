@@ -56,6 +56,12 @@ export function createSandbox(options: { controlUrl: string }) {
       });
       return body as unknown as Sighting;
     },
+    /** Somebody asks the partner at a device, which relays it to us under the client id that it knows them by. */
+    async askAtDevice(partnerId: string, deviceId: string, clientId: string): Promise<Sighting> {
+      const url = `${options.controlUrl}/partners/${partnerId}/devices/${deviceId}/requests`;
+      const { body } = await http.send(url, json('POST', { clientId, idempotencyKey: randomUUID() }));
+      return body as unknown as Sighting;
+    },
     /** The plates that a partner says of itself to hold. */
     async platesHeld(partnerId: string): Promise<{ plate: string; houseId: string }[]> {
       const { body } = await http.send(`${options.controlUrl}/partners/${partnerId}/holdings`, {});

@@ -2,12 +2,15 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { StackSecrets } from '../secrets';
 import { PARTNERS } from '../town';
+import type { AppBackend } from './app-backend';
+import { tellHours } from './hours-chapter';
 import type { Sandbox } from './sandbox-control';
 import type { Page, StaffBrowser } from './staff-browser';
 import type { Teller } from './teller';
 
 type StaffCast = {
   readonly teller: Teller;
+  readonly app: AppBackend;
   readonly sandbox: Sandbox;
   readonly openBrowser: () => StaffBrowser;
   readonly passwords: (username: string) => string;
@@ -69,6 +72,7 @@ export async function tellStaff(cast: StaffCast): Promise<void> {
       await signIn(cast, operations, 'operations');
       return outcomeOf(operations.post(release, reason));
     });
+    await tellHours({ ...cast, operations, compliance });
   } finally {
     // A story that was cut off must not leave the barrier locked for the next one.
     await operations.post(release, reason).catch(() => undefined);

@@ -19,7 +19,7 @@ import { createSandbox } from './sandbox-control';
 import { createStaffBrowser } from './staff-browser';
 import { staffPasswords, tellStaff } from './staff-chapter';
 import { createTeller } from './teller';
-import { tellClassicWays, tellWays } from './ways-chapter';
+import { tellClassicWays, tellRelay, tellWays } from './ways-chapter';
 import { tellWithdrawal } from './withdrawal-chapter';
 
 /**
@@ -63,6 +63,7 @@ export async function tellStory(
       const consentId = await tellOpening(cast, partner);
       await tellPlates(cast, partner);
       if (partner.profile === 'oauth-client') await tellWays(cast, partner);
+      await tellRelay(cast, partner);
       await tellClassicWays(cast, partner);
       await tellEquipment(cast, partner);
       if (partner.profile === 'oauth-client') await tellRotation(cast, partner, stack);
@@ -74,7 +75,7 @@ export async function tellStory(
       await tellWithdrawal(cast, partner, consentId);
     }
     await tellSale(cast, registry);
-    await tellStaff({ teller, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
+    await tellStaff({ teller, app, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellGovernance({ teller, sandbox, stack, openBrowser, passwords: staffPasswords(stack.secrets) });
     await tellErasure(cast, stack, out);
     await tellAlert({ teller, openBrowser, passwords: staffPasswords(stack.secrets), ports: stack.ports });

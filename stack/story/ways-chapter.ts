@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RESIDENTS, type TownPartner } from '../town';
+import type { AppBackend } from './app-backend';
 import { told, type Cast } from './opening-chapter';
+import type { Sandbox } from './sandbox-control';
+import type { Told } from './teller';
 
 /** One car for each house, seen by no other chapter. */
 const PLATE = 'Т555ТТ77';
@@ -50,6 +54,36 @@ export async function tellWays({ teller, app, sandbox, photos }: Cast, partner: 
     },
   );
   await app.post(`/app/v1/vehicles/${vehicleId}/removal`, {});
+}
+
+/** A resident asks at the device and the partner relays it: all it knows of them is its own client id (R0.4). */
+export async function tellRelay(
+  { teller, app, sandbox }: Pick<Cast, 'teller' | 'app' | 'sandbox'>,
+  partner: TownPartner,
+): Promise<void> {
+  const { profile } = partner;
+  const asked = 'POST /partner/v1/resident-requests';
+  await teller.step(
+    { name: 'a resident asks at the device, and the partner relays it', profile, asked, expected: 'opened once' },
+    async () => {
+      const clientId = await clientIdAt(app, partner, RESIDENTS.anna.id);
+      return relayed(sandbox, partner, clientId);
+    },
+  );
+  await teller.step({ name: 'somebody asks under an id that nobody has', profile, asked, expected: 'denied' }, () =>
+    relayed(sandbox, partner, randomUUID()),
+  );
+}
+
+/** The id by which the partner knows a resident, as its plugin in the app is given it (R0.1). */
+export async function clientIdAt(app: AppBackend, { id: partnerId }: TownPartner, residentId: string): Promise<string> {
+  return String((await app.post('/app/v1/plugin-sessions', { residentId, partnerId })).body['clientId']);
+}
+
+/** What we answered the partner. */
+export async function relayed(sandbox: Sandbox, partner: TownPartner, clientId: string): Promise<Told> {
+  const { company } = await sandbox.askAtDevice(partner.id, partner.doorDeviceId, clientId);
+  return told(sandbox, partner, company?.body ?? {});
 }
 
 /** A key turns and a fob is held up; the partner tells us afterwards. */

@@ -28,6 +28,7 @@ const TABLES = [
   'security_alerts',
   'staged_photos',
   'vehicle_partners',
+  'visiting_hours',
 ];
 
 /** What no worker reads at all. */
@@ -142,6 +143,14 @@ describe('integrations are apart in the database', () => {
     await smartHome.end();
   });
 
+  it('hours lie in the integration of their access point, where the worker that decides there sees them', async () => {
+    const smartHome = await connect(db.urlFor('domovoy_smart_home'));
+    expect((await smartHome.query('SELECT id FROM visiting_hours')).rows).toEqual([{ id: ID }]);
+    await smartHome.end();
+    const elsewhere = `UPDATE visiting_hours SET integration = 'communal'`;
+    await expect(owner.query(elsewhere)).rejects.toMatchObject({ code: '23503' });
+  });
+
   it('the API does not read the secrets that workers present to partners', async () => {
     const api = await connect(db.urlFor('domovoy_api'));
     await expect(api.query('SELECT 1 FROM secrets')).rejects.toMatchObject({ code: '42501' });
@@ -216,6 +225,8 @@ const SMART_HOME_ROWS = `
   INSERT INTO house_partners VALUES ('${ID}', 'p', 'smart-home', 'h');
   INSERT INTO access_points (id, house_id, partner_id, integration, device_id, kind, service)
     VALUES ('${ID}', '${ID}', 'p', 'smart-home', 'd', 'door', 's');
+  INSERT INTO visiting_hours (id, access_point_id, integration, days, from_minute, to_minute, set_by)
+    VALUES ('${ID}', '${ID}', 'smart-home', '{1}', 0, 0, 's');
   INSERT INTO residents (id) VALUES ('${ID}');
   INSERT INTO partner_subjects (resident_id, partner_id, integration, token) VALUES ('${ID}', 'p', 'smart-home', '${ID}');
   INSERT INTO consent_forms (id, version, text_ru, text_en, sha256, valid_for_days) VALUES ('f', 1, '', '', '', 1);

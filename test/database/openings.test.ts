@@ -5,6 +5,7 @@ import type { OpenAccessRequest } from '../../contracts/openings';
 import type { PartnerGateway } from '../../partners/ports';
 import { entriesOfSubject } from '../../journal/subjects';
 import { openDatabase, type Database } from '../../prisma/database';
+import { factsAt, readAccessFacts } from '../../reads/access-facts';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
@@ -161,6 +162,17 @@ describe('facts that change while billing is asked', () => {
     await owner.propertyRight.create({ data });
   });
 
+  /** Around the clock, and never within a day from now. */
+  const otherDays = {
+    id: randomUUID(),
+    accessPointId,
+    integration,
+    days: [((new Date().getUTCDay() + 2) % 7) + 1],
+    fromMinute: 0,
+    toMinute: 0,
+    setBy: 'test',
+  };
+
   /** The device opens whatever reaches it; what happens while billing is asked is the test's matter. */
   function opening(meanwhile: () => Promise<unknown>) {
     const commanded: string[] = [];
@@ -198,6 +210,7 @@ describe('facts that change while billing is asked', () => {
       () => owner.accessPoint.update({ where: { id: accessPointId }, data: { status: 'blocked' } }),
     ],
     ['no-right', () => owner.propertyRight.update({ where: { id: rightId }, data: { endsAt: new Date() } })],
+    ['outside-hours', () => owner.visitingHours.create({ data: otherDays })],
   ])('deny as %s, and no command leaves', async (reason, spoil) => {
     const { asked, commanded, attempt } = opening(spoil);
     expect(await attempt).toMatchObject({ result: { outcome: 'denied', reason } });
@@ -206,6 +219,32 @@ describe('facts that change while billing is asked', () => {
     await owner.resident.update({ where: { id: residentId }, data: { status: 'active' } });
     await owner.accessPoint.update({ where: { id: accessPointId }, data: { status: 'active' } });
     await owner.propertyRight.update({ where: { id: rightId }, data: { endsAt: null } });
+    await owner.visitingHours.deleteMany();
+  });
+
+  it('to hours that bind a right of another kind only open all the same', async () => {
+    const { commanded, asked, attempt } = opening(() =>
+      owner.visitingHours.create({ data: { ...otherDays, rightKind: 'guest' } }),
+    );
+    expect(await attempt).toMatchObject({ result: { outcome: 'opened' } });
+    expect(commanded).toEqual([asked.openingId]);
+    await owner.visitingHours.deleteMany();
+  });
+
+  it('ask billing of no right that opens at other hours', async () => {
+    const [paid, unpaid] = [randomUUID(), randomUUID()];
+    await owner.visitingHours.create({ data: { ...otherDays, rightKind: 'guest' } });
+    const { houseId } = await owner.accessPoint.findUniqueOrThrow({ where: { id: accessPointId } });
+    await owner.property.create({ data: { id: paid, houseId, kind: 'flat', billingAccountId: paid } });
+    await owner.property.create({ data: { id: unpaid, houseId, kind: 'flat', billingAccountId: unpaid } });
+    const visitor = await owner.resident.create({ data: { id: randomUUID() } });
+    const right = { residentId: visitor.id, startsAt: new Date(0) };
+    await owner.propertyRight.create({ data: { ...right, id: randomUUID(), propertyId: paid, kind: 'guest' } });
+    await owner.propertyRight.create({ data: { ...right, id: randomUUID(), propertyId: unpaid, kind: 'owner' } });
+    const question = { ...request(), residentId: visitor.id };
+    const { billing } = factsAt(await readAccessFacts(worker, question), Date.now());
+    expect(billing.accountIds).toEqual([unpaid]);
+    await owner.visitingHours.deleteMany();
   });
 
   it('are decided upon anew, and open when they still allow it', async () => {

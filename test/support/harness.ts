@@ -14,11 +14,12 @@ import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { configuredKey, openOwnKeys } from '../../api/own-keys';
-import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
+import { lockoutAttempts, parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith, WORKFLOW_INTERCEPTORS } from '../../config/temporal';
 import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
+import { LOCKOUTS, type LockoutAttempts } from '../../contracts/lockout';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { createRefusalJournal } from '../../journal/refusals';
@@ -94,6 +95,7 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
  * @param options.settings more dynamic settings of a real server
  * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
  * @param options.openWithinMs time of an opening, milliseconds; long, because the first one meets cold workers on a busy machine
+ * @param options.attempts failed identifications that are borne, where it is not the usual number
  * @param options.wrap what stands between the integrations' workers and their activities
  */
 export async function createHarness(
@@ -102,6 +104,7 @@ export async function createHarness(
     server?: 'real' | 'skipping';
     settings?: readonly string[];
     core?: boolean;
+    attempts?: Partial<LockoutAttempts>;
     wrap?: <T extends object>(activities: T) => T;
   } = {},
 ): Promise<Harness> {
@@ -145,13 +148,14 @@ export async function createHarness(
 
   async function startApi(port: number): Promise<void> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
+    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
     const identificationGuard = createIdentificationGuard({
       databaseUrl: db.urlFor('domovoy_api'),
       database,
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+      attempts: { ...lockoutAttempts(settings), ...options.attempts },
       log,
     });
-    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
     const requestLimits = createRequestLimits({
       databaseUrl: db.urlFor('domovoy_api'),
       anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
@@ -362,6 +366,11 @@ function apiSettings(
     OWN_REQUESTS_PER_SECOND: 500,
     OWN_CONCURRENT_REQUESTS: 128,
     ANYONE_REQUESTS_PER_SECOND: 1_000,
+    LOCKOUT_DEVICE_ATTEMPTS: LOCKOUTS.device.attempts,
+    LOCKOUT_CLIENT_ATTEMPTS: LOCKOUTS.client.attempts,
+    LOCKOUT_NETWORK_ATTEMPTS: LOCKOUTS.network.attempts,
+    LOCKOUT_NEAR_MISS_ATTEMPTS: LOCKOUTS['near-miss'].attempts,
+    LOCKOUT_PLATE_WALK_ATTEMPTS: LOCKOUTS['plate-walk'].attempts,
     FACE_THRESHOLD: 0.8,
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,

@@ -100,6 +100,24 @@ describe('an opening on demand', () => {
     expect(repeated.body).toEqual(answer.body);
   }, 60_000);
 
+  it('says "expired" when nobody could be identified in its time, to whom waits for a turn as well, and opens nothing', async () => {
+    const show = () => h.sandbox.showPlate('vizor', vizor.barrierDeviceId, 'А123ВС77');
+    const answers = await h.owner.$transaction(
+      async (tx) => {
+        // Whoever looks for a plate waits for this transaction.
+        await tx.$executeRaw`LOCK TABLE vehicles IN ACCESS EXCLUSIVE MODE`;
+        return Promise.all([show(), show()]);
+      },
+      { timeout: 30_000 },
+    );
+    for (const { company } of answers) {
+      expect([company?.status, company?.body['type']]).toEqual([504, '/problems/opening-expired']);
+      const row = await rowOf({ body: company?.body ?? {} });
+      expect([row.status, row.attempts]).toEqual(['expired', 0]);
+      expect(await effectsOf({ body: company?.body ?? {} })).toBe(0);
+    }
+  }, 60_000);
+
   describe('while billing is out', () => {
     it('goes by the last answer of billing', async () => {
       expect((await h.app.post(path, anna)).status).toBe(200);
@@ -139,6 +157,16 @@ describe('an opening on demand', () => {
     const device = { where: { id: vizor.doorId } };
     const right = { where: { id: vizor.flats.paid.rightId } };
     const resident = { where: { id: RESIDENTS.anna.id } };
+    /** Around the clock, and never within a day from now. */
+    const otherDays = {
+      id: randomUUID(),
+      accessPointId: vizor.doorId,
+      integration: vizor.integration,
+      days: [((new Date().getUTCDay() + 2) % 7) + 1],
+      fromMinute: 0,
+      toMinute: 0,
+      setBy: 'test',
+    };
     const cases: [string, string, (h: Harness) => Promise<unknown>, (h: Harness) => Promise<unknown>][] = [
       [
         'when the service is not paid for',
@@ -163,6 +191,12 @@ describe('an opening on demand', () => {
         'no-right',
         (h) => h.owner.propertyRight.update({ ...right, data: { startsAt: new Date(Date.now() + 3_600_000) } }),
         (h) => h.owner.propertyRight.update({ ...right, data: { startsAt: new Date(0) } }),
+      ],
+      [
+        'outside of the hours of the door',
+        'outside-hours',
+        (h) => h.owner.visitingHours.create({ data: otherDays }),
+        (h) => h.owner.visitingHours.deleteMany(),
       ],
       [
         'to a resident who is blocked',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { equipmentSyncWorkflowId } from '../../contracts/ids';
 import { lockoutKey } from '../../contracts/lockout';
+import { DAYS_OF_WEEK } from '../../contracts/staff';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createHarness, type Harness } from '../support/harness';
@@ -52,6 +53,101 @@ describe('staff', () => {
       { actor: `staff/${operator.memberId}`, outcome: 'blocked', reason: 'security-incident' },
       { actor: `staff/${security.memberId}`, outcome: 'unblocked', reason: 'maintenance' },
     ]);
+  });
+
+  describe('set the hours of a door', () => {
+    const path = `/staff/v1/access-points/${vizor.doorId}/visiting-hours`;
+    const day = DAYS_OF_WEEK[(new Date().getUTCDay() + 2) % 7];
+    /** Of a day of the week that is not within a day from now. */
+    const elsewhen = { days: [day], from: '08:00', to: '22:30' };
+    const set = (rightKind: string | null, hours: object[]) =>
+      operator.call('post', path, { body: { reason: 'house-request', rightKind, hours } });
+    const remove = (rightKind: string | null) =>
+      operator.call('post', `${path}/removal`, { body: { reason: 'house-request', rightKind } });
+    const rulesBy = async (who: StaffCaller) =>
+      (await who.call('get', '/staff/v1/access-rules')).body['accessPoints'] as Record<string, unknown>[];
+
+    it('and it denies at every other hour from that moment on, until they are removed', async () => {
+      expect(await set(null, [elsewhen])).toMatchObject({ status: 200, body: { hours: [elsewhen] } });
+      const denied = await openDoor(vizor);
+      expect([denied.status, denied.body['reason']]).toEqual([403, 'outside-hours']);
+      expect(await effectsOf(vizor, denied.body)).toBe(0);
+      expect((await set(null, [elsewhen, { days: [...DAYS_OF_WEEK], from: '00:00', to: '00:00' }])).status).toBe(200);
+      expect((await openDoor(vizor)).status).toBe(200);
+      await set(null, [elsewhen]);
+      expect((await openDoor(vizor)).status).toBe(403);
+      expect(await remove(null)).toMatchObject({ status: 200, body: { hours: [] } });
+      expect((await openDoor(vizor)).status).toBe(200);
+    });
+
+    it('of guests, and whoever has another kind of right is not bound', async () => {
+      await set('guest', [elsewhen]);
+      expect((await openDoor(vizor)).status).toBe(200);
+      const right = { where: { id: vizor.flats.paid.rightId } };
+      await h.owner.propertyRight.update({ ...right, data: { kind: 'guest' } });
+      expect((await openDoor(vizor)).body['reason']).toBe('outside-hours');
+      await h.owner.propertyRight.update({ ...right, data: { kind: 'owner' } });
+      await remove('guest');
+    });
+
+    it('and whoever answers for them reads them, with who set them, besides who blocked what', async () => {
+      const compliance = await staffMember(h, ['compliance']);
+      expect(await rulesBy(compliance)).toEqual([]);
+      await set('tenant', [elsewhen]);
+      const block = { body: { reason: 'maintenance' } };
+      await operator.call('post', `/staff/v1/access-points/${shlagbaum.barrierId}/block`, block);
+      await h.owner.accessPoint.update({ where: { id: vizor.barrierId }, data: { status: 'blocked' } });
+
+      const by = `staff/${operator.memberId}`;
+      const [hours, unknown, blocked] = await rulesBy(compliance);
+      expect(hours).toMatchObject({
+        accessPointId: vizor.doorId,
+        timeZone: 'Europe/Moscow',
+        block: null,
+        hours: [{ rightKind: 'tenant', ...elsewhen, setBy: by }],
+        platesReadByPartner: false,
+      });
+      const nobodySaid = { blockedAt: null, blockedBy: null, reason: null };
+      expect(unknown).toMatchObject({ accessPointId: vizor.barrierId, block: nobodySaid, hours: [] });
+      expect(blocked).toMatchObject({
+        accessPointId: shlagbaum.barrierId,
+        block: { blockedBy: by, reason: 'maintenance' },
+        platesReadByPartner: true,
+      });
+      const manager = await staffMember(h, ['integration-manager:communal']);
+      expect((await rulesBy(manager)).map(({ accessPointId }) => accessPointId)).toEqual([shlagbaum.barrierId]);
+
+      await operator.call('post', `/staff/v1/access-points/${shlagbaum.barrierId}/unblock`, block);
+      await h.owner.accessPoint.update({ where: { id: vizor.barrierId }, data: { status: 'active' } });
+      await remove('tenant');
+      expect(await rulesBy(compliance)).toEqual([]);
+    });
+
+    it('and the journal says each time what held from then on', async () => {
+      const said = (await journalOf('visiting-hours', vizor.doorId)).map(({ outcome, reason }) => [outcome, reason]);
+      const words = `${String(day)} 08:00-22:30`;
+      expect(said.slice(0, 2)).toEqual([
+        ['set', `house-request everybody ${words}`],
+        ['set', `house-request everybody ${words} ${DAYS_OF_WEEK.join()} 00:00-00:00`],
+      ]);
+      expect(said.at(-1)).toEqual(['removed', 'house-request tenant']);
+      const before = said.length;
+      await remove('tenant'); // changes nothing, and so says nothing
+      expect(await journalOf('visiting-hours', vizor.doorId)).toHaveLength(before);
+    });
+
+    it.each([
+      ['no hours', []],
+      ['no day', [{ ...elsewhen, days: [] }]],
+      ['a day that there is not', [{ ...elsewhen, days: ['someday'] }]],
+      ['a day twice', [{ ...elsewhen, days: ['monday', 'monday'] }]],
+      ['a time that there is not', [{ ...elsewhen, to: '24:00' }]],
+      ['more than is asked for', [{ ...elsewhen, note: 'x' }]],
+    ])('but not with %s', async (_what, hours) => {
+      expect((await set(null, hours)).status).toBe(400);
+      expect((await set('lodger', [elsewhen])).status).toBe(400);
+      expect(await h.owner.visitingHours.count()).toBe(0);
+    });
   });
 
   it('get the same answer for the same Idempotency-Key, and 422 for another request with it', async () => {
@@ -161,6 +257,11 @@ describe('staff', () => {
     ] as const) {
       expect((await who.call('get', `/staff/v1/equipment?partnerId=${id}`)).status).toBe(404);
       expect((await who.call('post', `/staff/v1/partners/${id}/equipment-sync`)).status).toBe(404);
+      const door = id === 'shlagbaum' ? shlagbaum.doorId : vizor.doorId;
+      const removal = { body: { reason: 'house-request', rightKind: null } };
+      expect((await who.call('post', `/staff/v1/access-points/${door}/visiting-hours/removal`, removal)).status).toBe(
+        404,
+      );
       const proposal = { body: { fields: [] } };
       expect((await who.call('post', `/staff/v1/partners/${id}/data-set-agreements`, proposal)).status).toBe(404);
     }

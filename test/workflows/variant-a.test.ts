@@ -4,6 +4,8 @@ import { decodeJwt } from 'jose';
 import { Agent, fetch as send } from 'undici';
 import { projectFile } from '../../config/project-root';
 import { FACE_VECTOR_LENGTH } from '../../contracts/access';
+import { LOCKOUTS } from '../../contracts/lockout';
+import { faceFeatures } from '../../sandbox/partners/face-features';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createHarness, type Harness } from '../support/harness';
 import { ended } from '../support/until';
@@ -38,26 +40,30 @@ beforeEach(async () => {
   await h.owner.$executeRaw`DELETE FROM rate_limits`;
 });
 
-async function tokenFor(members: Record<string, string>): Promise<Answer> {
+function askForToken(members: Record<string, string>) {
   const basic = Buffer.from(`vizor:${h.secrets.fromVizorSecret.value}`).toString('base64');
-  const answer = await send(`${h.apiUrl}/oauth/token`, {
+  return send(`${h.apiUrl}/oauth/token`, {
     method: 'POST',
     dispatcher,
     headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({ grant_type: 'client_credentials', ...members }).toString(),
   });
-  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
 }
 
-async function post(token: string, path: string, body: object, key: string = randomUUID()): Promise<Answer> {
-  const answer = await send(h.apiUrl + path, {
+const ask = (token: string, path: string, body: object, key: string = randomUUID()) =>
+  send(h.apiUrl + path, {
     method: 'POST',
     dispatcher,
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'idempotency-key': key },
     body: JSON.stringify(body),
   });
+
+async function parsed(asked: ReturnType<typeof ask>): Promise<Answer> {
+  const answer = await asked;
   return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
 }
+const tokenFor = (members: Record<string, string>) => parsed(askForToken(members));
+const post = (token: string, path: string, body: object, key?: string) => parsed(ask(token, path, body, key));
 
 const barrier = `/partner/v1/barriers/${vizor.barrierDeviceId}/openings`;
 const byPlate = (plate: string) => tokenFor({ device_id: vizor.barrierDeviceId, plate });
@@ -160,13 +166,59 @@ describe('variant A: identified at our token endpoint, then the opening names th
   });
 
   test('guesses at the token endpoint are counted and lock as any other', async () => {
-    for (let guess = 0; guess < 12; guess++) {
+    const earlier = await plateToken();
+    for (let guess = 0; guess <= LOCKOUTS.device.attempts; guess++) {
       await h.owner.$executeRaw`DELETE FROM rate_limits WHERE key LIKE 'identification-pause%'`;
       await byPlate('К777КК77');
     }
     expect((await byPlate(PLATE)).status).toBe(400);
     expect((await post(await clientToken(), barrier, { plate: PLATE })).status).toBe(403);
+    // Identified before the lockout, and yet not let in: the decision knows of it as well.
+    const denied = await post(earlier, barrier, {});
+    const { reason } = await h.owner.opening.findUniqueOrThrow({ where: { id: String(denied.body['openingId']) } });
+    expect([denied.status, reason, await opened(denied)]).toEqual([403, 'locked-out', 0]);
   });
+
+  test("nobody's face and one without a right are refused with the same bytes and at the same steps of time, whatever the variant", async () => {
+    const vectors = { unknown: await vectorOf(stranger), known: await vectorOf(face) };
+    const token = await clientToken();
+    const ways = {
+      a: (vector: readonly number[]) => askForToken({ device_id: vizor.doorDeviceId, face_vector: vector.join() }),
+      b: (faceVector: readonly number[]) =>
+        ask(token, `/partner/v1/doors/${vizor.doorDeviceId}/openings`, { faceVector }),
+    };
+    const right = { where: { id: vizor.flats.paid.rightId } };
+    await h.owner.propertyRight.update({ ...right, data: { endsAt: new Date(Date.now() - 1) } });
+    const before = await h.owner.opening.count();
+    try {
+      for (const way of [ways.a, ways.b]) {
+        const [nobody, withoutRight] = [await seenOf(way(vectors.unknown)), await seenOf(way(vectors.known))];
+        expect(withoutRight.answer).toEqual(nobody.answer);
+        // Timers of Node may fire a millisecond early.
+        for (const { tookMs } of [nobody, withoutRight]) expect(tookMs).toBeGreaterThanOrEqual(249);
+      }
+    } finally {
+      await h.owner.propertyRight.update({ ...right, data: { endsAt: null } });
+    }
+    const reasons = await h.owner.opening.findMany({ orderBy: { requestedAt: 'asc' }, skip: before });
+    expect(reasons.map(({ reason }) => reason)).toEqual(['identity-unknown', 'no-right']);
+  });
+
+  async function vectorOf(picture: Buffer): Promise<readonly number[]> {
+    const features = await faceFeatures(picture);
+    if (!features.ok) throw new Error('the picture shows a face');
+    return features.vector;
+  }
+
+  /** Everything that a caller sees but the ids of its own request and the time of day. */
+  async function seenOf(asked: ReturnType<typeof ask>) {
+    const startedMs = performance.now();
+    const answer = await asked;
+    const text = (await answer.text()).replaceAll(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, 'id');
+    const tookMs = performance.now() - startedMs;
+    const headers = [...answer.headers].filter(([name]) => !/^(date|etag|x-request-id|ratelimit.*)$/.test(name));
+    return { tookMs, answer: { status: answer.status, headers, text } };
+  }
 
   const numbers = (count: number, value = '0.1'): string => Array.from({ length: count }, () => value).join(',');
   test.each<[string, Record<string, string>]>([
