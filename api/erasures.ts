@@ -40,7 +40,7 @@ export function erasureDesk(deps: ErasureDependencies) {
       actor: string;
     }): Promise<ErasureView> {
       const row = await database.$transaction((tx) => acceptErasure(tx, deps.subjects, { ...demand, clocks }));
-      if (!row) throw notFound();
+      if (!row) throw notFound('residentId');
       if (row.state !== 'closed') await tell(row.id);
       return viewOfErasure(row);
     },
@@ -89,7 +89,7 @@ export function erasureDesk(deps: ErasureDependencies) {
 
   async function view(erasureId: string): Promise<ErasureView> {
     const row = await database.erasure.findUnique({ where: { id: erasureId } });
-    if (!row) throw notFound();
+    if (!row) throw notFound('erasureId');
     return viewOfErasure(row);
   }
 
@@ -98,7 +98,7 @@ export function erasureDesk(deps: ErasureDependencies) {
     change: (tx: Transaction) => Promise<Refused | null>,
   ): Promise<ErasureView> {
     const refused = await database.$transaction(change);
-    if (refused === 'unknown') throw notFound();
+    if (refused === 'unknown') throw notFound('erasureId');
     if (refused === 'too-late') throw conflict('The erasure is not in a state that allows this any more');
     await tell(erasureId);
     return view(erasureId);

@@ -50,7 +50,7 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
       signed: z.infer<typeof SignedLogPart>,
     ): Promise<{ received: number; parts: number; complete: boolean }> {
       const demand = await database.logExportDemand.findUnique({ where: { id: demandId }, include: { partner: true } });
-      if (demand?.partnerId !== from.partnerId || demand.status === 'proposed') throw notFound();
+      if (demand?.partnerId !== from.partnerId || demand.status === 'proposed') throw notFound('demandId');
       const { part, keyId } = readPart(demandId, demand.partner.logExportKey, signed);
       const content = Buffer.from(JSON.stringify(signed));
       const taken = await database.$transaction(async (tx) => {

@@ -11,7 +11,7 @@ import { exactRouter } from './exact-paths';
 import { networkOf } from './network';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HEIC_ADVICE } from './photo-advice';
-import { HttpProblem, invalidField } from './problem';
+import { HttpProblem, invalidField, tooLarge } from './problem';
 import { atWork } from './request-limits';
 
 /**
@@ -190,11 +190,22 @@ function askedFor({ names }: Operation, req: Parameters<RequestHandler>[0]): str
 }
 
 /** Raw bytes are kept because message signatures cover them, not what a parser makes of them. */
-export const jsonBody = (limit = JSON_LIMIT_BYTES): RequestHandler => json({ limit, verify: keepRaw });
+export const jsonBody = (limit = JSON_LIMIT_BYTES): RequestHandler =>
+  bounded('body', limit, json({ limit, verify: keepRaw }));
 
 const keepRaw = (req: object, _res: object, buffer: Buffer): void => {
   (req as { rawBody?: Buffer }).rawBody = buffer;
 };
+
+/** Says of what is too large what it is, and how large it may be. */
+const bounded =
+  (field: string, limit: number, parse: RequestHandler): RequestHandler =>
+  (req, res, next) => {
+    void parse(req, res, (error?: unknown) => {
+      const isTooLarge = (error as { type?: unknown } | undefined)?.type === 'entity.too.large';
+      next(isTooLarge ? tooLarge(field, `is at most ${limit.toString()} bytes`) : error);
+    });
+  };
 
 /** Reads the body that the operation takes; a second time does nothing. */
 export function bodyParsers({ body }: Pick<Operation, 'body'>): RequestHandler[] {
@@ -202,12 +213,12 @@ export function bodyParsers({ body }: Pick<Operation, 'body'>): RequestHandler[]
   if (body.kind === 'json') return [wantMediaType(['application/json']), jsonBody(body.maxBytes)];
   if (body.kind === 'lines') {
     const { mediaTypes = LINES_MEDIA_TYPES, maxBytes: limit } = body;
-    return [wantMediaType(mediaTypes), raw({ type: () => true, limit, verify: keepRaw })];
+    return [wantMediaType(mediaTypes), bounded('lines', limit, raw({ type: () => true, limit, verify: keepRaw }))];
   }
-  if (body.kind === 'pdf') {
-    return [wantMediaType([PDF_MEDIA_TYPE]), raw({ type: () => true, limit: body.maxBytes })];
-  }
-  return [wantMediaType(PHOTO_MEDIA_TYPES, PHOTO_TYPES_REFUSED), raw({ type: () => true, limit: body.maxBytes })];
+  const { maxBytes: limit } = body;
+  const read = raw({ type: () => true, limit });
+  if (body.kind === 'pdf') return [wantMediaType([PDF_MEDIA_TYPE]), bounded('body', limit, read)];
+  return [wantMediaType(PHOTO_MEDIA_TYPES, PHOTO_TYPES_REFUSED), bounded('photo', limit, read)];
 }
 
 /** RFC 9745 and RFC 8594: on every answer, refusals included. */
@@ -308,12 +319,7 @@ const NO_BYTES = Buffer.alloc(0);
 function linesOf(bytes: Buffer, maxLines: number): string[] {
   const lines = bytes.toString('utf8').split(/\r?\n/);
   if (lines.length <= maxLines + 1) return lines;
-  throw new HttpProblem({
-    status: 413,
-    type: 'too-large',
-    title: 'The request is too large',
-    errors: [{ field: 'lines', message: `are at most ${maxLines.toString()}` }],
-  });
+  throw tooLarge('lines', `are at most ${maxLines.toString()}`);
 }
 
 /** NUL, which PostgreSQL takes in no text, and halves of characters, which UTF-8 cannot say. */

@@ -74,7 +74,7 @@ export function problemPages(): Router {
     const { type } = req.params;
     // `constructor` and the like are members of every object, and no problems.
     const text = Object.hasOwn(PROBLEM_PAGES, type) ? PROBLEM_PAGES[type] : undefined;
-    if (text === undefined) throw notFound();
+    if (text === undefined) throw notFound('type');
     res.type('text/plain').send(`${type}\n\n${text}\n`);
   });
   return router;

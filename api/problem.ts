@@ -5,6 +5,8 @@ import { ZodError } from 'zod';
 import type { Logger } from '../config/logger';
 import { FAILURES, isFailureType, type FailureType } from '../contracts/failures';
 
+const TOO_LARGE = 'The request is too large';
+
 /** RFC 9457 problem details. `type` is a path of this API that explains the problem. */
 export type Problem = {
   readonly type: string;
@@ -38,9 +40,24 @@ export class HttpProblem extends Error {
   }
 }
 
-/** What does not exist and what the caller may not know of are answered alike. */
-export const notFound = (): HttpProblem =>
-  new HttpProblem({ status: 404, type: 'not-found', title: 'There is no such resource' });
+/**
+ * What does not exist and what the caller may not know of are answered alike.
+ *
+ * @param fields what the request names it by; all of them where which one it is would say too much
+ */
+export const notFound = (...fields: string[]): HttpProblem =>
+  new HttpProblem({
+    status: 404,
+    type: 'not-found',
+    title: 'There is no such resource',
+    ...(fields.length > 0 && {
+      errors: fields.map((field) => ({ field, message: 'names nothing that you may know of' })),
+    }),
+  });
+
+/** A request whose part of that name is larger than what is taken. */
+export const tooLarge = (field: string, message: string): HttpProblem =>
+  new HttpProblem({ status: 413, type: 'too-large', title: TOO_LARGE, errors: [{ field, message }] });
 
 /** A request that is understood and cannot be served as it is; `field` says where. */
 export const invalidField = (field: string, message: string, status = 400): HttpProblem =>
@@ -119,7 +136,7 @@ const TITLES: Readonly<Record<FailureType, string>> = {
 function fromExpress(error: unknown): Problem | null {
   const status = (error as { status?: unknown } | null)?.status;
   if (typeof status !== 'number' || status < 400 || status > 499) return null;
-  const title = status === 413 ? 'The request is too large' : 'The request is not valid';
+  const title = status === 413 ? TOO_LARGE : 'The request is not valid';
   return { type: status === 413 ? '/problems/too-large' : '/problems/invalid-request', status, title };
 }
 

@@ -117,7 +117,7 @@ export function saleDesk(deps: SaleDependencies) {
 
   async function assertThere(saleId: string, clientId: string | undefined): Promise<void> {
     const sale = await database.propertySale.findUnique({ where: { id: saleId } });
-    if (!sale || (clientId !== undefined && sale.clientId !== clientId)) throw notFound();
+    if (!sale || (clientId !== undefined && sale.clientId !== clientId)) throw notFound('saleId');
   }
 
   async function view(saleId: string): Promise<PropertySaleView> {

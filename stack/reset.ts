@@ -1,10 +1,9 @@
 import './check-node';
-import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { basename } from 'node:path';
+import { rmSync } from 'node:fs';
 import { endStrayPostgres } from './postgres';
 import { postgresPlaces, removePostgres } from './postgres-home';
 import { explained, StackError } from './stack-error';
-import { openStateFolder, type StateFolder } from './state-folder';
+import { openStateFolder, removeState } from './state-folder';
 import { lockStateFolder } from './state-lock';
 import { endOrphans } from './supervisor';
 import { toolCache } from './tool-cache';
@@ -17,29 +16,17 @@ async function main(): Promise<void> {
     await endOrphans(folder, console.log);
     for (const data of postgresPlaces(folder.postgres)) await endStrayPostgres(data, console.log);
     removePostgres(folder.postgres);
-    removeState(folder);
+    const left = removeState(folder);
+    console.log(
+      left.length === 0
+        ? `Removed ${folder.path}.`
+        : `Removed what the stack made in ${folder.path}; left there: ${left.join(', ')}.`,
+    );
     if (!process.argv.includes('--tools')) return;
     rmSync(toolCache(process.env), { recursive: true, force: true });
     console.log(`Removed ${toolCache(process.env)}.`);
   } finally {
     unlock();
-  }
-}
-
-/** Removes what the stack made and nothing else: DOMOVOY_STATE_DIR may name a folder that holds other things too. */
-function removeState({ path, certificates, secrets, temporal, logs, sandbox, journalHeads, run }: StateFolder): void {
-  // The lock lies in the last one.
-  for (const name of [certificates, secrets, temporal, logs, sandbox, journalHeads, run]) {
-    rmSync(name, { recursive: true, force: true });
-  }
-  const left = existsSync(path) ? readdirSync(path) : [];
-  if (left.length === 0) {
-    rmdirSync(path);
-    console.log(`Removed ${path}.`);
-  } else {
-    console.log(
-      `Removed what the stack made in ${path}; left there: ${left.map((name) => basename(name)).join(', ')}.`,
-    );
   }
 }
 

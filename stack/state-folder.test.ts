@@ -1,7 +1,17 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { openStateFolder, secretFile, writeDurably } from './state-folder';
+import { assertSpace, openStateFolder, removeState, secretFile, writeDurably } from './state-folder';
 import { StackError } from './stack-error';
 
 const root = mkdtempSync(join(tmpdir(), 'domovoy-state-'));
@@ -24,6 +34,48 @@ describe('the state folder', () => {
     const path = join(root, 'file');
     writeFileSync(path, '');
     expect(() => openStateFolder({ DOMOVOY_STATE_DIR: path })).toThrow(StackError);
+  });
+
+  it('says in a sentence that it cannot be made where it is to lie', () => {
+    const link = join(root, 'link');
+    symlinkSync('/no/such/folder', link);
+    expect(() => openStateFolder({ DOMOVOY_STATE_DIR: join(link, 'state') })).toThrow(
+      `${join(link, 'state')} cannot be made where it is to lie. Choose another folder with DOMOVOY_STATE_DIR.`,
+    );
+  });
+});
+
+describe('the state folder at a reset', () => {
+  it('is gone, whatever a start made in it', () => {
+    const folder = fresh();
+    for (const name of readdirSync(folder.path)) writeFileSync(join(folder.path, name, 'file'), '');
+    expect(removeState(folder)).toEqual([]);
+    expect(existsSync(folder.path)).toBe(false);
+  });
+
+  it('stays with what others keep in it', () => {
+    const folder = fresh();
+    mkdirSync(join(folder.path, 'precious'));
+    expect(removeState(folder)).toEqual(['precious']);
+    expect(readdirSync(folder.path)).toEqual(['precious']);
+  });
+});
+
+/** The kernel's own: a file system without a free byte, and a device that is always full. */
+(process.platform === 'linux' ? describe : describe.skip)('a full disk', () => {
+  it('is named before anything starts, with the remedy', () => {
+    expect(() => assertSpace({ ...fresh(), path: '/proc' })).toThrow(
+      'Only 0 MB are free where /proc lies. Free at least 1 GB, or choose another disk with DOMOVOY_STATE_DIR.',
+    );
+  });
+
+  it('is named when a file cannot be written, with the remedy', () => {
+    const path = join(fresh().sandbox, 'file');
+    symlinkSync('/dev/full', `${path}.new`);
+    expect(() => writeDurably(path, 'x')).toThrow(
+      `The disk is full (writing ${path}). Free some space and start again.`,
+    );
+    expect(existsSync(path)).toBe(false);
   });
 });
 

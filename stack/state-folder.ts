@@ -5,8 +5,11 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
+  rmSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs';
@@ -14,17 +17,24 @@ import { dirname, join, resolve } from 'node:path';
 import { projectFile } from '../config/project-root';
 import { explaining, StackError } from './stack-error';
 
-export type StateFolder = {
+/** What is made at every start, and removed in this order: the lock lies in the last one. */
+const MADE = {
+  certificates: 'certificates',
+  secrets: 'secrets',
+  temporal: 'temporal',
+  logs: 'logs',
+  sandbox: 'sandbox',
+  journalHeads: 'journal-heads',
+  erasures: 'erasures',
+  run: 'run',
+} as const;
+
+type Part = keyof typeof MADE;
+
+export type StateFolder = Readonly<Record<Part, string>> & {
   readonly path: string;
-  readonly certificates: string;
-  readonly secrets: string;
+  /** Made, and perhaps moved elsewhere, by stack/postgres-home.ts. */
   readonly postgres: string;
-  readonly temporal: string;
-  readonly logs: string;
-  readonly run: string;
-  readonly sandbox: string;
-  readonly journalHeads: string;
-  readonly erasures: string;
 };
 
 /** PostgreSQL and Temporal stop working in the middle of things when the disk fills up; say so before. */
@@ -35,28 +45,29 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
   const named = env['DOMOVOY_STATE_DIR'] ?? '';
   const path = named === '' ? projectFile('.domovoy') : resolve(named);
   const inside = (name: string): string => join(path, name);
-  const folder: StateFolder = {
-    path,
-    certificates: inside('certificates'),
-    secrets: inside('secrets'),
-    postgres: inside('postgres'),
-    temporal: inside('temporal'),
-    logs: inside('logs'),
-    run: inside('run'),
-    sandbox: inside('sandbox'),
-    journalHeads: inside('journal-heads'),
-    erasures: inside('erasures'),
-  };
-  const { certificates, secrets, run, sandbox, logs, temporal, journalHeads, erasures } = folder;
+  const made = Object.entries(MADE).map(([part, name]) => [part, inside(name)] as const);
   explaining(`making ${path}`, () => {
     // The database server may run as another user: it must be able to pass through, not to read.
     makeFolder(path);
-    for (const name of [certificates, secrets, run, sandbox, logs, temporal, journalHeads, erasures]) {
+    for (const [, name] of made) {
       mkdirSync(name, { recursive: true, mode: 0o700 });
       accessSync(name, constants.R_OK | constants.W_OK | constants.X_OK);
     }
   });
-  return folder;
+  return { ...(Object.fromEntries(made) as Record<Part, string>), path, postgres: inside('postgres') };
+}
+
+/**
+ * Removes what {@link openStateFolder} made and nothing else: DOMOVOY_STATE_DIR may name a folder that holds other
+ * things too.
+ *
+ * @returns the names of what is left; none when the folder itself is gone
+ */
+export function removeState(folder: StateFolder): string[] {
+  for (const part of Object.keys(MADE) as Part[]) rmSync(folder[part], { recursive: true, force: true });
+  const left = readdirSync(folder.path);
+  if (left.length === 0) rmdirSync(folder.path);
+  return left;
 }
 
 function makeFolder(path: string): void {

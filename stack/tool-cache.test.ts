@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive } from './process-identity';
+import { findPromtool } from './promtool/find';
 import { runWithProgress } from './run-with-progress';
 import { findTemporalCli } from './temporal-cli';
 import { findTestServer } from './test-server/find';
@@ -107,6 +108,46 @@ describe('the Temporal server', () => {
     await expect(found).resolves.toBe(program);
     expect(lines).toEqual([`Not using ${old}: it holds server 1.20, older than 1.28.`]);
   });
+});
+
+describe('a Temporal server that is nowhere', () => {
+  /** Nothing of use on PATH, in the cache, or among the SDK's downloads. */
+  function nowhere() {
+    const [path, cache] = [fresh(), fresh()];
+    temporal(join(cache, 'domovoy/tools/sdk'), '1.20.0');
+    return { path, env: { PATH: path, XDG_CACHE_HOME: cache, GOROOT: fresh() } };
+  }
+
+  it('is missed in one sentence with the remedy when there is no Go either', async () => {
+    await expect(findTemporalCli(nowhere().env, none)).rejects.toThrow(
+      'The Temporal server is missing, its download is out of reach, and Go is not installed. ' +
+        'Install the Temporal CLI (docs.temporal.io/cli) or Go 1.24, or name one with DOMOVOY_TEMPORAL_CLI.',
+    );
+  });
+
+  it('is built with Go, once', async () => {
+    const { path, env } = nowhere();
+    const made = temporal(fresh(), '1.29.1');
+    writeProgram(path, 'go', `/bin/cp '${made}' "$GOBIN/temporal"`);
+    const lines: string[] = [];
+    const built = await findTemporalCli(env, (line) => lines.push(line));
+    expect(lines[0]).toBe('Building the Temporal server with Go: once, about three minutes.');
+    rmSync(join(path, 'go'));
+    await expect(findTemporalCli(env, none)).resolves.toBe(built);
+  });
+
+  it('is missed with the last words of a build that fails', async () => {
+    const { path, env } = nowhere();
+    writeProgram(path, 'go', 'echo no module; exit 1');
+    await expect(findTemporalCli(env, none)).rejects.toThrow(
+      /^The Temporal server is missing, and building Temporal failed: no module\. Install the Temporal CLI /,
+    );
+  });
+});
+
+it('misses promtool in one sentence with the remedy when there is no Go to build it', async () => {
+  const env = { PATH: fresh(), XDG_CACHE_HOME: fresh(), GOROOT: fresh() };
+  await expect(findPromtool(env, none)).rejects.toThrow(/^Prometheus’s promtool is missing, .* Install Prometheus 3 /);
 });
 
 describe('the time-skipping server', () => {

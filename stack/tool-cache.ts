@@ -21,9 +21,11 @@ export function onPath(name: string, env: NodeJS.ProcessEnv): string | null {
   return folders.map((folder) => join(folder, name)).find(isExecutable) ?? null;
 }
 
-/** @returns Go, also where its own installer puts it and PATH does not name it */
-export const goProgram = (env: NodeJS.ProcessEnv): string | null =>
-  onPath('go', env) ?? (isExecutable('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : null);
+/** @returns Go, also where GOROOT names it, or its own installer puts it, and PATH does not */
+export function goProgram(env: NodeJS.ProcessEnv): string | null {
+  const installed = join(env['GOROOT'] || '/usr/local/go', 'bin/go');
+  return onPath('go', env) ?? (isExecutable(installed) ? installed : null);
+}
 
 /**
  * Makes a folder of the cache whole or not at all: two builds at once do not disturb each other, and one that is

@@ -47,7 +47,7 @@ export function consentReceiptOperations({ database, signer, operator }: Depende
       where: { id: consentId },
       include: { form: true, partner: { select: { id: true, displayName: true, custody: true } } },
     });
-    if (!consent) throw notFound();
+    if (!consent) throw notFound('consentId');
     const { form, partner, grantedAt } = consent;
     const state = STATES.safeParse(consent.status);
     if (grantedAt === null || !state.success) throw notGranted();

@@ -34,7 +34,7 @@ export async function withdrawConsent(deps: Dependencies, consentId: string, act
 
 async function withdraw(tx: Transaction, subjects: SubjectVault, consentId: string, actor: string): Promise<void> {
   const named = await tx.consent.findUnique({ where: { id: consentId } });
-  if (!named) throw notFound();
+  if (!named) throw notFound('consentId');
   await lockBiometrics(tx, named);
   const consent = await tx.consent.findUniqueOrThrow({ where: { id: consentId } });
   if (consent.status === 'withdrawn') return;

@@ -130,7 +130,7 @@ export function consentOperations(deps: {
       database.partner.findUnique({ where: { id: request.partnerId } }),
       database.consentForm.findUnique({ where: { id: request.formId } }),
     ]);
-    if (resident?.status !== 'active') throw notFound();
+    if (resident?.status !== 'active') throw notFound('residentId');
     if (!partner?.active) throw invalidField('partnerId', 'is not a partner', 404);
     if (!form) throw invalidField('formId', 'is not a form', 404);
     if (form.sha256 !== request.formSha256) throw invalidField('formSha256', 'is not the hash of that form', 409);
@@ -166,7 +166,7 @@ export function consentOperations(deps: {
   /** The term of a consent grows only under its own form: another one has to be asked for anew. */
   async function checkRenewal(consentId: string, formSha256: string): Promise<void> {
     const consent = await database.consent.findUnique({ where: { id: consentId }, include: { form: true } });
-    if (!consent) throw notFound();
+    if (!consent) throw notFound('consentId');
     if (consent.status !== 'granted' || consent.expiresAt.getTime() <= Date.now()) throw stateConflict();
     if (consent.formSha256 !== formSha256 || consent.form.retiredAt !== null) throw outdatedForm();
   }
@@ -182,7 +182,7 @@ export function consentOperations(deps: {
 
   async function view(consentId: string) {
     const consent = await database.consent.findUnique({ where: { id: consentId }, include: { deletion: true } });
-    if (!consent) throw notFound();
+    if (!consent) throw notFound('consentId');
     const { deletion } = consent;
     return {
       ...consent,

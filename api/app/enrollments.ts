@@ -79,7 +79,7 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
 
   async function check(residentId: string, query: { consentId: string; houseId: string }) {
     const resident = await database.resident.findUnique({ where: { id: residentId } });
-    if (resident?.status !== 'active') throw notFound();
+    if (resident?.status !== 'active') throw notFound('residentId');
     const consent = await database.consent.findUnique({ where: { id: query.consentId }, include: { partner: true } });
     if (consent?.residentId !== residentId)
       throw invalidField('consentId', "is not one of the resident's consents", 404);
@@ -139,7 +139,7 @@ export function enrollmentOperations(deps: Dependencies): Operation[] {
 
   async function view(enrollmentId: string) {
     const enrollment = await database.enrollment.findUnique({ where: { id: enrollmentId } });
-    if (!enrollment) throw notFound();
+    if (!enrollment) throw notFound('enrollmentId');
     return { ...enrollment, enrollmentId };
   }
 }

@@ -37,7 +37,7 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
         const { clientId } = caller;
         const openingId = openingIdOf({ clientId, accessPointId: params.accessPointId, key: idempotencyKey });
         const { accessPoint, isResident, isRepeated } = await askedFor(database, { ...params, residentId, openingId });
-        if (!accessPoint) throw notFound();
+        if (!accessPoint) throw notFound('accessPointId');
         if (!isResident) throw invalidField('residentId', 'is not a resident', 404);
         const row = await openAccessPoint(deps, {
           caller,
@@ -61,7 +61,7 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
       responses: { 200: { description: 'The opening', schema: OpeningView } },
       async handle({ params, caller }) {
         const row = await database.opening.findUnique({ where: { id: params.openingId } });
-        if (row?.clientId !== caller.clientId) throw notFound();
+        if (row?.clientId !== caller.clientId) throw notFound('openingId');
         return { status: 200, body: viewOfOpening(row) };
       },
     }),
@@ -76,7 +76,7 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
       async handle({ params: { residentId } }) {
         const now = new Date();
         const resident = await database.resident.findUnique({ where: { id: residentId } });
-        if (!resident) throw notFound();
+        if (!resident) throw notFound('residentId');
         const inForce = { residentId, startsAt: { lte: now }, OR: [{ endsAt: null }, { endsAt: { gt: now } }] };
         const rows = await database.accessPoint.findMany({
           where: { status: 'active', house: { properties: { some: { rights: { some: inForce } } } } },

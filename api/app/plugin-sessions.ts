@@ -7,7 +7,7 @@ import { hashSecret } from '../../vault/secret-hash';
 import type { SubjectVault } from '../../vault/subject-keys';
 import { defineOperation, type Operation } from '../operation';
 import { partnerSubjectToken } from '../partner-subjects';
-import { HttpProblem, invalidField, notFound } from '../problem';
+import { HttpProblem, invalidField } from '../problem';
 
 type Dependencies = { readonly database: Database; readonly subjects: SubjectVault };
 
@@ -37,8 +37,7 @@ export function pluginSessionOperations({ database, subjects }: Dependencies): O
           database.resident.findUnique({ where: { id: residentId } }),
           database.partner.findUnique({ where: { id: partnerId } }),
         ]);
-        if (!resident) throw invalidField('residentId', 'is not a resident', 404);
-        if (resident.status !== 'active') throw notFound();
+        if (resident?.status !== 'active') throw invalidField('residentId', 'is not a resident', 404);
         if (!partner?.active) throw invalidField('partnerId', 'is not a partner', 404);
         await assertRight(residentId, partnerId);
         const { integration } = partner;

@@ -17,7 +17,7 @@ export function reminderOperations({ database }: { database: Database }): Operat
       responses: { 200: { description: 'The reminders, newest first', schema: RemindersView } },
       async handle({ params: { residentId } }) {
         const resident = await database.resident.findUnique({ where: { id: residentId } });
-        if (resident?.status !== 'active') throw notFound();
+        if (resident?.status !== 'active') throw notFound('residentId');
         const reminders = await database.reminder.findMany({
           where: { residentId, consent: { status: 'granted' } },
           include: { consent: true },

@@ -39,7 +39,7 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
       responses: { 201: { description: 'The vehicle is registered', schema: VehicleView } },
       async handle({ params: { residentId }, body, caller, idempotencyKey }) {
         const resident = await database.resident.findUnique({ where: { id: residentId } });
-        if (resident?.status !== 'active') throw notFound();
+        if (resident?.status !== 'active') throw notFound('residentId');
         const plate = usablePlate(body.plate);
         const houseId = body.houseId ?? null;
         const vehicleId = resourceIdFor(caller.clientId, `vehicle/${residentId}`, idempotencyKey);
@@ -62,7 +62,7 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
       responses: { 200: { description: 'Vehicles', schema: VehicleList } },
       async handle({ params: { residentId } }) {
         const resident = await database.resident.findUnique({ where: { id: residentId } });
-        if (!resident) throw notFound();
+        if (!resident) throw notFound('residentId');
         const rows = await database.vehicle.findMany({
           where: { residentId, sealed: { not: null } },
           include: { partners: true },
@@ -82,7 +82,7 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
       responses: { 200: { description: 'The vehicle is removed', schema: VehicleView } },
       async handle({ params: { vehicleId }, caller }) {
         const row = await database.vehicle.findUnique({ where: { id: vehicleId } });
-        if (!row) throw notFound();
+        if (!row) throw notFound('vehicleId');
         const open = await database.$transaction((tx) => removeVehicle(tx, deps.subjects, vehicleId, caller.clientId));
         await tellVehicleAccess(temporal, vehicleId, open);
         return { status: 200, body: await view(vehicleId) };
@@ -165,7 +165,7 @@ export function vehicleOperations(deps: Dependencies): Operation[] {
   async function view(vehicleId: string): Promise<VehicleView> {
     const row = await database.vehicle.findUnique({ where: { id: vehicleId }, include: { partners: true } });
     const [found] = row ? await views([row]) : [];
-    if (!found) throw notFound();
+    if (!found) throw notFound('vehicleId');
     return found;
   }
 

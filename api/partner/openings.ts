@@ -119,7 +119,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       responses: { 200: { description: 'The opening', schema: OpeningView } },
       async handle({ params, caller }) {
         const row = await database.opening.findUnique({ where: { id: params.openingId } });
-        if (row?.clientId !== caller.clientId) throw notFound();
+        if (row?.clientId !== caller.clientId) throw notFound('openingId');
         return { status: 200, body: viewOfOpening(row) };
       },
     }),
@@ -146,7 +146,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
   ): Promise<Answer> {
     const { identity } = input.caller;
     if (!identity) throw invalidField(field, 'is missing, and the token names nobody who was identified');
-    if (identity.accessPointId !== accessPoint.id || identity.method !== method) throw notFound();
+    if (identity.accessPointId !== accessPoint.id || identity.method !== method) throw notFound('deviceId');
     return open(input, accessPoint, method, async (openingId) => {
       const residentId = await useIdentity(database, identity.tokenId, openingId);
       if (residentId === null) throw usedToken();
@@ -160,7 +160,7 @@ export function partnerOpeningOperations(deps: Dependencies): Operation[] {
       partnerId === undefined
         ? null
         : await database.accessPoint.findUnique({ where: { partnerId_deviceId: { partnerId, deviceId } } });
-    if (!row || (kind !== null && row.kind !== kind)) throw notFound();
+    if (!row || (kind !== null && row.kind !== kind)) throw notFound('deviceId');
     return row;
   }
 

@@ -127,7 +127,7 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
           const device = await database.accessPoint.findUnique({
             where: { partnerId_deviceId: { partnerId, deviceId } },
           });
-          if (!device) throw notFound();
+          if (!device) throw notFound('deviceId');
           if (Date.parse(at) > Date.now() + CLOCK_SKEW_MS) throw invalidField('at', 'lies in the future');
           const subject = 'keyId' in event ? event.keyId : event.fobId;
           const { integration, id: accessPointId } = device;
@@ -167,7 +167,7 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
     const house = await database.housePartner.findUnique({
       where: { partnerId_partnerHouseId: { partnerId, partnerHouseId: houseId } },
     });
-    if (!subject || !house) throw notFound();
+    if (!subject || !house) throw notFound('clientId', 'houseId');
     return { partnerId, residentId: subject.residentId, integration: subject.integration, houseId: house.houseId };
   }
 

@@ -85,7 +85,7 @@ export function accessPointOperations({ database }: { database: Database }): Ope
 export async function lockedAccessPoint(tx: Transaction, id: string): Promise<AccessPointRow> {
   await tx.$queryRaw`SELECT 1 FROM access_points WHERE id = ${id}::uuid FOR UPDATE`;
   const row = await tx.accessPoint.findUnique({ where: { id } });
-  if (!row) throw notFound();
+  if (!row) throw notFound('accessPointId');
   return row;
 }
 

@@ -48,7 +48,7 @@ export function accessReviewOperations({ database, temporal }: { database: Datab
       responses: { 200: { description: 'The campaign', schema: ReviewWithRights } },
       async handle({ params: { reviewId: id } }) {
         const row = await database.accessReview.findUnique({ where: { id } });
-        if (!row) throw notFound();
+        if (!row) throw notFound('reviewId');
         return { status: 200, body: { ...(await viewOf(database, row)), rights: await rightsOf(database, id) } };
       },
     }),
@@ -85,8 +85,9 @@ export function accessReviewOperations({ database, temporal }: { database: Datab
         const by = { memberId: memberOf(caller).memberId, actor: caller.clientId };
         const row = await database.$transaction(async (tx) => {
           const review = await openReview(tx, reviewId);
-          for (const { itemId, decision } of body.decisions) {
-            await decide(tx, await itemOf(tx, reviewId, itemId), decision, by);
+          for (const [index, { itemId, decision }] of body.decisions.entries()) {
+            const item = await itemOf(tx, reviewId, itemId, `decisions.${index.toString()}.itemId`);
+            await decide(tx, item, decision, by);
           }
           return review;
         });
@@ -107,7 +108,7 @@ export function accessReviewOperations({ database, temporal }: { database: Datab
       async handle({ params: { reviewId, itemId }, caller }) {
         const row = await database.$transaction(async (tx) => {
           const review = await tx.accessReview.findUnique({ where: { id: reviewId } });
-          if (!review) throw notFound();
+          if (!review) throw notFound('reviewId');
           const item = await itemOf(tx, reviewId, itemId);
           assertNotOwn(item, memberOf(caller).memberId);
           if (item.decision !== 'revoked' && item.decision !== 'lapsed') throw reviewConflict();
@@ -150,14 +151,14 @@ function assertNotOwn({ kind, holder }: ItemRow, memberId: string): void {
 async function openReview(tx: Transaction, id: string): Promise<ReviewRow> {
   await lockReview(tx, id);
   const row = await tx.accessReview.findUnique({ where: { id } });
-  if (!row) throw notFound();
+  if (!row) throw notFound('reviewId');
   if (row.state !== 'open') throw reviewConflict();
   return row;
 }
 
-async function itemOf(tx: Transaction, reviewId: string, id: string): Promise<ItemRow> {
+async function itemOf(tx: Transaction, reviewId: string, id: string, field = 'itemId'): Promise<ItemRow> {
   const item = await tx.accessReviewItem.findUnique({ where: { id, reviewId } });
-  if (!item) throw notFound();
+  if (!item) throw notFound(field);
   return item;
 }
 

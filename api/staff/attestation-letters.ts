@@ -235,7 +235,7 @@ async function letterOf(
 ): Promise<LetterRow & { integration: string }> {
   const { integration } = await partnerWithin(database, caller, partnerId);
   const row = await database.attestationLetter.findUnique({ where: { id: letterId, partnerId } });
-  if (!row) throw notFound();
+  if (!row) throw notFound('letterId');
   return { ...row, integration };
 }
 

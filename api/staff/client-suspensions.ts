@@ -42,7 +42,7 @@ export function clientSuspensionOperations({ database }: { database: Database })
       async handle({ params: { suspensionId: id }, caller }) {
         const row = await database.$transaction(async (tx) => {
           const known = await tx.clientSuspension.findUnique({ where: { id } });
-          if (!known) throw notFound();
+          if (!known) throw notFound('suspensionId');
           const data = { liftedAt: new Date(), liftedBy: caller.clientId };
           const { count } = await tx.clientSuspension.updateMany({ where: { id, liftedAt: null }, data });
           if (count > 0) {

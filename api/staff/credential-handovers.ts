@@ -135,7 +135,7 @@ export function credentialHandoverOperations({
   async function handoverWithin(caller: Caller, id: string): Promise<Row> {
     const row = await database.credentialHandover.findUnique({ where: { id } });
     const { reach } = memberOf(caller);
-    if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound();
+    if (!row || !isWithin(reach, { id: row.partnerId, integration: row.integration })) throw notFound('handoverId');
     return row;
   }
 

@@ -55,7 +55,7 @@ export function credentialRevocationOperations({
       responses: RESPONSES,
       async handle({ params: { partnerId }, body, caller }) {
         const { integration } = await partnerWithin(database, caller, partnerId);
-        if (!(await isOneOf(partnerId, body))) throw notFound();
+        if (!(await isOneOf(partnerId, body))) throw notFound('name');
         await revoke({ integration: integration as Integration, partnerId, ...body }, caller.clientId);
         return { status: 202, body: { revoking: true } };
       },

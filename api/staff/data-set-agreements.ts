@@ -116,7 +116,7 @@ async function putInForce(
   // Approvals for one partner take turns, so that versions count up and one is in force.
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`data-set/${partnerId}`}, 0))`;
   const proposed = await tx.dataSetAgreement.findUnique({ where: { id: agreementId, partnerId } });
-  if (!proposed) throw notFound();
+  if (!proposed) throw notFound('agreementId');
   if ((await approve(tx, matterOf(agreementId), by.memberId)) === 'already') return proposed;
   if (proposed.status !== 'proposed') throw approvalConflict();
   const entry = { integration, objectId: agreementId, actor: by.actor, outcome: 'in-force' };

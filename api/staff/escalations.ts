@@ -46,7 +46,7 @@ export function escalationOperations({ database }: { database: Database }): Oper
       async handle({ params: { escalationId: id }, caller }) {
         const row = await database.$transaction(async (tx) => {
           const known = await tx.escalation.findUnique({ where: { id } });
-          if (!known) throw notFound();
+          if (!known) throw notFound('escalationId');
           const { count } = await tx.escalation.updateMany({
             where: { id, acknowledgedAt: null },
             data: { acknowledgedAt: new Date(), acknowledgedBy: caller.clientId },

@@ -71,7 +71,7 @@ export function journalExportOperations({ database, subjects }: Dependencies): O
       async handle({ params: { exportId: id }, caller }) {
         const view = await database.$transaction(async (tx) => {
           const row = await tx.journalExport.findUnique({ where: { id } });
-          if (!row) throw notFound();
+          if (!row) throw notFound('exportId');
           const isNew = (await approve(tx, matterOf(id), memberOf(caller).memberId)) === 'now';
           if (isNew) await record(tx, row, caller.clientId, 'approved');
           return viewOf(tx, row);
@@ -121,7 +121,7 @@ export function journalExportOperations({ database, subjects }: Dependencies): O
 async function readable(tx: Transaction, id: string, memberId: string): Promise<ExportRow> {
   const row = await tx.journalExport.findUnique({ where: { id } });
   const approval = await approvalOf(tx, id);
-  if (!row || ![approval?.requestedBy, approval?.approvedBy].includes(memberId)) throw notFound();
+  if (!row || ![approval?.requestedBy, approval?.approvedBy].includes(memberId)) throw notFound('exportId');
   const until = readableUntil(approval);
   if (until === null) throw conflict('journal-export-not-approved', 'Somebody else has to approve it first');
   if (until.getTime() <= Date.now()) throw conflict('journal-export-over', 'The time to read it is over');

@@ -24,7 +24,7 @@ export function logExportOperations(deps: LogExportDependencies): Operation[] {
   const desk = logExportDesk(deps);
   const demandOf = async (tx: Transaction, { partnerId, demandId }: z.infer<typeof OneDemand>) => {
     const row = await tx.logExportDemand.findUnique({ where: { id: demandId, partnerId } });
-    if (!row) throw notFound();
+    if (!row) throw notFound('demandId');
     return row;
   };
   return [
@@ -116,7 +116,7 @@ export function logExportOperations(deps: LogExportDependencies): Operation[] {
         const { id: demandId } = await demandOf(database, params);
         const part = Number(params.part);
         const row = await database.logExportPart.findUnique({ where: { demandId_part: { demandId, part } } });
-        if (!row) throw notFound();
+        if (!row) throw notFound('part');
         const entry = { integration, objectId: demandId, actor: caller.clientId };
         await appendJournal(database, { kind: 'log-export', ...entry, outcome: `opened-part-${params.part}` });
         const content = JSON.parse((await files.read(database, row.fileId)).toString('utf8')) as unknown;

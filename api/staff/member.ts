@@ -18,6 +18,6 @@ export async function partnerWithin(
   id: string,
 ): Promise<{ readonly id: string; readonly integration: string }> {
   const partner = await database.partner.findUnique({ where: { id }, select: { id: true, integration: true } });
-  if (!partner || !isWithin(memberOf(caller).reach, partner)) throw notFound();
+  if (!partner || !isWithin(memberOf(caller).reach, partner)) throw notFound('partnerId');
   return partner;
 }

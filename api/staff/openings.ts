@@ -18,7 +18,7 @@ export function staffOpeningOperations({ database }: { database: Database }): Op
       responses: { 200: { description: 'The opening', schema: StaffOpeningView } },
       async handle({ params }) {
         const row = await database.opening.findUnique({ where: { id: params.openingId } });
-        if (!row) throw notFound();
+        if (!row) throw notFound('openingId');
         const { accessPointId, partnerId, integration, method, reason, attempts } = row;
         const { openingId, status, requestedAt, endedAt } = viewOfOpening(row);
         const decidedAt = row.decidedAt?.toISOString() ?? null;

@@ -46,7 +46,7 @@ export function securityAlertOperations({ database, temporal }: { database: Data
       async handle({ params: { alertId: id }, caller }) {
         const row = await database.$transaction(async (tx) => {
           const known = await tx.securityAlert.findUnique({ where: { id } });
-          if (!known) throw notFound();
+          if (!known) throw notFound('alertId');
           const open = { id, acknowledgedAt: null };
           const data = { acknowledgedAt: new Date(), acknowledgedBy: caller.clientId };
           const { count } = await tx.securityAlert.updateMany({ where: open, data });

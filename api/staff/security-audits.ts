@@ -37,7 +37,7 @@ export function securityAuditOperations({ database }: { database: Database }): O
       responses: { 200: { description: 'The report', schema: SecurityAuditReport } },
       async handle({ params: { auditId: id } }) {
         const row = await database.securityAudit.findUnique({ where: { id } });
-        if (!row) throw notFound();
+        if (!row) throw notFound('auditId');
         return { status: 200, body: row.report };
       },
     }),

@@ -57,30 +57,32 @@ export async function tellStory(
   const photos = { resident: photo('resident'), stranger: photo('stranger') };
   const cast = { teller, app, sandbox, photos };
   try {
-    // Found by the next turn of the monitoring, and told of at the end.
-    await provokeAlert(sandbox);
-    for (const partner of PARTNERS) {
-      const consentId = await tellOpening(cast, partner);
-      await tellPlates(cast, partner);
-      if (partner.profile === 'oauth-client') await tellWays(cast, partner);
-      await tellRelay(cast, partner);
-      await tellClassicWays(cast, partner);
-      await tellEquipment(cast, partner);
-      if (partner.profile === 'oauth-client') await tellRotation(cast, partner, stack);
-      if (partner.profile === 'basic-signed') {
-        // The documents ask for both of this profile.
-        await tellReceipt(cast, partner, consentId, out);
-        await tellPlugin(cast, partner);
+    await teller.play(async () => {
+      // Found by the next turn of the monitoring, and told of at the end.
+      await provokeAlert(sandbox);
+      for (const partner of PARTNERS) {
+        const consentId = await tellOpening(cast, partner);
+        await tellPlates(cast, partner);
+        if (partner.profile === 'oauth-client') await tellWays(cast, partner);
+        await tellRelay(cast, partner);
+        await tellClassicWays(cast, partner);
+        await tellEquipment(cast, partner);
+        if (partner.profile === 'oauth-client') await tellRotation(cast, partner, stack);
+        if (partner.profile === 'basic-signed') {
+          // The documents ask for both of this profile.
+          await tellReceipt(cast, partner, consentId, out);
+          await tellPlugin(cast, partner);
+        }
+        await tellWithdrawal(cast, partner, consentId);
       }
-      await tellWithdrawal(cast, partner, consentId);
-    }
-    await tellSale(cast, registry);
-    await tellStaff({ teller, app, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
-    await tellGovernance({ teller, sandbox, stack, openBrowser, passwords: staffPasswords(stack.secrets) });
-    await tellErasure(cast, stack, out);
-    await tellAlert({ teller, openBrowser, passwords: staffPasswords(stack.secrets), ports: stack.ports });
-    await tellJournal(teller, stack, out);
-    await tellCanaries(teller, stack);
+      await tellSale(cast, registry);
+      await tellStaff({ teller, app, sandbox, openBrowser, passwords: staffPasswords(stack.secrets) });
+      await tellGovernance({ teller, sandbox, stack, openBrowser, passwords: staffPasswords(stack.secrets) });
+      await tellErasure(cast, stack, out);
+      await tellAlert({ teller, openBrowser, passwords: staffPasswords(stack.secrets), ports: stack.ports });
+      await tellJournal(teller, stack, out);
+      await tellCanaries(teller, stack);
+    });
   } finally {
     await Promise.allSettled([app.close(), registry.close(), sandbox.close()]);
   }

@@ -24,6 +24,8 @@ export type Teller = {
     step: { name: string; profile: string; asked: string; expected: string },
     play: () => Promise<Told>,
   ): Promise<boolean>;
+  /** Plays what is made of steps. What breaks between two of them ends it, and is a step that failed. */
+  play(story: () => Promise<void>): Promise<void>;
   /** Whether every step so far came out as expected. */
   asExpected(): boolean;
   /** Writes `story.json` into the folder. */
@@ -36,7 +38,7 @@ export type Teller = {
  */
 export function createTeller(print: (line: string) => void, linkTo: (workflowId: string) => string): Teller {
   const steps: Step[] = [];
-  return {
+  const teller: Teller = {
     chapter(title) {
       print('');
       print(title);
@@ -53,10 +55,17 @@ export function createTeller(print: (line: string) => void, linkTo: (workflowId:
       if (workflowId !== null) print(`      see:   ${linkTo(workflowId)}`);
       return good;
     },
+    async play(story) {
+      const between = { name: 'the story goes on', profile: 'story', asked: 'what the next step rests on' };
+      await story().catch((error: unknown) =>
+        teller.step({ ...between, expected: 'there' }, () => Promise.resolve(failed(error))),
+      );
+    },
     asExpected: () => steps.length > 0 && steps.every(({ expected, outcome }) => expected === outcome),
     write(folder) {
       mkdirSync(folder, { recursive: true });
       writeFileSync(join(folder, 'story.json'), `${JSON.stringify(steps, null, 2)}\n`);
     },
   };
+  return teller;
 }

@@ -99,7 +99,7 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('that is not an image', () => refused('photo', [422], () => enroll(Buffer.from('not an image at all'))));
     it('that is a document in disguise', () => refused('photo', [422], () => enroll(Buffer.from('%PDF-1.7 …'))));
     it('that is cut off in the middle', () => refused('photo', [422], () => enroll(photo.subarray(0, 9_000))));
-    it('that is over the size limit', () => refused(null, [413], () => enroll(Buffer.alloc(1_100_000, 1))));
+    it('that is over the size limit', () => refused('photo', [413], () => enroll(Buffer.alloc(1_100_000, 1))));
     it('that is of another type by its header', () => refused('Content-Type', [415], () => enroll(photo, 'image/gif')));
     it('that is a HEIC by its header, with advice', () => refused('photo', [415], () => enroll(photo, 'image/heic')));
     it('that is a HEIC by its content, with advice', () =>
@@ -124,7 +124,7 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('for an unknown consent', () =>
       refused('consentId', [404], () => enroll(photo, 'image/jpeg', `consentId=${nobody}`)));
     it('for an unknown resident', () =>
-      refused(null, [404], () =>
+      refused('residentId', [404], () =>
         request(
           `/app/v1/residents/${nobody}/face-enrollments?consentId=${consentId}&houseId=${vizor.houseId}`,
           { body: photo, headers: { 'content-type': 'image/jpeg' } },
@@ -158,11 +158,15 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('with a field beside it that nobody agreed on', () =>
       refused('', [400], () => json(path, { faceVector: vector, name: 'x' }, vizorToken)));
     it('at an unknown device', () =>
-      refused(null, [404], () => json('/partner/v1/doors/no-such-door/openings', { faceVector: vector }, vizorToken)));
+      refused('deviceId', [404], () =>
+        json('/partner/v1/doors/no-such-door/openings', { faceVector: vector }, vizorToken),
+      ));
     it("at another partner's device, which is answered like an unknown one", () =>
-      refused(null, [404], () => json('/partner/v1/doors/kluch-door-1/openings', { faceVector: vector }, vizorToken)));
+      refused('deviceId', [404], () =>
+        json('/partner/v1/doors/kluch-door-1/openings', { faceVector: vector }, vizorToken),
+      ));
     it('at a barrier', () =>
-      refused(null, [404], () =>
+      refused('deviceId', [404], () =>
         json(`/partner/v1/doors/${vizor.barrierDeviceId}/openings`, { faceVector: vector }, vizorToken),
       ));
     it('in JSON that is broken', () =>
@@ -178,7 +182,7 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
         ),
       ));
     it('in a body that is too large', () =>
-      refused(null, [413], () => openWith(Array.from({ length: 40_000 }, () => 0.123456789))));
+      refused('body', [413], () => openWith(Array.from({ length: 40_000 }, () => 0.123456789))));
   });
 
   describe('a plate before a reader', () => {
@@ -207,13 +211,13 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('with a field beside it that nobody agreed on', () =>
       refused('', [400], () => json(path, { plate: 'А123ВС77', name: 'x' }, vizorToken)));
     it('at an unknown barrier', () =>
-      refused(null, [404], () => json('/partner/v1/barriers/none/openings', { plate: 'А123ВС77' }, vizorToken)));
+      refused('deviceId', [404], () => json('/partner/v1/barriers/none/openings', { plate: 'А123ВС77' }, vizorToken)));
     it("at another partner's barrier, which is answered like an unknown one", () =>
-      refused(null, [404], () =>
+      refused('deviceId', [404], () =>
         json('/partner/v1/barriers/kluch-barrier-1/openings', { plate: 'А123ВС77' }, vizorToken),
       ));
     it('at a door', () =>
-      refused(null, [404], () =>
+      refused('deviceId', [404], () =>
         json(`/partner/v1/barriers/${vizor.doorDeviceId}/openings`, { plate: 'А123ВС77' }, vizorToken),
       ));
     it('without an Idempotency-Key', () =>
@@ -241,16 +245,18 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('at a house where the resident has no right', () =>
       refused('houseId', [404], () => json(path, { plate: 'А123ВС77', houseId: nobody }, appToken)));
     it('of an unknown resident', () =>
-      refused(null, [404], () => json(`/app/v1/residents/${nobody}/vehicles`, { plate: 'А123ВС77' }, appToken)));
+      refused('residentId', [404], () =>
+        json(`/app/v1/residents/${nobody}/vehicles`, { plate: 'А123ВС77' }, appToken),
+      ));
     it('without an Idempotency-Key', () =>
       refused('Idempotency-Key', [400], () => json(path, { plate: 'А123ВС77' }, appToken, { 'idempotency-key': '' })));
     it("with a partner's token", () => refused(null, [401], () => json(path, { plate: 'А123ВС77' }, vizorToken)));
     it('that is to be removed and does not exist', () =>
-      refused(null, [404], () => json(`/app/v1/vehicles/${nobody}/removal`, {}, appToken)));
+      refused('vehicleId', [404], () => json(`/app/v1/vehicles/${nobody}/removal`, {}, appToken)));
     it('that is to be removed and has no id', () =>
       refused('vehicleId', [400], () => json('/app/v1/vehicles/x/removal', {}, appToken)));
     it('list of an unknown resident', () =>
-      refused(null, [404], () => request(`/app/v1/residents/${nobody}/vehicles`, { method: 'GET' }, appToken)));
+      refused('residentId', [404], () => request(`/app/v1/residents/${nobody}/vehicles`, { method: 'GET' }, appToken)));
   });
 
   describe('an opening on demand', () => {
@@ -261,7 +267,9 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('for something that is no id', () =>
       refused('residentId', [400], () => json(path, { residentId: '1 OR 1=1' }, appToken)));
     it('at an unknown access point', () =>
-      refused(null, [404], () => json(`/app/v1/access-points/${nobody}/openings`, { residentId: anna }, appToken)));
+      refused('accessPointId', [404], () =>
+        json(`/app/v1/access-points/${nobody}/openings`, { residentId: anna }, appToken),
+      ));
     it('at something that is no id', () =>
       refused('accessPointId', [400], () =>
         json('/app/v1/access-points/door/openings', { residentId: anna }, appToken),
@@ -286,7 +294,7 @@ describe('bad input gets a 4xx problem that names the field, and changes nothing
     it('with a hash that is none', () =>
       refused('formSha256', [400], () => json(path, { ...form, partnerId: 'vizor', formSha256: 'x' }, appToken)));
     it('of an unknown resident', () =>
-      refused(null, [404], () =>
+      refused('residentId', [404], () =>
         json(`/app/v1/residents/${nobody}/consents`, { ...form, partnerId: 'vizor' }, appToken),
       ));
   });

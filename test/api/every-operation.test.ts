@@ -183,16 +183,17 @@ describe('every operation of the API', () => {
 
     it('one that is too large', () =>
       allAnswer(
-        413,
+        [413, true],
         OPERATIONS.filter(({ bodyTypes }) => bodyTypes.length > 0),
-        (each) =>
-          status(
-            ask(own(each), each, {
-              body: takesPhoto(each)
-                ? Buffer.alloc(1_100_000)
-                : JSON.stringify({ a: 'a'.repeat(TOO_LARGE[each.id] ?? 70_000) }),
-            }),
-          ),
+        async (each) => {
+          const { status: code, body } = await ask(own(each), each, {
+            body: takesPhoto(each)
+              ? Buffer.alloc(1_100_000)
+              : JSON.stringify({ a: 'a'.repeat(TOO_LARGE[each.id] ?? 70_000) }),
+          });
+          const field = takesPhoto(each) ? 'photo' : 'body';
+          return [code, body.errors?.length === 1 && body.errors[0]?.field === field];
+        },
       ));
 
     it('JSON that is broken, a list or a word', () =>
@@ -242,6 +243,19 @@ describe('every operation of the API', () => {
         ]);
       }
     }
+  });
+
+  it('says what it was that names nothing', async () => {
+    const missed: string[] = [];
+    await allAnswer(true, OPERATIONS, async (each) => {
+      const { status: code, body } = await ask(own(each), each);
+      if (code !== 404) return true;
+      missed.push(each.id);
+      const params = Array.from(each.path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
+      const parts = new Set([...params, ...each.query, ...Object.keys(BODIES[each.id] ?? {})]);
+      return body.errors !== undefined && body.errors.length > 0 && body.errors.every(({ field }) => parts.has(field));
+    });
+    expect(missed.length).toBeGreaterThan(15);
   });
 
   it('refuses a query that it does not have', () =>
