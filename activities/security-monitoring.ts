@@ -64,7 +64,14 @@ export function createSecurityMonitoringActivities(deps: {
             ...(await headsSince(tx, memory)),
             await ownClock(tx),
           ];
-          const { memories, found } = watch(memory, observations);
+          const { memories, found, forgotten } = watch(memory, observations);
+          for (const { kind, count } of forgotten) {
+            log.warn('a rule has no room for all that it should remember', {
+              event: 'monitoring-forgets',
+              code: kind,
+              count,
+            });
+          }
           let raised = 0;
           for (const each of found) if (await raiseFinding(tx, each, log)) raised++;
           await tx.monitoringState.update({
