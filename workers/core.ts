@@ -54,7 +54,7 @@ export async function composeCore(
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  showWhatIsDue(registry, database, client);
+  showWhatIsDue(registry, database, client, openHeadsFolder(settings.JOURNAL_HEADS_DIR));
   const core = composeCoreActivities(database, client, settings, secrets, keyEncryption);
   await core.eraseAgain();
   const close = async (): Promise<void> => {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
 import { Registry } from 'prom-client';
+import { showClock } from '../config/clock-metrics';
 import {
   readCoreConfiguration,
   readWorkerConfiguration,
@@ -15,6 +16,7 @@ import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { startTracing } from '../config/tracing';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
+import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
 import { endWorker } from './end-worker';
@@ -42,6 +44,7 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
+  showClock(registry, () => clockSkewMs(database));
   const { activities, close } = await compose(database, registry, log);
   const worker = await createWorker({
     connection,
