@@ -10,7 +10,9 @@ import { createRequestMetrics } from '../config/request-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { startTracing } from '../config/tracing';
+import { createEntryAuthenticator } from '../journal/authenticity';
 import { createExchangeJournal } from '../journal/exchanges';
+import { authenticateEntriesWith } from '../journal/journal';
 import { createRefusalJournal } from '../journal/refusals';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
@@ -34,6 +36,7 @@ async function main(): Promise<void> {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
   showClock(registry, () => clockSkewMs(database));
+  authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const identificationGuard = createIdentificationGuard({
     databaseUrl: secrets.DATABASE_URL,

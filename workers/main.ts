@@ -16,6 +16,8 @@ import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { startTracing } from '../config/tracing';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
+import { createEntryAuthenticator } from '../journal/authenticity';
+import { authenticateEntriesWith } from '../journal/journal';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
@@ -38,6 +40,7 @@ async function main(): Promise<void> {
   const sdk = await sdkMetrics();
   installRuntime(log, sdk);
 
+  authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
   const registry = new Registry();
