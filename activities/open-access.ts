@@ -309,7 +309,7 @@ async function endOpening(
   const endedAt = new Date();
   const about = await aboutOpening(keys, request, outcome, isCertain);
   const { openingId: objectId, clientId: actor } = request;
-  const entry = { kind: 'opening', integration, objectId, actor, reason, about } as const;
+  const entry = { kind: 'opening', integration, objectId, actor, outcome, reason, about } as const;
   const [ended] = await query<{ outcome: OpeningOutcome; hasKey: boolean }>(
     database,
     sql`WITH owner AS (

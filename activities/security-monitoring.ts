@@ -13,6 +13,7 @@ import { appendJournal } from '../journal/journal';
 import type { EntrySeen, HeadSeen, Observation } from '../monitoring/observation';
 import { watch, type Memories } from '../monitoring/watch';
 import type { SecurityWebhook } from '../partners/security-webhook';
+import { clockSkewMs } from '../prisma/clock';
 import type { Database, Transaction } from '../prisma/database';
 import type { JournalEntry, SecurityAlert } from '../prisma/generated/client';
 import { ACTOR, raiseFinding, SUSPENSION_ALERT } from './raise-finding';
@@ -64,7 +65,14 @@ export function createSecurityMonitoringActivities(deps: {
             ...(await headsSince(tx, memory)),
             await ownClock(tx),
           ];
-          const { memories, found } = watch(memory, observations);
+          const { memories, found, forgotten } = watch(memory, observations);
+          for (const { kind, count } of forgotten) {
+            log.warn('a rule has no room for all that it should remember', {
+              event: 'monitoring-forgets',
+              code: kind,
+              count,
+            });
+          }
           let raised = 0;
           for (const each of found) if (await raiseFinding(tx, each, log)) raised++;
           await tx.monitoringState.update({
@@ -237,14 +245,12 @@ const seenHead = ({ at, treeSize, rootHash, previous }: Head): HeadSeen => ({
   previous,
 });
 
-/** The way there and back is shared equally: what is left is the difference of the clocks. */
-async function ownClock(tx: Transaction): Promise<Observation> {
-  const beforeMs = Date.now();
-  const [row] = await tx.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS now`;
-  const nowMs = Date.now();
-  const skewMs = (beforeMs + nowMs) / 2 - (row?.now.getTime() ?? nowMs);
-  return { type: 'clock', atMs: nowMs, of: 'worker-core', skewMs };
-}
+const ownClock = async (tx: Transaction): Promise<Observation> => ({
+  type: 'clock',
+  atMs: Date.now(),
+  of: 'worker-core',
+  skewMs: await clockSkewMs(tx),
+});
 
 /** Whom the alert had suspended, or tells of. */
 const suspendedIn = (alert: SecurityAlert & { suspensions: { clientId: string }[] }): string | undefined =>

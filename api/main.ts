@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
+import { showClock } from '../config/clock-metrics';
 import { lockoutAttempts, readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
@@ -9,8 +10,11 @@ import { createRequestMetrics } from '../config/request-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { connectTemporal } from '../config/temporal';
 import { startTracing } from '../config/tracing';
+import { createEntryAuthenticator } from '../journal/authenticity';
 import { createExchangeJournal } from '../journal/exchanges';
+import { authenticateEntriesWith } from '../journal/journal';
 import { createRefusalJournal } from '../journal/refusals';
+import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
 import { createStack } from './composition';
 import { createIdentificationGuard } from './identification-guard';
@@ -31,6 +35,8 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
+  showClock(registry, () => clockSkewMs(database));
+  authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const identificationGuard = createIdentificationGuard({
     databaseUrl: secrets.DATABASE_URL,

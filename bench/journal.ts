@@ -3,12 +3,14 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectFile } from '../config/project-root';
+import { createEntryAuthenticator } from '../journal/authenticity';
 import { checkDatabase } from '../journal/database-check';
 import { openHeadsFolder, type HeadsFolder } from '../journal/heads-folder';
-import { appendJournal } from '../journal/journal';
+import { appendJournal, authenticateEntriesWith } from '../journal/journal';
 import { exportHeads, signHead } from '../journal/sealing';
-import { placeEntries } from '../journal/tree';
+import { placeEntries, type IsAuthentic } from '../journal/tree';
 import { openDatabase, type Database } from '../prisma/database';
+import { ensureLogins } from '../prisma/logins';
 import { migrate } from '../prisma/migrate';
 import { ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from '../stack/postgres';
 import { preparePostgresHome } from '../stack/postgres-home';
@@ -23,6 +25,7 @@ import { inPassingStack } from './passing-stack';
 import { median, rounded } from './statistics';
 
 const ENTRIES = 1_000_000;
+const LOGIN = 'bench_core';
 /** Measured when it is so full, so that it shows how the figures grow. */
 const STEPS = [0.1, 0.25, 0.5, 1];
 /** As the processes write them (journal/exchanges.ts), by so many at once. */
@@ -86,7 +89,9 @@ async function benchEntries(env: NodeJS.ProcessEnv, print: (line: string) => voi
     await ensureDatabase(port, password, 'bench');
     const url = postgresUrl(port, password, 'bench');
     await migrate(url, projectFile('prisma/migrations'));
-    const database = openDatabase(url, 4);
+    // What the owner writes gets no place.
+    await ensureLogins(url, [{ name: LOGIN, password, role: 'domovoy_core' }]);
+    const database = openDatabase(postgresUrl(port, password, 'bench', LOGIN), 4);
     const steps = await measure(database, entries, join(folder, 'heads'), print, ending);
     const [size] = await database.$queryRaw<{ mb: number }[]>`
       SELECT (pg_database_size(current_database()) / 1000000)::int AS mb`;
@@ -107,6 +112,9 @@ async function measure(
 ) {
   const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const signer = documentSigner(key);
+  const authenticator = createEntryAuthenticator({ keys: new Map([['bench', randomBytes(32)]]), currentId: 'bench' });
+  authenticateEntriesWith(authenticator);
+  const { isAuthentic } = authenticator;
   const outside = openHeadsFolder(headsPath);
   const steps = [];
   let before = 0;
@@ -116,7 +124,7 @@ async function measure(
     const after = Math.floor(entries * share);
     const each = after - before;
     const writtenS = await seconds(() => write(database, each, ending));
-    const { placedS, signedS } = await seal(database, signer, outside);
+    const { placedS, signedS } = await seal(database, signer, outside, isAuthentic);
     const checkedS = await seconds(() => check(database, {}));
     const middle = Math.floor(before + each / 2);
     const partS = await seconds(() => check(database, { from: middle, to: middle + 1_000 }));
@@ -143,14 +151,15 @@ async function seal(
   database: Database,
   signer: DocumentSigner,
   outside: HeadsFolder,
+  isAuthentic: IsAuthentic,
 ): Promise<{ placedS: number; signedS: number }> {
   let placedS = 0;
   const signaturesS: number[] = [];
   for (let placed = 1, unsigned = 0; placed > 0;) {
-    placedS += await seconds(async () => (placed = await placeEntries(database, PLACED_AT_ONCE)));
+    placedS += await seconds(async () => (placed = await placeEntries(database, PLACED_AT_ONCE, isAuthentic)));
     unsigned += placed;
     if (unsigned < SIGNED_EACH && (placed > 0 || unsigned === 0)) continue;
-    signaturesS.push(await seconds(() => signHead(database, signer, outside)));
+    signaturesS.push(await seconds(() => signHead(database, signer, outside, { isAuthentic })));
     await exportHeads(database, outside);
     unsigned = 0;
   }

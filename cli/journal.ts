@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { checkDatabase, type DatabaseFault } from '../journal/database-check';
+import { checkDatabase, type DatabaseFault, type OutsideHead } from '../journal/database-check';
 import { exportJournal } from '../journal/export';
 import { checkFile, type FileFault } from '../journal/export-lines';
 import type { Head } from '../journal/head';
@@ -90,7 +90,7 @@ const verifyCommand = (): Command =>
     .addOption(new Option('--proof <file>', 'the proof of an entry').conflicts(['from', 'to', 'heads', 'database']))
     .option('--from <position>', 'first position to check', position)
     .option('--to <position>', 'position to stop before', position)
-    .option('--heads <folder>', 'the folder of signed heads outside: the database must not be behind it')
+    .option('--heads <folder>', 'the folder of signed heads outside: the database must agree with all of them')
     .addOption(keyOption())
     .addOption(databaseOption())
     .action(async (options: VerifyOptions) => {
@@ -151,7 +151,7 @@ function verifyProof(file: string, key: string | undefined): string {
 }
 
 async function verifyDatabase({ database, heads, from, to, key }: VerifyOptions): Promise<string> {
-  const outside = heads === undefined ? null : outsideHead(heads);
+  const outside = heads === undefined ? [] : outsideHeads(heads);
   const check = await withDatabase(database, (reader) =>
     checkDatabase(reader, {
       outside,
@@ -170,10 +170,11 @@ async function verifyDatabase({ database, heads, from, to, key }: VerifyOptions)
 }
 
 /** @throws CommandRefusal when the folder is missing, empty or broken: it was named to be looked at */
-function outsideHead(folder: string): Head {
+function outsideHeads(folder: string): OutsideHead[] {
   try {
-    const head = openHeadsFolder(folder, { make: false }).last();
-    if (head) return head;
+    const all = openHeadsFolder(folder, { make: false }).all();
+    const heads = Array.from(all, ({ treeSize, rootHash, keyId }) => ({ treeSize, rootHash, keyId }));
+    if (heads.length > 0) return heads;
   } catch (error) {
     if (error instanceof HeadsFolderBroken) throw new CommandRefusal(`NOT VALID: ${error.message}`);
     if (!isSystemError(error)) throw error;
@@ -181,13 +182,18 @@ function outsideHead(folder: string): Head {
   throw new CommandRefusal(`There are no signed heads in ${folder}.`);
 }
 
+const ENTRY_FAULTS = {
+  'entry-changed': 'is not what was sealed',
+  'entry-deleted': 'is gone',
+  'entry-misdated': 'has a time at which the journal was elsewhere',
+} as const;
+
 function describeFault(fault: DatabaseFault): string {
   switch (fault.why) {
     case 'entry-changed':
-    case 'entry-deleted': {
-      const what = fault.why === 'entry-changed' ? 'is not what was sealed' : 'is gone';
-      return `position ${fault.position.toString()}: entry ${fault.entrySeq.toString()} ${what}.`;
-    }
+    case 'entry-deleted':
+    case 'entry-misdated':
+      return `position ${fault.position.toString()}: entry ${fault.entrySeq.toString()} ${ENTRY_FAULTS[fault.why]}.`;
     case 'place-empty':
       return `position ${fault.position.toString()}: the tree's row for this place is gone.`;
     case 'tree-rewritten':
@@ -195,12 +201,23 @@ function describeFault(fault: DatabaseFault): string {
         `positions ${fault.from.toString()} to ${(fault.to - 1).toString()}: the tree was rewritten; ` +
         'the heads that were signed before and after say that it was another one.'
       );
+    case 'node-changed':
+    case 'node-deleted': {
+      const what = fault.why === 'node-changed' ? 'is not that of these entries' : 'is gone';
+      return `positions ${fault.from.toString()} to ${(fault.to - 1).toString()}: the hash that the tree keeps of them together ${what}.`;
+    }
+    case 'entry-by-stranger':
+      return `entry ${fault.entrySeq.toString()} was not written by a process.`;
+    case 'entry-copied':
+      return `entry ${fault.entrySeq.toString()} is a copy of another one.`;
     case 'entry-not-in-tree':
       return `entry ${fault.entrySeq.toString()} lies beside the tree: it did not come in the ordinary way.`;
     case 'entry-deleted-unsealed':
       return `entry ${fault.entrySeq.toString()} was taken away before it had a place.`;
     case 'head-invalid':
       return `the head of ${fault.treeSize.toString()} entries is not what was signed.`;
+    case 'head-deleted':
+      return `the head of ${fault.treeSize.toString()} entries, which the one after it extends, is gone.`;
     case 'head-other-key':
       return `the head of ${fault.treeSize.toString()} entries is signed by another key.`;
     case 'behind-outside':

@@ -231,6 +231,8 @@ const CoreSettings = SharedSettings.extend({
   ERASURE_FOLLOW_UP_MS: DurationMs.default(7 * 24 * 3_600_000),
   /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */
   JOURNAL_HEADS_DIR: z.string().min(1),
+  /** What becomes of entries without a code (docs/adr/0087): `placed` only while processes that write none are replaced. */
+  JOURNAL_UNAUTHENTICATED: z.enum(['refused', 'placed']).default('refused'),
   /** How long a key for tokens is published before it signs: longer than anybody keeps `/oauth/jwks`. */
   TOKEN_KEY_LEAD_MINUTES: z.coerce.number().int().min(10).max(1_440).default(60),
   /** Where security alerts are told (Standard Webhooks), and the authority of its certificate; left out: nowhere. */

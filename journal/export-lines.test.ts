@@ -24,6 +24,7 @@ const row = (seq: number, change: Partial<Row> = {}): Row => ({
   reason: null,
   subject: null,
   sealed: seq % 3 === 0 ? Buffer.from([seq % 256, 255, 0]) : null,
+  mac: seq % 2 === 0 ? `k1.1.nonce.${seq.toString()}` : null,
   ...change,
 });
 
@@ -164,4 +165,7 @@ test('the canonical form has its members in the order of their names, and gives 
     '{"actor":"app","at":"2027-01-15T08:00:00.003Z","integration":"smart-home","kind":"opening",' +
       '"objectId":"object-3","outcome":"opened","reason":null,"sealed":"A_8A","seq":"3","subject":null,"v":1}',
   );
+  const coded = canonicalEntry(row(4));
+  expect(Object.keys(JSON.parse(coded) as object)).toEqual([...members, 'mac'].sort());
+  expect(coded).toMatch(/"mac":"k1\.1\.nonce\.4",.*"v":2}$/);
 });

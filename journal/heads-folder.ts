@@ -23,8 +23,8 @@ export type HeadsFolder = {
   last(): Head | null;
   /** Adds a head at the end; it is on the disk when this returns. */
   append(head: Head): void;
-  /** All heads, oldest first. @throws HeadsFolderBroken */
-  all(): Head[];
+  /** All heads, oldest first, one at a time: in years there are many. @throws HeadsFolderBroken */
+  all(): Iterable<Head>;
 };
 
 export class HeadsFolderBroken extends Error {
@@ -54,7 +54,9 @@ export function openHeadsFolder(path: string, options: { make: boolean } = { mak
     append(head) {
       appendLine(join(path, `heads-${head.at.slice(0, 7)}.jsonl`), JSON.stringify(head.document));
     },
-    all: () => files().flatMap((file) => wholeLines(readFileSync(file)).map((line) => parse(line, file))),
+    *all() {
+      for (const file of files()) for (const line of wholeLines(readFileSync(file))) yield parse(line, file);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import { sql, type Transaction } from '../prisma/database';
+import type { EntryAuthenticator, EntryContent } from './authenticity';
 
 /** One piece of evidence. Opaque ids and listed words only: nothing personal, no secret, no partner's text. */
 export type JournalRecord = {
@@ -51,6 +52,28 @@ export type JournalRecord = {
   readonly sealed?: Buffer<ArrayBuffer> | undefined;
 };
 
+let authenticator: EntryAuthenticator | undefined;
+
+/** Has every entry of this process carry the code that tells it from others' (docs/adr/0087); once, as it starts. */
+export function authenticateEntriesWith(made: EntryAuthenticator): void {
+  authenticator = made;
+}
+
+const macOf = ({
+  integration,
+  kind,
+  objectId,
+  actor,
+  outcome,
+  reason,
+  subject,
+  sealed,
+}: JournalRecord): string | null => {
+  const said = { integration, kind, objectId, actor, outcome, reason: reason ?? null };
+  const content: EntryContent = { ...said, subject: subject ?? null, sealed: sealed ?? null };
+  return authenticator?.macOf(content) ?? null;
+};
+
 /**
  * Writes evidence in the transaction of what it records, so that neither exists without the other (design rule 9). It
  * waits for nobody: its place in the tree comes later (journal/tree.ts).
@@ -60,12 +83,13 @@ export async function appendJournal(tx: Transaction, ...records: readonly Journa
   const column = (name: 'integration' | 'kind' | 'objectId' | 'actor' | 'outcome' | 'reason' | 'subject') =>
     records.map((record) => record[name] ?? null);
   const sealed = records.map((record) => (record.sealed ? `\\x${record.sealed.toString('hex')}` : null));
+  const macs = records.map(macOf);
   // One statement for any number of rows: it is parsed and planned once, and hundreds at a time cost little each.
   await tx.$executeRaw`
-    INSERT INTO journal_entries (integration, kind, object_id, actor, outcome, reason, subject, sealed)
+    INSERT INTO journal_entries (integration, kind, object_id, actor, outcome, reason, subject, sealed, mac)
     SELECT * FROM unnest(${column('integration')}::text[], ${column('kind')}::text[], ${column('objectId')}::text[],
       ${column('actor')}::text[], ${column('outcome')}::text[], ${column('reason')}::text[],
-      ${column('subject')}::text[], ${sealed}::bytea[])`;
+      ${column('subject')}::text[], ${sealed}::bytea[], ${macs}::text[])`;
 }
 
 /**
@@ -73,26 +97,35 @@ export async function appendJournal(tx: Transaction, ...records: readonly Journa
  * row that its part `ended` gives, with the row's `outcome`. Whom it is about is left out unless its part `owner`, of one
  * row, says `has_key`: whoever holds a key in memory does not know that it was destroyed.
  *
+ * @param entry.outcome what it ends as, if not as `unknown`
  * @param about whom it is about, with what is sealed for each outcome that there may be
  */
-export const journalEntryOfEnded = ({
-  kind,
-  integration,
-  objectId,
-  actor,
-  reason = null,
+export function journalEntryOfEnded({
   about = null,
-}: Pick<JournalRecord, 'kind' | 'integration' | 'objectId' | 'actor'> & {
-  readonly reason?: string | null | undefined;
+  ...entry
+}: Pick<JournalRecord, 'kind' | 'integration' | 'objectId' | 'actor' | 'outcome' | 'reason'> & {
   readonly about?: EndedAbout | null;
-}) =>
-  sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason, subject, sealed)
+}) {
+  const { kind, integration, objectId, actor, reason = null } = entry;
+  const unknown = { ...entry, outcome: 'unknown' };
+  // The database decides which of them it is: each has a code of its own.
+  const [named, namedUnknown] = [
+    macOf({ ...entry, ...(about && { subject: about.subject, sealed: about.sealed }) }),
+    macOf({ ...unknown, ...(about && { subject: about.subject, sealed: about.sealedUnknown }) }),
+  ];
+  const [nobodys, nobodysUnknown] = about ? [macOf(entry), macOf(unknown)] : [named, namedUnknown];
+  return sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason, subject, sealed, mac)
     SELECT ${kind}, ${integration}, ${objectId}, ${actor}, ended.outcome, ${reason},
       CASE WHEN owner.has_key THEN ${about?.subject ?? null} END,
       CASE WHEN owner.has_key THEN
         CASE ended.outcome WHEN 'unknown' THEN ${about?.sealedUnknown ?? null}::bytea ELSE ${about?.sealed ?? null}::bytea END
+      END,
+      CASE WHEN owner.has_key
+        THEN CASE ended.outcome WHEN 'unknown' THEN ${namedUnknown}::text ELSE ${named}::text END
+        ELSE CASE ended.outcome WHEN 'unknown' THEN ${nobodysUnknown}::text ELSE ${nobodys}::text END
       END
     FROM ended, owner`;
+}
 
 export type EndedAbout = {
   readonly subject: string;

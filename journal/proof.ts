@@ -20,11 +20,10 @@ export type EntryProof = z.infer<typeof EntryProof>;
 
 /** @returns `null` when there is no such entry, or it is newer than `head` */
 export async function proveEntry(tx: Transaction, seq: bigint, head: Head): Promise<EntryProof | null> {
-  const [row, leaf] = [
-    await tx.journalEntry.findFirst({ where: { seq } }),
-    await tx.journalLeaf.findUnique({ where: { entrySeq: seq } }),
-  ];
-  if (!row || !leaf || leaf.position >= BigInt(head.treeSize)) return null;
+  const leaf = await tx.journalLeaf.findUnique({ where: { entrySeq: seq } });
+  // By its time, too: a number may have been given a second time (journal/database-check.ts).
+  const row = leaf && (await tx.journalEntry.findFirst({ where: { seq, at: leaf.entryAt } }));
+  if (!row || leaf.position >= BigInt(head.treeSize)) return null;
   const position = Number(leaf.position);
   const path = (await loadSpans(tx, inclusionSpans(position, head.treeSize))).map(hashText);
   const entry = JSON.parse(canonicalEntry(row)) as EntryProof['entry'];

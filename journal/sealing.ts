@@ -1,10 +1,12 @@
 import type { Database, Transaction } from '../prisma/database';
 import { signDocument, type DocumentSigner } from '../vault/document-signature';
+import { canonicalEntry, leafOf } from './entry';
+import { loadPlaced } from './export';
 import { HEAD_TYPE, hashText, type Head, type HeadContent } from './head';
 import { headAbove, HeadInvalid, newestHead } from './heads';
 import type { HeadsFolder } from './heads-folder';
 import { consistencySpans, rootOf, verifyConsistency } from './merkle';
-import { asOnlySealer, JournalDamaged, loadFrontier, loadSpans } from './tree';
+import { asOnlySealer, JournalDamaged, loadFrontier, loadSpans, type IsAuthentic } from './tree';
 
 /** The tree is no longer what was signed. Nothing is signed until a person has looked (docs/operations.md). */
 export class JournalNotExtending extends Error {
@@ -21,7 +23,9 @@ const notExtending = (error: unknown): never => {
  * Signs what the tree is now, if it grew, after proving that it extends the last head of the database and the last one
  * outside: a database that was put back to an earlier state is found by the second.
  *
- * @param at what the head says of its time
+ * @param options.at what the head says of its time
+ * @param options.isAuthentic whether a process of ours wrote an entry: looked at once more, because the head is what says
+ *   so to others, and who writes into the tree's own tables goes round the placing
  * @returns the size that is signed
  * @throws JournalNotExtending
  */
@@ -29,7 +33,7 @@ export function signHead(
   database: Database,
   signer: DocumentSigner,
   outside: HeadsFolder,
-  at = new Date(),
+  { at = new Date(), isAuthentic }: { at?: Date; isAuthentic?: IsAuthentic } = {},
 ): Promise<number> {
   return asOnlySealer(database, async (tx) => {
     const known = [await newestHead(tx).catch(notExtending), outside.last()].filter((head) => head !== null);
@@ -39,6 +43,7 @@ export function signHead(
     const proofs = [];
     for (const head of known) proofs.push(await proofOfExtension(tx, head, tree));
     if (tree.size === (previous?.treeSize ?? 0)) return tree.size;
+    if (isAuthentic) await assertAuthentic(tx, previous?.treeSize ?? 0, tree.size, isAuthentic);
     const content: HeadContent = {
       treeSize: tree.size,
       rootHash: hashText(tree.root),
@@ -61,6 +66,19 @@ export function signHead(
     });
     return tree.size;
   });
+}
+
+const BATCH = 1_000;
+
+/** Each new place has the entry that was placed there, and a process of ours wrote it. @throws JournalNotExtending */
+async function assertAuthentic(tx: Transaction, from: number, to: number, isAuthentic: IsAuthentic): Promise<void> {
+  for (let start = from; start < to; start += BATCH) {
+    for (const { position, leaf, entry } of await loadPlaced(tx, start, Math.min(start + BATCH, to))) {
+      const isPlaced = leaf && entry && leafOf(canonicalEntry(entry)).equals(leaf.hash);
+      if (isPlaced && isAuthentic(entry)) continue;
+      throw new JournalNotExtending(`What is at position ${position.toString()} is not what a process of ours wrote.`);
+    }
+  }
 }
 
 /** Hands the heads that are not outside yet to the folder, oldest first. @returns how many */

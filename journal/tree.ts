@@ -28,11 +28,18 @@ export function asOnlySealer<T>(database: Database, work: (tx: Transaction) => P
  * simply placed later: its number says nothing about its place.
  *
  * @param most how many entries at most
+ * @param isAuthentic whether a process of ours wrote an entry: one that is not gets no place
  * @returns how many were placed
  */
-export function placeEntries(database: Database, most: number): Promise<number> {
+export function placeEntries(database: Database, most: number, isAuthentic: IsAuthentic = () => true): Promise<number> {
   return asOnlySealer(database, async (tx) => {
-    const entries = await unplaced(tx, most);
+    const waiting = await unplaced(tx, most);
+    const entries = waiting.filter(isAuthentic);
+    if (entries.length < waiting.length)
+      await refuse(
+        tx,
+        waiting.filter((entry) => !isAuthentic(entry)),
+      );
     if (entries.length === 0) return 0;
     let frontier = await loadFrontier(tx);
     const first = frontier.size;
@@ -59,13 +66,20 @@ export function placeEntries(database: Database, most: number): Promise<number> 
   });
 }
 
+export type IsAuthentic = (entry: JournalEntry) => boolean;
+
+async function refuse(tx: Transaction, entries: readonly JournalEntry[]): Promise<void> {
+  const seqs = entries.map(({ seq }) => seq);
+  await tx.$executeRaw`UPDATE journal_pending SET by_stranger = true WHERE entry_seq = ANY(${seqs}::bigint[])`;
+}
+
 /** As PostgreSQL writes bytes in an array: arrays of buffers are no parameters. */
 const bytesOf = (hashes: readonly Hash[]): string[] => hashes.map((hash) => `\\x${hash.toString('hex')}`);
 
 /**
- * A number whose entry is gone stays where it is: it is what the check finds (journal/database-check.ts). Written so
- * that each number is looked up by itself: whichever way the planner goes, what it costs is a matter of how many wait,
- * not of how many there are.
+ * A number whose entry is gone stays where it is, and so does one that was given before or by a stranger (docs/adr/0086):
+ * it is what the check finds (journal/database-check.ts). Written so that each number is looked up by itself: whichever
+ * way the planner goes, what it costs is a matter of how many wait, not of how many there are.
  */
 async function unplaced(tx: Transaction, most: number): Promise<JournalEntry[]> {
   const [found] = await tx.$queryRaw<{ entries: string | null }[]>`
@@ -73,7 +87,7 @@ async function unplaced(tx: Transaction, most: number): Promise<JournalEntry[]> 
       SELECT e.entry FROM journal_pending p
       CROSS JOIN LATERAL (SELECT ${ENTRY_AS_JSON} AS entry FROM journal_entries j
         WHERE j.seq = p.entry_seq AND j.at = p.entry_at OFFSET 0) e
-      WHERE (SELECT l.position FROM journal_leaves l WHERE l.entry_seq = p.entry_seq) IS NULL
+      WHERE NOT p.by_stranger AND (SELECT l.position FROM journal_leaves l WHERE l.entry_seq = p.entry_seq) IS NULL
       ORDER BY p.entry_seq LIMIT ${most}
     ) waiting`;
   return (JSON.parse(found?.entries ?? '[]') as EntryJson[]).map(entryOfJson);
@@ -99,22 +113,29 @@ export async function loadSpans(tx: Transaction, spans: readonly Span[]): Promis
   return parts.map((nodes) => joinPeaks(nodes.map(hashOf)));
 }
 
-const keyOf = ({ level, index }: NodeId): string => `${level.toString()}/${index.toString()}`;
+export const keyOf = ({ level, index }: NodeId): string => `${level.toString()}/${index.toString()}`;
 
 async function loadNodes(tx: Transaction, ids: readonly NodeId[]): Promise<(id: NodeId) => Hash> {
   const positions = ids.filter(({ level }) => level === 0).map(({ index }) => BigInt(index));
   const inner = ids.filter(({ level }) => level > 0);
   const leaves = positions.length > 0 ? await tx.journalLeaf.findMany({ where: { position: { in: positions } } }) : [];
-  const nodes = inner.length > 0 ? await findNodes(tx, inner) : [];
   const found = new Map<string, Hash>([
     ...leaves.map(({ position, leafHash }) => [`0/${position.toString()}`, Buffer.from(leafHash)] as const),
-    ...nodes.map(({ level, index, hash }) => [keyOf({ level, index: Number(index) }), Buffer.from(hash)] as const),
+    ...(await keptNodes(tx, inner)),
   ]);
   return (id) => {
     const hash = found.get(keyOf(id));
     if (!hash) throw new JournalDamaged(`The tree's node ${keyOf(id)} is missing.`);
     return hash;
   };
+}
+
+/** The complete subtrees of two leaves and more as they are kept, by {@link keyOf}. */
+export async function keptNodes(tx: Transaction, ids: readonly NodeId[]): Promise<ReadonlyMap<string, Hash>> {
+  const nodes = ids.length > 0 ? await findNodes(tx, ids) : [];
+  return new Map(
+    nodes.map(({ level, index, hash }) => [keyOf({ level, index: Number(index) }), Buffer.from(hash)] as const),
+  );
 }
 
 /** As one join: Prisma would make a condition of each pair. */

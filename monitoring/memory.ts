@@ -20,10 +20,17 @@ export function remember(memory: Memory, key: string, sighting: Sighting, within
   return window;
 }
 
-/** Drops what no window reaches any more, and of too many keys those that were touched longest ago. */
-export function written(memory: Memory, beforeMs: number): WrittenMemory {
+/**
+ * Drops what no window reaches any more, and of too many keys those that were touched longest ago.
+ *
+ * @returns what is kept, and how many keys had to go although a window reached them
+ */
+export function written(
+  memory: Memory,
+  beforeMs: number,
+): { readonly kept: WrittenMemory; readonly forgotten: number } {
   const live = [...memory].filter(([, sightings]) => (sightings.at(-1)?.atMs ?? 0) > beforeMs);
-  return Object.fromEntries(live.slice(-MOST_KEYS));
+  return { kept: Object.fromEntries(live.slice(-MOST_KEYS)), forgotten: Math.max(0, live.length - MOST_KEYS) };
 }
 
 export const refsOf = (sightings: readonly Sighting[]): string[] => sightings.map(({ ref }) => ref);

@@ -327,6 +327,15 @@ describe('monitoring of the journal', () => {
     expect(JSON.stringify(after).length).toBeLessThan(300_000);
   });
 
+  it('says when it has to forget what it may still need: more people than it remembers came within an hour', () => {
+    const crowd = (count: number) =>
+      series(count, SECOND, (ms, index) => entered(ms, 'h1', 'plate', `who${index.toString()}`));
+    expect(watch({}, crowd(2_000)).forgotten).toEqual([]);
+    expect(watch({}, crowd(2_003)).forgotten).toEqual([{ kind: 'impossible-travel', count: 3 }]);
+    // Who came more than an hour ago is not missed.
+    expect(watch({}, [...crowd(2_000), entered(FRIDAY + 10 * 3_600_000, 'h1')]).forgotten).toEqual([]);
+  });
+
   it('knows the hours of the company by its own clock, not by that of the machine', () => {
     expect(isOffHours(Date.parse('2026-11-20T04:59:00Z'))).toBe(true); // 07:59 in Moscow
     expect(isOffHours(Date.parse('2026-11-20T05:00:00Z'))).toBe(false);

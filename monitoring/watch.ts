@@ -32,15 +32,21 @@ export type Found = Finding & {
 
 /**
  * Shows every rule what was seen. What is found about one thing in one turn is one finding, the newest, which says how
- * often; a second turn with the rest of a stream finds what one turn with all of it would have.
+ * often; a second turn with the rest of a stream finds what one turn with all of it would have, as long as no rule has to
+ * forget for want of room.
  */
 export function watch(
   memories: Memories,
   observations: readonly Observation[],
-): { readonly memories: Memories; readonly found: readonly Found[] } {
+): {
+  readonly memories: Memories;
+  readonly found: readonly Found[];
+  readonly forgotten: readonly { readonly kind: string; readonly count: number }[];
+} {
   const nowMs = timeOf(observations);
   const after: Record<string, WrittenMemory> = {};
   const found = new Map<string, Found>();
+  const forgotten: { kind: string; count: number }[] = [];
   for (const rule of RULES) {
     const { kind, severity, quietMs } = rule;
     const memory = new Map(Object.entries(memories[kind] ?? {}));
@@ -53,9 +59,11 @@ export function watch(
       const times = (earlier?.times ?? 0) + 1;
       found.set(key, { ...finding, ...(suspend && { suspend }), kind, severity, quietMs, times });
     }
-    after[kind] = written(memory, nowMs - rule.reachMs);
+    const { kept, forgotten: count } = written(memory, nowMs - rule.reachMs);
+    after[kind] = kept;
+    if (count > 0) forgotten.push({ kind, count });
   }
-  return { memories: after, found: [...found.values()] };
+  return { memories: after, found: [...found.values()], forgotten };
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
 import { acceptErasuresAgain } from '../erasure/again';
 import { openErasureLedger } from '../erasure/ledger';
+import { createEntryAuthenticator } from '../journal/authenticity';
 import { openHeadsFolder } from '../journal/heads-folder';
 import { createSecurityWebhook, type SecurityWebhook } from '../partners/security-webhook';
 import type { Database } from '../prisma/database';
@@ -42,19 +43,19 @@ export const processesOf = (client: Client) => ({
 });
 
 type Settings = Omit<CoreSettings, keyof ProcessSettings> & Pick<ProcessSettings, 'LOG_SEGMENTS_DIR'>;
-type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'SECURITY_WEBHOOK_SECRETS'>;
+type Secrets = Pick<CoreSecrets, 'DOCUMENT_SIGNING_KEY' | 'SECURITY_WEBHOOK_SECRETS' | 'PAYLOAD_KEYS'>;
 
 /** Everything that the worker is made of which belongs to no integration, and the schedules that it serves. */
 export async function composeCore(
   database: Database,
   settings: Settings,
-  secrets: Secrets & Pick<CoreSecrets, 'PAYLOAD_KEYS'>,
+  secrets: Secrets,
   keyEncryption: KeyEncryption,
   registry: Registry,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  showWhatIsDue(registry, database, client);
+  showWhatIsDue(registry, database, client, openHeadsFolder(settings.JOURNAL_HEADS_DIR));
   const core = composeCoreActivities(database, client, settings, secrets, keyEncryption);
   await core.eraseAgain();
   const close = async (): Promise<void> => {
@@ -90,12 +91,15 @@ export function composeCoreActivities(
     prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
   };
   const webhook = securityWebhookOf(settings, secrets);
+  const { isAuthentic } = createEntryAuthenticator(secrets.PAYLOAD_KEYS);
+  const isUnauthenticatedPlaced = settings.JOURNAL_UNAUTHENTICATED === 'placed';
   const activities = coreActivities({
     database,
     keyEncryption,
     signer: documentSigner(secrets.DOCUMENT_SIGNING_KEY),
     tokenKeyLeadMs: settings.TOKEN_KEY_LEAD_MINUTES * 60_000,
     outside: openHeadsFolder(settings.JOURNAL_HEADS_DIR),
+    isAuthentic: (entry) => isAuthentic(entry) || (isUnauthenticatedPlaced && entry.mac === null),
     ...processesOf(client),
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
     executions: createErasureExecutions(client),

@@ -4,16 +4,17 @@ import { Gauge, type Registry } from 'prom-client';
 import { FOLLOW_UP_TAKES_MS } from '../contracts/erasure';
 import { TASK_QUEUES } from '../contracts/ids';
 import { SEVERITIES } from '../contracts/security-alerts';
+import type { HeadsFolder } from '../journal/heads-folder';
 import type { Database } from '../prisma/database';
 
 /** Scrapes come more often than these change; several Prometheus servers may ask. */
 const KEEP_MS = 10_000;
 
 /**
- * Shows what waits and what is due: entries without a place in the tree, deletions and erasures that are not confirmed,
+ * Shows what waits and what is due: entries without a place in the tree or a signature, heads that are not outside, deletions and erasures that are not confirmed,
  * alerts that nobody has looked at, tasks that no worker has taken. One process shows it for all: the worker `core`.
  */
-export function showWhatIsDue(registry: Registry, database: Database, temporal: Client): void {
+export function showWhatIsDue(registry: Registry, database: Database, temporal: Client, heads: HeadsFolder): void {
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     // All of them are read together; the first one that a scrape comes to asks for all.
     new Gauge({ name, help, labelNames, registers: [registry], collect: () => refresh() });
@@ -53,7 +54,11 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
         FROM property_sales WHERE fan_out = 'due' AND effective_at < now()
       UNION ALL SELECT 'escalations', count(*)::int, min(raised_at), NULL FROM escalations WHERE resolved_at IS NULL
       UNION ALL SELECT 'consents', 0, NULL, min(expires_at) FROM consents WHERE status = 'granted'
-      UNION ALL SELECT 'journal-head', 0, max(at), NULL FROM journal_heads`;
+      UNION ALL SELECT 'journal-head', 0, max(at), NULL FROM journal_heads
+      UNION ALL SELECT 'journal-unsigned', count(*)::int, min(entry_at), NULL
+        FROM journal_leaves WHERE position >= (SELECT coalesce(max(tree_size), 0) FROM journal_heads)
+      UNION ALL SELECT 'journal-heads-inside', count(*)::int, min(at), NULL
+        FROM journal_heads WHERE tree_size > ${sizeOutside(heads)}`;
     for (const { kind, count, since, due } of rows) {
       waiting.set({ kind }, count);
       oldest.set({ kind }, since === null ? 0 : (Date.now() - since.getTime()) / 1_000);
@@ -84,6 +89,15 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
       backlog.set({ task_queue: taskQueue, kind }, Number(stats?.approximateBacklogCount ?? 0));
       lag.set({ task_queue: taskQueue, kind }, Number(stats?.approximateBacklogAge?.seconds ?? 0));
     }
+  }
+}
+
+/** A folder that cannot be read has none that counts. */
+function sizeOutside(heads: HeadsFolder): number {
+  try {
+    return heads.last()?.treeSize ?? 0;
+  } catch {
+    return 0;
   }
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { DefaultLogger, NativeConnection, Runtime, type LogLevel } from '@temporalio/worker';
 import { Registry } from 'prom-client';
+import { showClock } from '../config/clock-metrics';
 import {
   readCoreConfiguration,
   readWorkerConfiguration,
@@ -15,6 +16,9 @@ import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { startTracing } from '../config/tracing';
 import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
+import { createEntryAuthenticator } from '../journal/authenticity';
+import { authenticateEntriesWith } from '../journal/journal';
+import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
 import { composeCore } from './core';
 import { endWorker } from './end-worker';
@@ -36,12 +40,14 @@ async function main(): Promise<void> {
   const sdk = await sdkMetrics();
   installRuntime(log, sdk);
 
+  authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
   const registry = new Registry();
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
+  showClock(registry, () => clockSkewMs(database));
   const { activities, close } = await compose(database, registry, log);
   const worker = await createWorker({
     connection,

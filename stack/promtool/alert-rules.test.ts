@@ -87,6 +87,55 @@ describe('the alert rules of Prometheus', () => {
   );
 });
 
+type Route = { readonly receiver?: string; readonly routes?: readonly Route[] };
+type Alertmanager = {
+  readonly route: Route;
+  readonly receivers: readonly {
+    readonly name: string;
+    readonly webhook_configs: readonly Readonly<Record<string, unknown>>[];
+  }[];
+};
+type Compose = {
+  readonly services: Readonly<
+    Record<string, { readonly volumes?: readonly string[]; readonly secrets?: readonly string[] } | undefined>
+  >;
+  readonly secrets: Readonly<Record<string, { readonly file: string } | undefined>>;
+};
+
+describe('what becomes of an alert of Prometheus', () => {
+  const read = (path: string): unknown => parse(readFileSync(projectFile(path), 'utf8'));
+  const alertmanager = read('deploy/alertmanager/alertmanager.yml') as Alertmanager;
+  const compose = read('docker-compose.yml') as Compose;
+  const service = compose.services['alertmanager'];
+  const receiversOf = ({ receiver, routes = [] }: Route): string[] => [
+    ...(receiver === undefined ? [] : [receiver]),
+    ...routes.flatMap(receiversOf),
+  ];
+
+  it('is that Prometheus hands it to the service that has this configuration', () => {
+    const { alerting } = read('deploy/prometheus/prometheus.yml') as { alerting: object };
+    expect(alerting).toEqual({ alertmanagers: [{ static_configs: [{ targets: ['alertmanager:9093'] }] }] });
+    expect(service?.volumes).toContain('./deploy/alertmanager/alertmanager.yml:/etc/alertmanager/alertmanager.yml:ro');
+  });
+
+  it('is that it goes to a receiver that there is, whatever the alert, and no receiver is for nothing', () => {
+    expect(alertmanager.route.receiver).toBeDefined();
+    expect(new Set(receiversOf(alertmanager.route))).toEqual(new Set(alertmanager.receivers.map(({ name }) => name)));
+  });
+
+  it('is that it is posted to an address from a secret file, and none is in the configuration', () => {
+    for (const { name, webhook_configs: webhooks } of alertmanager.receivers) {
+      expect([name, webhooks.length]).not.toEqual([name, 0]);
+      for (const { url, url_file: file } of webhooks) {
+        expect(url).toBeUndefined();
+        const secret = /^\/run\/secrets\/(\w+)$/.exec(String(file))?.[1] ?? '';
+        expect(service?.secrets).toContain(secret);
+        expect(compose.secrets[secret]).toEqual({ file: `deploy/secrets/${secret}` });
+      }
+    }
+  });
+});
+
 describe('the search for promtool', () => {
   const nowhere = () => ({ PATH: folder, XDG_CACHE_HOME: join(folder, 'cache') });
 

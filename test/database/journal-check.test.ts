@@ -1,12 +1,16 @@
+import { randomBytes } from 'node:crypto';
+import type { Client } from 'pg';
+import { createEntryAuthenticator } from '../../journal/authenticity';
 import { checkDatabase, type DatabaseCheck } from '../../journal/database-check';
 import { exportJournal } from '../../journal/export';
 import { checkFile } from '../../journal/export-lines';
 import { newestHead } from '../../journal/heads';
 import { checkProof, proveEntry } from '../../journal/proof';
 import { monthOf, retireMonths } from '../../journal/retention';
-import { signHead } from '../../journal/sealing';
+import { appendJournal, authenticateEntriesWith } from '../../journal/journal';
+import { JournalNotExtending, signHead } from '../../journal/sealing';
 import { JournalDamaged, placeEntries } from '../../journal/tree';
-import { createTestJournal, newDocumentSigner, type TestJournal } from '../support/journal';
+import { connect, createTestJournal, newDocumentSigner, type TestJournal } from '../support/journal';
 
 const COUNT = 13;
 const names = (from: number, to: number): string[] =>
@@ -53,6 +57,12 @@ async function exported(): Promise<string[]> {
   return lines;
 }
 
+/** Nothing goes outside: what is there extends what the next test begins with. */
+async function sealInside(at?: string): Promise<number> {
+  while ((await placeEntries(journal.core, 100)) > 0);
+  return signHead(journal.core, journal.signer, journal.outside, at === undefined ? {} : { at: new Date(at) });
+}
+
 /** The entry at a position has the next number, as all were written one after the other. */
 const seqAt = (position: number): bigint => BigInt(position + 1);
 const positions = Array.from({ length: COUNT }, (_, position) => position);
@@ -61,7 +71,7 @@ describe('the check of the database', () => {
   it('finds nothing wrong where nothing is, and says how much is not signed yet', async () => {
     await journal.write(['placed, not signed', 'too']);
     await placeEntries(journal.core, 1);
-    const result = await check({ keyId: journal.signer.keyId, outside: journal.outside.last() });
+    const result = await check({ keyId: journal.signer.keyId, outside: [...journal.outside.all()] });
     expect(result).toMatchObject({ ok: true, from: 0, to: COUNT, unsigned: 1, pending: 1 });
   });
 
@@ -112,6 +122,18 @@ describe('the check of the database', () => {
     expect(await check()).toEqual({ ok: false, why: 'entry-changed', position, entrySeq: seqAt(position) });
   });
 
+  it.each([
+    [0, `at = at + interval '1 millisecond'`],
+    [4, `sealed = '\\x00'`],
+    [7, `at = at - interval '1 month'`],
+    // Where no month is.
+    [12, `at = '2001-01-01T00:00:00Z'`],
+  ])('names the entry whose time or details were changed, at position %i: %s', async (position, change) => {
+    const entrySeq = seqAt(position);
+    await journal.tamper(`UPDATE journal_entries SET ${change} WHERE seq = ${entrySeq.toString()}`);
+    expect(await check()).toEqual({ ok: false, why: 'entry-changed', position, entrySeq });
+  });
+
   it('names an entry that was put in beside the tree, and one that was taken before it had a place', async () => {
     await journal.tamper(`INSERT INTO journal_entries (seq, kind) VALUES (900, 'opening'), (901, 'opening')`);
     expect(await check()).toEqual({ ok: false, why: 'entry-not-in-tree', entrySeq: 900n });
@@ -119,6 +141,128 @@ describe('the check of the database', () => {
     await journal.write(['not sealed yet']);
     await journal.tamper(`DELETE FROM journal_entries WHERE object_id = 'not sealed yet'`);
     expect(await check()).toMatchObject({ ok: false, why: 'entry-deleted-unsealed' });
+  });
+
+  describe('whoever logs in as no process of ours, with every trigger on,', () => {
+    let superuser: Client;
+    beforeAll(async () => {
+      superuser = await connect(journal.db.ownerUrl);
+    });
+    afterAll(() => superuser.end());
+    const newestSeq = async (): Promise<bigint> =>
+      (await journal.core.journalEntry.findFirstOrThrow({ orderBy: { seq: 'desc' } })).seq;
+
+    it.each([
+      ['an entry as of now', `(kind, object_id) VALUES ('opening', 'forged')`],
+      ['an entry of the past', `(kind, object_id, at) VALUES ('opening', 'forged', now() - interval '20 days')`],
+      ['an entry in the role of a process', `(kind, object_id) VALUES ('opening', 'forged')`, 'SET ROLE domovoy_core'],
+    ])('gets no place for %s, and it is named', async (_, values, role = 'RESET ROLE') => {
+      await superuser.query(role);
+      await superuser.query(`INSERT INTO journal_entries ${values}`);
+      await superuser.query('RESET ROLE');
+      const entrySeq = await newestSeq();
+      await journal.write(['a real one']);
+      expect(await sealInside()).toBe(COUNT + 1);
+      expect(await check()).toEqual({ ok: false, why: 'entry-by-stranger', entrySeq });
+      await journal.tamper(`DELETE FROM journal_entries WHERE object_id = 'forged'`);
+      expect(await check()).toEqual({ ok: false, why: 'entry-deleted-unsealed', entrySeq });
+    });
+
+    it('gives no number a second time without being named, whatever the note about it says', async () => {
+      await superuser.query(`INSERT INTO journal_entries (seq, at, kind) VALUES (5, now(), 'opening')`);
+      expect(await sealInside()).toBe(COUNT);
+      expect(await check()).toEqual({ ok: false, why: 'entry-by-stranger', entrySeq: 5n });
+      await superuser.query('UPDATE journal_pending SET by_stranger = false');
+      expect(await sealInside()).toBe(COUNT);
+      expect(await check()).toEqual({ ok: false, why: 'entry-not-in-tree', entrySeq: 5n });
+      await superuser.query(`UPDATE journal_pending SET entry_at = now()`);
+      expect(await check()).toEqual({ ok: false, why: 'entry-not-in-tree', entrySeq: 5n });
+    });
+
+    it.each([`- interval '8 days'`, `+ interval '8 days'`])(
+      'puts nothing into the tree at another time (%s), even past the note',
+      async (shift) => {
+        await superuser.query(`INSERT INTO journal_entries (kind, at) VALUES ('opening', now() ${shift})`);
+        await superuser.query('UPDATE journal_pending SET by_stranger = false');
+        expect(await sealInside()).toBe(COUNT + 1);
+        expect(await check()).toEqual({
+          ok: false,
+          why: 'entry-misdated',
+          position: COUNT,
+          entrySeq: await newestSeq(),
+        });
+      },
+    );
+  });
+
+  describe('whoever has the login of a process, and no key,', () => {
+    const ring = { keys: new Map([['k', randomBytes(32)]]), currentId: 'k' };
+    const authenticator = createEntryAuthenticator(ring);
+    const { isAuthentic } = authenticator;
+    const noted = { kind: 'opening', integration: null, objectId: 'real', actor: 'app', outcome: 'opened' } as const;
+    const forge = (values: string) =>
+      journal.core.$executeRawUnsafe(`INSERT INTO journal_entries (kind, object_id, actor, outcome, mac) ${values}`);
+    const place = () => placeEntries(journal.core, 100, isAuthentic);
+    const sign = () => signHead(journal.core, journal.signer, journal.outside, { isAuthentic });
+    beforeAll(() => {
+      authenticateEntriesWith(authenticator);
+    });
+
+    it.each([
+      ['without a code', `VALUES ('opening', 'forged', 'app', 'opened', NULL)`],
+      [
+        'with the code of another',
+        `SELECT kind, 'forged', actor, outcome, mac FROM journal_entries WHERE object_id = 'real'`,
+      ],
+    ])('gets no place for an entry %s, and it is named', async (_, values) => {
+      await appendJournal(journal.core, noted);
+      await forge(values);
+      expect(await place()).toBe(1);
+      await sign();
+      const { seq } = await journal.core.journalEntry.findFirstOrThrow({ where: { objectId: 'forged' } });
+      expect(await check()).toEqual({ ok: false, why: 'entry-by-stranger', entrySeq: seq });
+    });
+
+    it('makes no copy of an entry that is not named', async () => {
+      await appendJournal(journal.core, noted);
+      await forge(`SELECT kind, object_id, actor, outcome, mac FROM journal_entries WHERE object_id = 'real'`);
+      expect(await place()).toBe(2);
+      expect(await sign()).toBe(COUNT + 2);
+      expect(await check()).toMatchObject({ ok: false, why: 'entry-copied' });
+    });
+
+    it('has nothing signed that was put into the tree past the placing', async () => {
+      await forge(`VALUES ('opening', 'forged', 'app', 'opened', NULL)`);
+      expect(await placeEntries(journal.core, 100)).toBe(1);
+      await expect(sign()).rejects.toThrow(JournalNotExtending);
+    });
+
+    it('has nothing signed of which the entry is not there, to be put there later', async () => {
+      await appendJournal(journal.core, noted);
+      expect(await place()).toBe(1);
+      await journal.tamper(`DELETE FROM journal_entries WHERE object_id = 'real'`);
+      await expect(sign()).rejects.toThrow(JournalNotExtending);
+    });
+  });
+
+  it.each([
+    ['changed', `UPDATE journal_nodes SET hash = sha256('x') WHERE level = 2 AND index = 1`, 'node-changed'],
+    ['taken away', `DELETE FROM journal_nodes WHERE level = 2 AND index = 1`, 'node-deleted'],
+  ])('names the places whose common hash was %s', async (_, sql, why) => {
+    await journal.tamper(sql);
+    expect(await check()).toEqual({ ok: false, why, from: 4, to: 8 });
+  });
+
+  it('names a head between others that was taken away', async () => {
+    await journal.tamper('DELETE FROM journal_heads WHERE tree_size = 6');
+    expect(await check()).toEqual({ ok: false, why: 'head-deleted', treeSize: 6 });
+    await journal.tamper('DELETE FROM journal_heads WHERE tree_size = 5');
+    expect(await check()).toEqual({ ok: false, why: 'head-deleted', treeSize: 6 });
+  });
+
+  it('looks at every head outside, not only at the newest', async () => {
+    const outside = [...journal.outside.all()].map((head) => (head.treeSize === 6 ? { ...head, treeSize: 9 } : head));
+    expect(await check({ outside })).toEqual({ ok: false, why: 'tree-rewritten', from: 6, to: COUNT });
   });
 
   it('says between which signed heads the tree was rewritten, when entry, leaf and nodes were made to fit', async () => {
@@ -132,10 +276,14 @@ describe('the check of the database', () => {
   });
 
   it('says so when the newest heads were taken away, or signed by somebody else', async () => {
-    const outside = journal.outside.last();
+    const outside = [...journal.outside.all()];
     await journal.tamper('DELETE FROM journal_heads WHERE tree_size > 6');
     expect(await check({ outside })).toEqual({ ok: false, why: 'behind-outside', treeSize: COUNT });
-    expect(await check({ keyId: newDocumentSigner().keyId })).toMatchObject({ ok: false, why: 'head-other-key' });
+    const { keyId } = newDocumentSigner();
+    expect(await check({ keyId })).toMatchObject({ ok: false, why: 'head-other-key' });
+    expect(
+      await check({ outside: outside.slice(0, 1).map((head) => ({ ...head, keyId })), keyId: journal.signer.keyId }),
+    ).toEqual({ ok: false, why: 'head-other-key', treeSize: 5 });
     await journal.tamper(`UPDATE journal_heads SET document = jsonb_set(document, '{payload}', '"e30"')`);
     expect(await check()).toEqual({ ok: false, why: 'head-invalid', treeSize: 6 });
     await journal.tamper('DELETE FROM journal_heads');
@@ -180,10 +328,6 @@ describe('a month of entries', () => {
     journal.tamper(`WITH old AS (INSERT INTO journal_entries (kind, object_id, at)
       SELECT 'opening', 'old', '2019-03-10T00:00:00Z' FROM generate_series(1, ${count.toString()}) RETURNING seq, at)
       INSERT INTO journal_pending SELECT seq, at FROM old`);
-  const seal = async (at?: string): Promise<void> => {
-    while ((await placeEntries(journal.core, 100)) > 0);
-    await signHead(journal.core, journal.signer, journal.outside, at === undefined ? new Date() : new Date(at));
-  };
   const drop = (month: string) => journal.core.$executeRaw`SELECT drop_journal_month(${month}::date)`;
   const retire = () => retireMonths(journal.core, new Date());
   const oldEntries = () => journal.core.journalEntry.count({ where: { objectId: 'old' } });
@@ -197,27 +341,27 @@ describe('a month of entries', () => {
     await placeEntries(journal.core, 10);
     await expect(drop(OLD)).rejects.toThrow('not wholly sealed');
     // Whoever writes entries of the past today has them signed today.
-    await seal();
+    await sealInside();
     await expect(drop(OLD)).rejects.toThrow('too young');
     expect(await oldEntries()).toBe(1);
   });
 
   it('goes once it was announced, for core alone, and everything else is proved as before', async () => {
     await noteOld(3);
-    await seal('2019-04-01T00:00:30Z');
+    await sealInside('2019-04-01T00:00:30Z');
     await expect(drop(OLD)).rejects.toThrow('not announced');
     await expect(journal.auditor.$executeRaw`SELECT drop_journal_month(${OLD}::date)`).rejects.toThrow('permission');
     // Twice: what is announced and not signed yet is not announced again, and does not go.
     expect([await retire(), await retire()]).toEqual([0, 0]);
     expect(await oldEntries()).toBe(3);
-    await seal();
+    await sealInside();
     expect([await retire(), await oldEntries()]).toEqual([1, 0]);
 
     const retired = [{ month: '2019-03', entries: 3, treeSize: COUNT + 3 }];
     expect(await check()).toMatchObject({ ok: true, to: COUNT + 4, retired });
     expect(await fileCheck()).toMatchObject({ ok: true, retired });
     await journal.write(['later']);
-    await seal();
+    await sealInside();
     expect(await check()).toMatchObject({ ok: true, to: COUNT + 5, retired });
 
     // Nothing else can go under its name.

@@ -131,7 +131,7 @@ describe('signed heads', () => {
       await journal.seal();
       await journal.seal();
     }
-    const heads = journal.outside.all();
+    const heads = [...journal.outside.all()];
     expect(heads.map(({ treeSize }) => treeSize)).toEqual([1, 3, 8, 9, 17]);
     const rows = await journal.core.journalHead.findMany({ orderBy: { treeSize: 'asc' } });
     expect(rows.map(({ document }) => document)).toEqual(heads.map(({ document }) => document));
@@ -157,7 +157,7 @@ describe('signed heads', () => {
     expect(journal.outside.last()).toBeNull();
     await journal.write(['b']);
     await journal.seal();
-    expect(journal.outside.all().map(({ treeSize }) => treeSize)).toEqual([1, 2]);
+    expect([...journal.outside.all()].map(({ treeSize }) => treeSize)).toEqual([1, 2]);
   });
 
   it('are whole outside, also after a crash in the middle of a line', async () => {
@@ -169,10 +169,10 @@ describe('signed heads', () => {
     expect(journal.outside.last()?.treeSize).toBe(1);
     await journal.write(['b']);
     await journal.seal();
-    expect(journal.outside.all().map(({ treeSize }) => treeSize)).toEqual([1, 2]);
+    expect([...journal.outside.all()].map(({ treeSize }) => treeSize)).toEqual([1, 2]);
     truncateSync(file, size - 5);
     await exportHeads(journal.core, journal.outside);
-    expect(journal.outside.all().map(({ treeSize }) => treeSize)).toEqual([1, 2]);
+    expect([...journal.outside.all()].map(({ treeSize }) => treeSize)).toEqual([1, 2]);
   });
 
   const NODE = `UPDATE journal_nodes SET hash = sha256('other') WHERE level = 1 AND index = 1`;

@@ -29,7 +29,7 @@ describe('entries about a person', () => {
       [boris, 'b-1'],
       [anna, 'a-2'],
     ] as const) {
-      await owner.$transaction(async (tx) => {
+      await journal.core.$transaction(async (tx) => {
         const about = { residentId, details: { partnerId: 'canary-partner' } };
         await appendAbout(tx, subjects, about, { ...entry(objectId), integration: null, actor: 'test' });
       });

@@ -33,6 +33,7 @@ export async function startCore(
     h.temporal.client,
     {
       JOURNAL_HEADS_DIR: join(h.stateFolder, 'journal-heads'),
+      JOURNAL_UNAUTHENTICATED: 'refused',
       ERASURES_DIR: erasuresFolder(h),
       ERASURE_SEARCH_DIRS: [searchedFolder(h)],
       TOKEN_KEY_LEAD_MINUTES: 30,
@@ -47,6 +48,7 @@ export async function startCore(
     },
     {
       DOCUMENT_SIGNING_KEY: h.secrets.documentSigningKey.value,
+      PAYLOAD_KEYS: parseKeyRing(h.secrets.payloadKeys.value),
       SECURITY_WEBHOOK_SECRETS: [h.secrets.securityWebhook.value],
     },
     localKeyEncryption(ring.keys, ring.currentId),

@@ -21,7 +21,9 @@ import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { LOCKOUTS, type LockoutAttempts } from '../../contracts/lockout';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { createEntryAuthenticator } from '../../journal/authenticity';
 import { createExchangeJournal } from '../../journal/exchanges';
+import { authenticateEntriesWith } from '../../journal/journal';
 import { createRefusalJournal } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
@@ -137,6 +139,7 @@ export async function createHarness(
   const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
   const payloadKeys = parseKeyRing(secrets.payloadKeys.value);
   const dataConverter = dataConverterWith(payloadKeys);
+  authenticateEntriesWith(createEntryAuthenticator(payloadKeys));
   const temporal = await (options.server === 'real'
     ? startRealServer(dataConverter, options.settings ?? [])
     : startSkippingServer(dataConverter));

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
 import { Client } from 'pg';
+import { Registry } from 'prom-client';
 import { dataConverterWith } from '../../config/temporal';
 import { parseKeyRing } from '../../config/environment';
+import { createEntryAuthenticator } from '../../journal/authenticity';
 import { checkDatabase } from '../../journal/database-check';
 import { openHeadsFolder } from '../../journal/heads-folder';
 import { entriesOfSubject } from '../../journal/subjects';
@@ -17,6 +19,7 @@ import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSubjectVault } from '../../vault/subject-keys';
 import { createWorker } from '../../workers/worker';
 import { createHarness, type Harness } from '../support/harness';
+import { showWhatIsDue } from '../../workers/due-metrics';
 import { until } from '../support/until';
 import { workflowBundle } from '../support/workflow-bundle';
 
@@ -32,11 +35,12 @@ describe('sealing the journal', () => {
     h = await createHarness({ server: 'real' });
     const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
     const signer = documentSigner(h.secrets.documentSigningKey.value);
+    const { isAuthentic } = createEntryAuthenticator(parseKeyRing(h.secrets.payloadKeys.value));
     const worker = await createWorker({
       connection: h.temporal.nativeConnection,
       namespace: h.temporal.namespace ?? 'default',
       taskQueue: 'core',
-      activities: createJournalSealingActivities({ database, signer, outside }),
+      activities: createJournalSealingActivities({ database, signer, outside, isAuthentic }),
       workflows: { workflowBundle: workflowBundle() },
       dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
     });
@@ -58,6 +62,14 @@ describe('sealing the journal', () => {
       taskQueue: 'core',
     });
 
+  /** What the figures of the worker say to wait. */
+  async function waiting(heads = outside): Promise<Record<string, number>> {
+    const registry = new Registry();
+    showWhatIsDue(registry, h.owner, h.temporal.client, heads);
+    const metric = await registry.getSingleMetric('domovoy_waiting')?.get();
+    return Object.fromEntries((metric?.values ?? []).map(({ labels, value }) => [String(labels['kind']), value]));
+  }
+
   async function consent(): Promise<string> {
     const form = await h.app.get('/app/v1/consent-forms/current');
     const request = { partnerId: 'vizor', formId: form.body['formId'], formSha256: form.body['sha256'] };
@@ -78,7 +90,11 @@ describe('sealing the journal', () => {
     const count = await h.owner.journalEntry.count();
     expect(first).toMatchObject({ placed: count, treeSize: count, exported: 1 });
     expect(await seal()).toEqual({ placed: 0, treeSize: count, exported: 0 });
-    expect(await checkDatabase(h.owner, { outside: outside.last() })).toMatchObject({ ok: true, to: count });
+    expect(await checkDatabase(h.owner, { outside: [...outside.all()] })).toMatchObject({ ok: true, to: count });
+    const nothing = { 'journal-entries': 0, 'journal-unsigned': 0, 'journal-heads-inside': 0 };
+    expect(await waiting()).toMatchObject(nothing);
+    const empty = openHeadsFolder(mkdtempSync(join(tmpdir(), 'domovoy-heads-')));
+    expect(await waiting(empty)).toMatchObject({ ...nothing, 'journal-heads-inside': 1 });
 
     const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
     const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
@@ -107,6 +123,7 @@ describe('sealing the journal', () => {
       expect((failure as WorkflowFailedError).cause?.cause).toMatchObject({ type: 'JournalBroken' });
     }
     expect(outside.last()?.treeSize).toBe(signed);
+    expect((await waiting())['journal-unsigned']).toBeGreaterThan(0);
     expect(await h.owner.journalHead.count({ where: { treeSize: { gt: signed ?? 0 } } })).toBe(0);
     expect(await h.owner.journalEntry.count({ where: { kind: 'alarm', outcome: 'not-signed' } })).toBe(1);
   });
