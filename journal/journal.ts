@@ -111,7 +111,7 @@ export function journalEntryOfEnded({
   // The database decides which of them it is: each has a code of its own.
   const [named, namedUnknown] = [
     macOf({ ...entry, ...(about && { subject: about.subject, sealed: about.sealed }) }),
-    macOf({ ...unknown, ...(about && { subject: about.subject, sealed: about.sealedUnknown }) }),
+    macOf({ ...unknown, ...(about && { subject: about.subject, sealed: about.sealedUnknown ?? undefined }) }),
   ];
   const [nobodys, nobodysUnknown] = about ? [macOf(entry), macOf(unknown)] : [named, namedUnknown];
   return sql`INSERT INTO journal_entries (kind, integration, object_id, actor, outcome, reason, subject, sealed, mac)
