@@ -27,9 +27,10 @@ async function main(): Promise<void> {
 }
 
 /** Removes what the stack made and nothing else: DOMOVOY_STATE_DIR may name a folder that holds other things too. */
-function removeState({ path, certificates, secrets, temporal, logs, sandbox, journalHeads, run }: StateFolder): void {
+function removeState(folder: StateFolder): void {
+  const { path, certificates, secrets, temporal, logs, sandbox, journalHeads, journalSpools, run } = folder;
   // The lock lies in the last one.
-  for (const name of [certificates, secrets, temporal, logs, sandbox, journalHeads, run]) {
+  for (const name of [certificates, secrets, temporal, logs, sandbox, journalHeads, journalSpools, run]) {
     rmSync(name, { recursive: true, force: true });
   }
   const left = existsSync(path) ? readdirSync(path) : [];

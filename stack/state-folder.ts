@@ -24,6 +24,7 @@ export type StateFolder = {
   readonly run: string;
   readonly sandbox: string;
   readonly journalHeads: string;
+  readonly journalSpools: string;
   readonly erasures: string;
 };
 
@@ -45,13 +46,14 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
     run: inside('run'),
     sandbox: inside('sandbox'),
     journalHeads: inside('journal-heads'),
+    journalSpools: inside('journal-spools'),
     erasures: inside('erasures'),
   };
-  const { certificates, secrets, run, sandbox, logs, temporal, journalHeads, erasures } = folder;
+  const { certificates, secrets, run, sandbox, logs, temporal, journalHeads, journalSpools, erasures } = folder;
   explaining(`making ${path}`, () => {
     // The database server may run as another user: it must be able to pass through, not to read.
     makeFolder(path);
-    for (const name of [certificates, secrets, run, sandbox, logs, temporal, journalHeads, erasures]) {
+    for (const name of [certificates, secrets, run, sandbox, logs, temporal, journalHeads, journalSpools, erasures]) {
       mkdirSync(name, { recursive: true, mode: 0o700 });
       accessSync(name, constants.R_OK | constants.W_OK | constants.X_OK);
     }

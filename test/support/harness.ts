@@ -22,6 +22,7 @@ import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { createRefusalJournal } from '../../journal/refusals';
+import { callNotes } from '../../partners/journaled-calls';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
@@ -159,8 +160,9 @@ export async function createHarness(
     });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
-    const refusals = createRefusalJournal(database, 500);
-    const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
+    const refusals = createRefusalJournal(exchanges, 500);
+    const note = callNotes(exchanges, { integration: null, process: 'api' });
+    const identityProvider = createIdentityProvider(settings, secrets.staffClient.value, note);
     const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
     const ownKeys = await openOwnKeys({
       database,
@@ -262,6 +264,7 @@ export async function createHarness(
         for (const integration of INTEGRATIONS) {
           const role = integration === 'smart-home' ? 'domovoy_smart_home' : 'domovoy_communal';
           const database = openDatabase(db.urlFor(role), 8);
+          const journal = createExchangeJournal(database, () => undefined);
           const integrated = composeIntegration(
             integration,
             database,
@@ -274,6 +277,7 @@ export async function createHarness(
             { BILLING_SECRET: secrets.billing.value },
             localKeyEncryption(ring.keys, ring.currentId),
             new Registry(),
+            journal,
           );
           const worker = await createWorker({
             connection: temporal.nativeConnection,
@@ -289,6 +293,7 @@ export async function createHarness(
             worker.shutdown();
             await running;
             await integrated.close();
+            await journal.close();
             await database.$disconnect();
           });
         }
