@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import express, { type Router, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
+import { correlated } from '../config/correlation';
 import type { Logger } from '../config/logger';
 import type { RequestMetrics } from '../config/request-metrics';
 import { opaque } from '../journal/exchanges';
+import { knownIn } from './authentication/caller';
 import { documentRoutes } from './documentation';
 import { invalidField, notFound, problemHandler } from './problem';
 import { problemPages } from './problem-pages';
@@ -39,7 +41,7 @@ export function createApp(deps: {
   if (deps.refusals) app.use(deps.refusals);
   if (deps.cors) app.use(deps.cors);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
-  app.use(deps.admitAnyone, ...deps.open);
+  app.use(deps.admitAnyone, inItsName, ...deps.open);
   app.use(documentRoutes(deps.openApiDocument));
   app.use('/problems', problemPages());
   app.use(() => {
@@ -59,6 +61,11 @@ const requestIds: RequestHandler = (req, res, next) => {
   res.locals['correlationId'] = opaque(requestId);
   res.set('x-request-id', requestId);
   next();
+};
+
+/** Calls of ours name the request that they serve; behind an audience's router it is said there (operation.ts). */
+const inItsName: RequestHandler = (_req, res, next) => {
+  correlated({ id: (res.locals as { correlationId: string }).correlationId }, next);
 };
 
 /** Who asks, in what form and with which key: fields that are there once, or not at all. */
@@ -95,7 +102,7 @@ const requestLog =
       const elapsedMs = performance.now() - startedMs;
       const durationMs = Math.round(elapsedMs);
       metrics?.answered(route, req.method, res.statusCode, elapsedMs);
-      const locals = res.locals as { requestId: string; correlationId: string; caller?: { clientId: string } };
+      const { requestId, correlationId } = res.locals as { requestId: string; correlationId: string };
       log.info(
         {
           event: 'request',
@@ -103,9 +110,9 @@ const requestLog =
           route,
           status: res.statusCode,
           durationMs,
-          requestId: locals.requestId,
-          correlationId: locals.correlationId,
-          clientId: locals.caller?.clientId,
+          requestId,
+          correlationId,
+          clientId: knownIn(res)?.clientId,
         },
         'request',
       );

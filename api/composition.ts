@@ -228,7 +228,13 @@ export function createStack(deps: ApiDependencies): Express {
     database,
     signingKeys: deps.ownKeys.current('token'),
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
-    identify: createIdentifyAtTokenEndpoint({ database, identification, withinMs: settings.OPEN_WITHIN_MS }),
+    identify: createIdentifyAtTokenEndpoint({
+      database,
+      subjects,
+      identification,
+      withinMs: settings.OPEN_WITHIN_MS,
+    }),
+    exchanges: deps.exchanges,
     log,
   });
   deps.ownKeys.onTokenKeys((keys) => server.useKeys(keys));
@@ -264,15 +270,16 @@ export function createStack(deps: ApiDependencies): Express {
       return [requireToken(checks, 'app', operation.scope)];
     };
   const { HIDDEN_ID_KEY: hiddenIdKey } = secrets;
-  const staff = signInRoutes({ database, settings, hiddenIdKey, identityProvider: deps.identityProvider, log });
-  const events = securityEventRoutes({ database, identityProvider: deps.identityProvider, log });
+  const { identityProvider, exchanges } = deps;
+  const staff = signInRoutes({ database, settings, hiddenIdKey, identityProvider, log });
+  const events = securityEventRoutes({ database, identityProvider, exchanges, log });
   const routers: Record<string, Router> = {};
   for (const { base, operations } of sections) {
     routers[base] = mountOperations(operations, {
       database,
       authenticate: authenticate(base),
       admit: deps.requestLimits.admit,
-      exchanges: deps.exchanges,
+      exchanges,
       hideAsked: (clientId, asked) =>
         hiddenId(secrets.HIDDEN_ID_KEY, `asked/${clientId}/${asked}`).slice(0, ASKED_LENGTH),
     });

@@ -14,6 +14,7 @@ import { createEntryAuthenticator } from '../journal/authenticity';
 import { createExchangeJournal } from '../journal/exchanges';
 import { authenticateEntriesWith } from '../journal/journal';
 import { createRefusalJournal } from '../journal/refusals';
+import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
 import { createStack } from './composition';
@@ -27,16 +28,25 @@ import { createIdentityProvider } from './staff/identity-provider';
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
 async function main(): Promise<void> {
   const { settings, secrets } = readApiConfiguration(process.env);
-  const keyEncryption = createKeyEncryption(settings, secrets);
-  const destination = await logDestination('api', settings, keyEncryption);
-  const log = createLogger('api', settings.LOG_LEVEL, destination);
-  const tracing = startTracing('api', settings);
   const registry = new Registry();
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
   showClock(registry, () => clockSkewMs(database));
   authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
+  // Before the logger, whose own key may be a call to another system.
+  const exchanges = createExchangeJournal(
+    database,
+    (count) => {
+      log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
+    },
+    settings.JOURNAL_SPOOL_DIR,
+  );
+  const note = callNotes(exchanges, { integration: null, process: 'api' });
+  const keyEncryption = createKeyEncryption(settings, secrets, note);
+  const destination = await logDestination('api', settings, keyEncryption);
+  const log = createLogger('api', settings.LOG_LEVEL, destination);
+  const tracing = startTracing('api', settings);
   const temporal = await connectTemporal(secrets.PAYLOAD_KEYS);
   const identificationGuard = createIdentificationGuard({
     databaseUrl: secrets.DATABASE_URL,
@@ -51,11 +61,8 @@ async function main(): Promise<void> {
     key: secrets.HIDDEN_ID_KEY,
   });
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
-  const exchanges = createExchangeJournal(database, (count) => {
-    log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
-  });
-  const refusals = createRefusalJournal(database);
-  const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET);
+  const refusals = createRefusalJournal(exchanges);
+  const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET, note);
   const configured = {
     token: secrets.TOKEN_SIGNING_KEYS,
     message: [configuredKey(settings.MESSAGE_KEY_ID, secrets.MESSAGE_SIGNING_KEY)],
@@ -106,8 +113,8 @@ async function main(): Promise<void> {
         identificationGuard.close,
         requestLimits.close,
         pluginTokenGuesses.close,
-        exchanges.close,
         refusals.close,
+        exchanges.close,
         identityProvider.close,
         ownKeys.close,
         tracing.close,

@@ -13,10 +13,10 @@ import {
   type OpeningOutcome,
   type OpeningView,
 } from '../contracts/openings';
-import type { Database } from '../prisma/database';
+import type { Database, Transaction } from '../prisma/database';
 import type { openAccessWorkflow } from '../workflows/open-access/workflow';
 import { awaitOutcome } from '../workflows/open-access/messages';
-import { appendJournal } from '../journal/journal';
+import { appendJournal, type JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import type { SubjectVault } from '../vault/subject-keys';
 import { resourceIdFor } from './idempotency';
@@ -68,7 +68,6 @@ export async function openAccessPoint(
     identify: (openingId: string, notAfterMs: number) => Promise<Identified>;
   },
 ): Promise<Opening> {
-  const { database } = deps;
   const { caller, accessPoint, fingerprint } = request;
   const { openingId, earlier } = request.named;
   if (earlier) assertSameRequest(earlier.requestSha256, fingerprint);
@@ -89,7 +88,9 @@ export async function openAccessPoint(
     notAfter: notAfter.toISOString(),
     steps: 'one',
   };
-  if (identified.kind === 'locked') return deniedAtOnce(database, opening, accessPoint.integration);
+  if (identified.kind === 'locked') {
+    return denyAtOnce(deps, opening, { integration: accessPoint.integration, reason: 'locked-out' });
+  }
   if (identified.kind === 'late') return settled(deps, opening, accessPoint.integration);
   const result = await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
   if (result) {
@@ -104,10 +105,13 @@ export async function openAccessPoint(
 const known = (residentId: string | null): Identified =>
   residentId === null ? { kind: 'nobody' } : { kind: 'resident', residentId };
 
-/** Guessing must cost us little: a denial needs no execution, only its evidence. */
-async function deniedAtOnce(database: Database, opening: OpenAccessRequest, integration: string): Promise<OpeningRow> {
+/** Guessing must cost us little: a denial that is certain already needs no execution, only its evidence. */
+export async function denyAtOnce(
+  { database, subjects }: { readonly database: Database; readonly subjects: SubjectVault },
+  opening: OpenAccessRequest,
+  { integration, reason }: { readonly integration: string; readonly reason: DenialReason },
+): Promise<OpeningRow> {
   const { openingId: id, clientId, requestSha256, accessPointId, partnerId, method, residentId } = opening;
-  const reason = 'locked-out' satisfies DenialReason;
   const at = new Date();
   return database.$transaction(async (tx) => {
     const ids = { id, clientId, requestSha256, accessPointId, partnerId, integration, method, residentId };
@@ -116,12 +120,21 @@ async function deniedAtOnce(database: Database, opening: OpenAccessRequest, inte
       data: [{ ...ids, ...times, status: 'denied', reason }],
       skipDuplicates: true,
     });
-    if (count > 0) {
-      const entry = { integration, objectId: id, actor: clientId, outcome: 'denied', reason };
-      await appendJournal(tx, { kind: 'opening', ...entry });
-    }
+    const entry = { integration, objectId: id, actor: clientId, outcome: 'denied', reason } as const;
+    if (count > 0) await appendEvidence(tx, subjects, opening, { kind: 'opening', ...entry });
     return tx.opening.findUniqueOrThrow({ where: { id } });
   });
+}
+
+/** About whom it was, when it was somebody. */
+async function appendEvidence(
+  tx: Transaction,
+  subjects: SubjectVault,
+  { residentId, accessPointId, partnerId, method }: OpenAccessRequest,
+  record: JournalRecord,
+): Promise<void> {
+  if (residentId === null) await appendJournal(tx, record);
+  else await appendAbout(tx, subjects, { residentId, details: { accessPointId, partnerId, method } }, record);
 }
 
 /**
@@ -182,12 +195,8 @@ async function settled(
       where: { id: openingId, endedAt: null, attempts: 0 },
       data: { status: 'expired', endedAt: new Date() },
     });
-    if (count > 0) {
-      const entry = { integration, objectId: openingId, actor: clientId, outcome: 'expired' };
-      const about = residentId && { residentId, details: { accessPointId, partnerId, method } };
-      if (about) await appendAbout(tx, subjects, about, { kind: 'opening', ...entry });
-      else await appendJournal(tx, { kind: 'opening', ...entry });
-    }
+    const entry = { integration, objectId: openingId, actor: clientId, outcome: 'expired' } as const;
+    if (count > 0) await appendEvidence(tx, subjects, opening, { kind: 'opening', ...entry });
     return tx.opening.findUniqueOrThrow({ where: { id: openingId } });
   });
 }

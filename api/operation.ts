@@ -6,8 +6,9 @@ import { beginSpan } from '../config/tracing';
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { StaffPermission } from '../contracts/staff';
 import type { Database } from '../prisma/database';
-import type { Caller } from './authentication/caller';
+import { knownIn, type Caller } from './authentication/caller';
 import { exactRouter } from './exact-paths';
+import { journaled } from './journaled';
 import { networkOf } from './network';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HEIC_ADVICE } from './photo-advice';
@@ -132,7 +133,7 @@ export function mountOperations(
       operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
       ...deprecated(operation),
       tracedRequest(operation),
-      journaled(operation, options),
+      journaledOperation(operation, options),
       ...options.authenticate(operation),
       options.admit,
       ...bodyParsers(operation),
@@ -150,37 +151,27 @@ const tracedRequest =
     if (span) {
       res.locals['traceparent'] = span.traceparent;
       res.once('close', () => {
-        const { caller, correlationId } = res.locals as { caller?: Caller; correlationId: string };
+        const { correlationId } = res.locals as { correlationId: string };
         const failure = !res.writableFinished ? 'aborted' : res.statusCode >= 500 ? 'ServerError' : undefined;
         span.end(failure, {
           'http.response.status_code': res.statusCode,
           'domovoy.correlation_id': correlationId,
-          'domovoy.client': caller?.clientId,
+          'domovoy.client': knownIn(res)?.clientId,
         });
       });
     }
     next();
   };
 
-/** Notes what became of a request, once it is known who sent it: strangers do not write in the journal. */
-const journaled =
-  (operation: Operation, { exchanges, hideAsked }: Parameters<typeof mountOperations>[1]): RequestHandler =>
-  (req, res, next) => {
-    res.once('close', () => {
-      const { caller, correlationId } = res.locals as { caller?: Caller; correlationId: string };
-      if (!caller) return;
-      const asked = res.statusCode === 404 ? askedFor(operation, req) : undefined;
-      exchanges.note({
-        integration: caller.integration ?? null,
-        requestId: correlationId,
-        actor: caller.clientId,
-        operation: operation.id,
-        outcome: res.writableFinished ? res.statusCode.toString() : 'aborted',
-        ...(asked !== undefined && hideAsked && { asked: hideAsked(caller.clientId, asked) }),
-      });
-    });
-    next();
-  };
+/** What is not there for who asks is told apart (monitoring/rules/outside-houses.ts). */
+const journaledOperation = (
+  operation: Operation,
+  { exchanges, hideAsked }: Parameters<typeof mountOperations>[1],
+): RequestHandler =>
+  journaled(operation.id, exchanges, (req, res, { clientId }) => {
+    const asked = res.statusCode === 404 ? askedFor(operation, req) : undefined;
+    return asked === undefined ? undefined : hideAsked?.(clientId, asked);
+  });
 
 /** The id of what was asked for, as it came. */
 function askedFor({ names }: Operation, req: Parameters<RequestHandler>[0]): string | undefined {

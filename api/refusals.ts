@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Refusal, RefusalJournal } from '../journal/refusals';
+import { knownIn } from './authentication/caller';
 import { hiddenWords } from './hidden-words';
 import { networkOf } from './network';
 
@@ -19,8 +20,8 @@ export const noteRefusals =
   (req, res, next) => {
     const network = hiddenWords(key, 'network', networkOf(req.ip));
     res.once('finish', () => {
-      const { refusal, caller } = res.locals as { refusal?: Proved; caller?: unknown };
-      if (caller !== undefined || !wasRefused(req, res)) return;
+      const { refusal } = res.locals as { refusal?: Proved };
+      if (knownIn(res) || (!refusal && !wasRefused(req, res))) return;
       const name = nameTried(req);
       const who = refusal ?? { code: 'credentials' as const };
       journal.refused({ ...who, network, ...(name !== undefined && { name: hiddenWords(key, 'name', name) }) });

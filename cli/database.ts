@@ -20,6 +20,20 @@ export async function withDatabase<T>(url: string | undefined, work: (database: 
   }
 }
 
+/**
+ * Writes that the journal or logs are taken out, by which login and how much of it: before anything is, so that no copy
+ * leaves without an entry.
+ *
+ * @param part listed words: what it was narrowed by
+ */
+export async function noteTakenOut(
+  database: Database,
+  what: 'journal-export' | 'log-reading',
+  part: readonly string[],
+): Promise<void> {
+  await database.$executeRaw`SELECT note_taken_out(${what}, ${part.length === 0 ? 'whole' : part.join()})`;
+}
+
 function databaseUrl(given: string | undefined): string {
   try {
     return readAuditConfiguration(given === undefined ? process.env : { DATABASE_URL: given }).DATABASE_URL;

@@ -11,7 +11,7 @@ import { checkSelection, exportSelection, Filter, isSelection } from '../journal
 import type { Retired } from '../journal/retention';
 import { JournalDamaged } from '../journal/tree';
 import type { Database } from '../prisma/database';
-import { databaseOption, withDatabase as withAnyDatabase } from './database';
+import { databaseOption, noteTakenOut, withDatabase as withAnyDatabase } from './database';
 import { CommandRefusal } from './refusal';
 import { isSystemError, piecesOf, readJson } from './text-file';
 
@@ -64,6 +64,7 @@ const exportCommand = (): Command =>
       const isWhole = Object.keys(filter).length === 0;
       const head = await withDatabase(database, async (reader) => {
         const newest = await signedHead(reader);
+        await noteTakenOut(reader, 'journal-export', Object.keys(filter));
         const lines = isWhole ? exportJournal(reader, newest) : exportSelection(reader, newest, Filter.parse(filter));
         await writeLines(out, lines);
         return newest;

@@ -5,6 +5,7 @@ import { readLogReaderConfiguration } from '../config/environment';
 import { createKeyEncryption } from '../config/key-encryption';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { readLogSegment, SEGMENT_SUFFIX, SegmentBroken } from '../vault/log-segments';
+import { databaseOption, noteTakenOut, withDatabase } from './database';
 import { CommandRefusal } from './refusal';
 
 /** `domovoy logs …`: for whoever is entitled to the keys that logs rest under (R2.5). */
@@ -13,12 +14,19 @@ export const logsCommand = (): Command =>
 
 const decryptCommand = (): Command =>
   new Command('decrypt')
-    .description('Prints the lines of segments; wants the key encryption that the processes have (KEY_ENCRYPTION…).')
+    .description(
+      'Prints the lines of segments; wants the key encryption that the processes have (KEY_ENCRYPTION…), and the ' +
+        'database, whose journal says first that they are read.',
+    )
     .argument('<files...>', 'segments, or folders of them')
     .option('--only <text>', 'only lines that hold this text, such as the id of a request')
-    .action(async (paths: string[], { only }: { only?: string }) => {
+    .addOption(databaseOption())
+    .action(async (paths: string[], { only, database }: { only?: string; database?: string }) => {
       const keyEncryption = entitledTo();
-      for (const file of paths.flatMap(segmentsIn)) await print(file, keyEncryption, only);
+      const files = paths.flatMap(segmentsIn);
+      const part = only === undefined ? [] : ['only'];
+      await withDatabase(database, (journal) => noteTakenOut(journal, 'log-reading', part));
+      for (const file of files) await print(file, keyEncryption, only);
     });
 
 /** @throws CommandRefusal */

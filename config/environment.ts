@@ -41,6 +41,11 @@ const SharedSettings = z.object({
   LOG_SEGMENTS_DIR: z.string().min(1).optional(),
   /** After how long they are deleted (docs/retention.md). */
   LOG_SEGMENTS_DAYS: z.coerce.number().int().min(1).max(3_660).default(90),
+  /**
+   * A folder of this process's kind for what waits to be written in the journal, so that a process that is killed loses
+   * none of it (journal/spool.ts); left out: it waits in memory.
+   */
+  JOURNAL_SPOOL_DIR: z.string().min(1).optional(),
   /** Where traces go, OTLP over HTTP, such as http://collector:4318/v1/traces; left out: there are none (docs/adr/0050). */
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
   /** Of the requests that begin a trace, the share that is told of. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { NoteCall } from '../contracts/partner-calls';
 import { localKeyEncryption, type KeyEncryption } from '../vault/key-encryption';
 import { transitKeyEncryption } from '../vault/transit-key-encryption';
 import type { ApiSecrets, ApiSettings } from './environment';
@@ -17,11 +18,13 @@ type Settings = Pick<
 /**
  * What wraps data keys, as configured.
  *
+ * @param note told of each request to a key management service; left out by commands, which write no journal
  * @throws an Error that names the settings at fault and shows no value
  */
 export function createKeyEncryption(
   settings: Settings,
   { KEY_ENCRYPTION_KEYS: ring }: Pick<ApiSecrets, 'KEY_ENCRYPTION_KEYS'>,
+  note?: NoteCall,
 ): KeyEncryption {
   if (settings.KEY_ENCRYPTION === 'local') {
     if (!ring) throw new Error('KEY_ENCRYPTION=local wants KEY_ENCRYPTION_KEYS.');
@@ -38,5 +41,6 @@ export function createKeyEncryption(
     caPem: readFileSync(caFile, 'utf8'),
     tokenFile,
     timeoutMs: settings.TRANSIT_TIMEOUT_MS,
+    ...(note && { note }),
   });
 }

@@ -1,4 +1,4 @@
-import { sql, type Transaction } from '../prisma/database';
+import { sql, type Sql, type Transaction } from '../prisma/database';
 import type { EntryAuthenticator, EntryContent } from './authenticity';
 
 /** One piece of evidence. Opaque ids and listed words only: nothing personal, no secret, no partner's text. */
@@ -25,6 +25,7 @@ export type JournalRecord = {
     | 'exchange'
     | 'partner-call'
     | 'refusal'
+    | 'journal-spool'
     | 'client-suspension'
     | 'staff-sign-in'
     | 'staff-session'
@@ -38,6 +39,7 @@ export type JournalRecord = {
     | 'access-review'
     | 'staff-member'
     | 'log-export'
+    | 'log-reading'
     | 'journal-export'
     | 'journal-retention'
     | 'security-audit';
@@ -80,16 +82,53 @@ const macOf = ({
  */
 export async function appendJournal(tx: Transaction, ...records: readonly JournalRecord[]): Promise<void> {
   if (records.length === 0) return;
+  await tx.$executeRaw`INSERT INTO journal_entries (${COLUMNS}) SELECT * FROM ${rowsOf(records)}`;
+}
+
+/**
+ * Writes the entries that one process has numbered from `from` up to `to`, unless they are written: how far it is moves
+ * in the same statement.
+ *
+ * @returns whether they were written now; `false`: somebody wrote at least the first of them already
+ */
+export async function appendOnce(
+  tx: Transaction,
+  { spool, from, to }: { readonly spool: string; readonly from: number; readonly to: number },
+  records: readonly JournalRecord[],
+): Promise<boolean> {
+  const written = await tx.$executeRaw`
+    WITH moved AS (
+      INSERT INTO journal_spools AS spool (id, written, login) VALUES (${spool}::uuid, ${to}::bigint, current_user)
+      ON CONFLICT (id) DO UPDATE SET written = EXCLUDED.written WHERE spool.written = ${from}::bigint
+      RETURNING id
+    )
+    INSERT INTO journal_entries (${COLUMNS}) SELECT noted.* FROM ${rowsOf(records)} AS noted WHERE EXISTS (SELECT FROM moved)`;
+  return written > 0;
+}
+
+/** @returns the number of the next entry that is to be written */
+export async function writtenOf(tx: Transaction, spool: string): Promise<number> {
+  const [row] = await tx.$queryRaw<{ written: bigint }[]>`
+    SELECT written FROM journal_spools WHERE id = ${spool}::uuid`;
+  return Number(row?.written ?? 0n);
+}
+
+/** Of a process that has ended, with nothing left that somebody could write again. */
+export async function forgetSpool(tx: Transaction, spool: string): Promise<void> {
+  await tx.$executeRaw`DELETE FROM journal_spools WHERE id = ${spool}::uuid`;
+}
+
+const COLUMNS = sql`integration, kind, object_id, actor, outcome, reason, subject, sealed, mac`;
+
+/** One value for any number of rows: the statement is parsed and planned once, and hundreds at a time cost little each. */
+function rowsOf(records: readonly JournalRecord[]): Sql {
   const column = (name: 'integration' | 'kind' | 'objectId' | 'actor' | 'outcome' | 'reason' | 'subject') =>
     records.map((record) => record[name] ?? null);
   const sealed = records.map((record) => (record.sealed ? `\\x${record.sealed.toString('hex')}` : null));
   const macs = records.map(macOf);
-  // One statement for any number of rows: it is parsed and planned once, and hundreds at a time cost little each.
-  await tx.$executeRaw`
-    INSERT INTO journal_entries (integration, kind, object_id, actor, outcome, reason, subject, sealed, mac)
-    SELECT * FROM unnest(${column('integration')}::text[], ${column('kind')}::text[], ${column('objectId')}::text[],
-      ${column('actor')}::text[], ${column('outcome')}::text[], ${column('reason')}::text[],
-      ${column('subject')}::text[], ${sealed}::bytea[], ${macs}::text[])`;
+  return sql`unnest(${column('integration')}::text[], ${column('kind')}::text[], ${column('objectId')}::text[],
+    ${column('actor')}::text[], ${column('outcome')}::text[], ${column('reason')}::text[],
+    ${column('subject')}::text[], ${sealed}::bytea[], ${macs}::text[])`;
 }
 
 /**

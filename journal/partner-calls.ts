@@ -1,24 +1,8 @@
-import type { JournalRecord } from './journal';
+import type { PartnerCallEntry } from '../contracts/partner-calls';
+import type { Noted } from './spool';
 
-/** One call of ours to another system and what came of it (R0.11). No content: only that it was made, by what and for whom. */
-export type PartnerCallEntry = {
-  readonly integration: string;
-  /** The partner, or `billing`. */
-  readonly partnerId: string;
-  readonly operation: string;
-  /** `ok`, the name of a failure, or `cancelled`. */
-  readonly outcome: string;
-  readonly durationMs: number;
-  /** UUID of the request that it serves. */
-  readonly correlationId: string;
-  /** The id under which the other system was told of that request. */
-  readonly toldAs: string;
-  /** The execution that calls. */
-  readonly execution: string;
-};
-
-/** How such a call is written. {@link readPartnerCall} reads it. */
-export const partnerCallRecord = (call: PartnerCallEntry): JournalRecord => ({
+/** How a call is written. {@link readPartnerCall} reads it. */
+export const partnerCallRecord = (call: PartnerCallEntry): Noted => ({
   kind: 'partner-call',
   integration: call.integration,
   objectId: call.correlationId,

@@ -1,5 +1,6 @@
 import type { Database } from '../prisma/database';
-import { appendJournal, type JournalRecord } from './journal';
+import type { ExchangeJournal } from './exchanges';
+import type { Noted } from './spool';
 
 /** Why somebody was not let in: what they brought is no credential, came before, or is from another time. */
 export const REFUSAL_CODES = ['credentials', 'replayed', 'signature', 'signature-time'] as const;
@@ -18,6 +19,7 @@ export type Refusal = {
 export type RefusalJournal = {
   /** Counts it; nobody waits for it to be written. */
   readonly refused: (refusal: Refusal) => void;
+  /** Hands on what was counted, before the journal of exchanges is closed. */
   readonly close: () => Promise<void>;
 };
 
@@ -33,18 +35,17 @@ type Counted = { times: number; readonly names: Set<string>; readonly refusal: R
 /**
  * Whoever is not let in writes nothing in the journal by themselves: each network is counted, and leaves one entry for
  * each turn, however often it knocks. Monitoring reads them (monitoring/rules/).
+ *
+ * @param journal writes the entries, as those of exchanges
  */
-export function createRefusalJournal(database: Database, everyMs = EVERY_MS): RefusalJournal {
+export function createRefusalJournal(journal: Pick<ExchangeJournal, 'refused'>, everyMs = EVERY_MS): RefusalJournal {
   let counted = new Map<string, Counted>();
   let timer: NodeJS.Timeout | undefined;
-  let writing = Promise.resolve();
 
-  async function write(): Promise<void> {
-    const batch = counted;
+  function handOn(): void {
+    const turn = counted;
     counted = new Map();
-    if (batch.size === 0) return;
-    // What the database does not take is given up: the answer was a refusal all the same.
-    await appendJournal(database, ...[...batch.values()].map(recordOf)).catch(() => undefined);
+    for (const each of turn.values()) journal.refused(recordOf(each));
   }
 
   return {
@@ -60,20 +61,20 @@ export function createRefusalJournal(database: Database, everyMs = EVERY_MS): Re
       counted.set(key, known);
       timer ??= setTimeout(() => {
         timer = undefined;
-        writing = writing.then(write);
+        handOn();
       }, everyMs).unref();
     },
-    async close() {
+    close() {
       clearTimeout(timer);
-      writing = writing.then(write);
-      await writing;
+      handOn();
+      return Promise.resolve();
     },
   };
 }
 
 const keyOf = ({ code, network, client }: Refusal): string => JSON.stringify([code, network, client?.id]);
 
-const recordOf = ({ times, names, refusal }: Counted): JournalRecord => ({
+const recordOf = ({ times, names, refusal }: Counted): Noted => ({
   kind: 'refusal',
   integration: refusal.client?.integration ?? null,
   objectId: refusal.network,

@@ -1,13 +1,16 @@
 import type * as oauth from 'openid-client';
 import { PartnerError } from './failure';
 import { refuse, type HttpRequest, type PartnerHttp } from './http';
+import { notedRequest, type NoteRequest } from './noted-request';
 import type { CredentialCheck } from './ports';
 
 /**
  * Requests of the OAuth library over the partner's own sockets, so that bounds, breaker and rate hold for tokens too.
  * No caller's signal: a token is fetched for everybody who waits.
+ *
+ * @param note told of each request; left out by who is noted itself
  */
-export function fetchOver(http: PartnerHttp): oauth.CustomFetch {
+export function fetchOver(http: PartnerHttp, note: NoteRequest = () => undefined): oauth.CustomFetch {
   return async (url, { method, headers, body }) => {
     const request: HttpRequest = {
       method: method === 'POST' ? 'POST' : 'GET',
@@ -15,7 +18,9 @@ export function fetchOver(http: PartnerHttp): oauth.CustomFetch {
       headers,
       ...(body != null && { body: bytesOf(body) }),
     };
-    const answer = await http.send(request, { signal: new AbortController().signal });
+    const operation = method === 'POST' ? 'token' : 'discover';
+    const signal = new AbortController().signal;
+    const answer = await notedRequest(note, operation, () => http.send(request, { signal }), nameOf);
     if (answer.status === 429) return refuse(answer);
     const hasBody = answer.status !== 204 && answer.status !== 304;
     return new Response(hasBody ? new Uint8Array(answer.body) : null, {
@@ -24,6 +29,8 @@ export function fetchOver(http: PartnerHttp): oauth.CustomFetch {
     });
   };
 }
+
+const nameOf = (error: unknown): string => (error instanceof PartnerError ? error.type : 'cancelled');
 
 /** The library sends forms only. */
 function bytesOf(body: NonNullable<oauth.FetchBody>): Buffer {

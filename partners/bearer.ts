@@ -1,18 +1,23 @@
 import type { TokenCache } from './access-token';
 import { PartnerError } from './failure';
 import type { HttpAnswer, HttpRequest, PartnerHttp } from './http';
+import type { NoteRequest } from './noted-request';
 import type { PartnerCall } from './ports';
 
 /**
  * Sends with a token; one that is refused is renewed once, for all callers together, and the call repeated. The caller's
  * time covers token, call and repetition together.
+ *
+ * @param note told of a request whose token was refused; the other one is what the operation is noted for
  */
-export function authorizedBy(http: PartnerHttp, tokens: TokenCache) {
+export function authorizedBy(http: PartnerHttp, tokens: TokenCache, note: NoteRequest = () => undefined) {
   return async (request: HttpRequest, call: PartnerCall): Promise<HttpAnswer> => {
     const left = countdown(call);
     const token = await tokens.get(left());
+    const startedMs = performance.now();
     const answer = await http.send(withBearer(request, token), left());
     if (answer.status !== 401) return answer;
+    note('token-refused', 'PartnerUnauthorized', performance.now() - startedMs);
     tokens.reject(token);
     return http.send(withBearer(request, await tokens.get(left())), left());
   };

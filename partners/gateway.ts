@@ -4,6 +4,7 @@ import type { AgreedFields } from './data-set';
 import { PartnerError } from './failure';
 import { createPartnerHttp } from './http';
 import { isolated } from './isolation';
+import type { NoteRequest } from './noted-request';
 import { createMtlsOidcPartner } from './mtls-oidc';
 import { createOauthClientPartner } from './oauth-client';
 import type { PartnerGateway } from './ports';
@@ -19,8 +20,11 @@ export async function createGateway(options: {
   profile: PartnerProfile;
   secrets: PartnerSecrets;
   agreed: AgreedFields;
+  /** Told of requests that are no operation of the gateway. */
+  note?: NoteRequest;
 }): Promise<PartnerGateway> {
-  const { partnerId, profile } = options;
+  const { partnerId, profile, note } = options;
+  const noted = note && { note };
   const secrets: PartnerSecrets = (name) => orUnreachable(() => options.secrets(name));
   const agreed: AgreedFields = () => orUnreachable(options.agreed);
   const { caPem, timeoutMs, maxConnections, requestsPerSecond } = profile;
@@ -38,14 +42,14 @@ export async function createGateway(options: {
   if (profile.profile === 'mtls-oidc') {
     // Read once: tokens are bound to the certificate, so that another one takes another gateway (gateways.ts).
     const http = httpAs(tlsIdentityOf(await secrets('tls-key'), profile.certificatePem));
-    return createMtlsOidcPartner({ partnerId, profile, http, httpAs, secrets, agreed });
+    return createMtlsOidcPartner({ partnerId, profile, http, httpAs, secrets, agreed, ...noted });
   }
   const http = httpAs();
   switch (profile.profile) {
     case 'basic-signed':
-      return createBasicSignedPartner({ partnerId, profile, http, secrets, agreed });
+      return createBasicSignedPartner({ partnerId, profile, http, secrets, agreed, ...noted });
     case 'oauth-client':
-      return createOauthClientPartner({ partnerId, profile, http, secrets, agreed });
+      return createOauthClientPartner({ partnerId, profile, http, secrets, agreed, ...noted });
   }
 }
 

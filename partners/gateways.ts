@@ -1,3 +1,4 @@
+import type { NoteCall } from '../contracts/partner-calls';
 import type { Database } from '../prisma/database';
 import type { SecretStore } from '../vault/secrets';
 import { withAnnouncedKeys } from './announced';
@@ -23,10 +24,13 @@ export function createGateways({
   database,
   secretStore,
   metrics,
+  note,
 }: {
   database: Database;
   secretStore: SecretStore;
   metrics: PartnerMetrics;
+  /** Told of requests that are no operation of a gateway, and so are not measured. */
+  note: NoteCall;
 }): Gateways {
   return keepGateways({
     load: (partnerId) => database.partner.findUnique({ where: { id: partnerId }, include: ANNOUNCED_KEYS }),
@@ -36,6 +40,9 @@ export function createGateways({
         profile,
         secrets: (name) => secretStore.get(database, partnerId, name),
         agreed: () => Promise.resolve(agreedFields),
+        note: (...request) => {
+          note(partnerId, ...request);
+        },
       });
       return measured(gateway, metrics);
     },

@@ -2,6 +2,9 @@ import { Webhook } from 'standardwebhooks';
 import { PartnerError } from './failure';
 import { createPartnerHttp } from './http';
 
+/** The security team's receiver, as the journal names it. */
+export const SECURITY_WEBHOOK = 'security-webhook';
+
 /** The security team's receiver. */
 export type SecurityWebhook = {
   /** Delivers once; a repeat has the same id and body, so that the receiver can tell it. @throws PartnerError */
@@ -21,7 +24,7 @@ export function createSecurityWebhook(options: {
   readonly secrets: readonly string[];
 }): SecurityWebhook {
   const http = createPartnerHttp({
-    receiver: 'security-webhook',
+    receiver: SECURITY_WEBHOOK,
     caPem: options.caPem,
     timeoutMs: 10_000,
     maxConnections: 2,

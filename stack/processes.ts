@@ -18,6 +18,8 @@ type Parts = {
   readonly apiUrl: string;
   /** Folder for the journal's signed heads. */
   readonly journalHeads: string;
+  /** Folder of what processes noted for the journal and have not written yet, with one for each program. */
+  readonly journalSpools: string;
   /** Folder of who was erased. */
   readonly erasures: string;
   /** Folder of the processes' logs. */
@@ -131,7 +133,7 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
             SECURITY_WEBHOOK_SECRETS_FILE: secrets.securityWebhook.path,
             JOURNAL_HEADS_DIR: parts.journalHeads,
             ERASURES_DIR: parts.erasures,
-            ERASURE_SEARCH_DIRS: [parts.logs, parts.journalHeads, parts.erasures].join(','),
+            ERASURE_SEARCH_DIRS: [parts.logs, parts.journalHeads, parts.journalSpools, parts.erasures].join(','),
           }
         : {
             BILLING_URL: `https://localhost:${ports.billing.toString()}`,
@@ -144,7 +146,7 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
 }
 
 function shared(
-  { secrets, ports, logs }: Parts,
+  { secrets, ports, logs, journalSpools }: Parts,
   login: Integration | 'api' | 'core',
   healthPort: number,
   databasePassword: string,
@@ -158,5 +160,6 @@ function shared(
     KEY_ENCRYPTION_KEYS_FILE: secrets.keyEncryptionKeys.path,
     PAYLOAD_KEYS_FILE: secrets.payloadKeys.path,
     LOG_SEGMENTS_DIR: join(logs, 'segments'),
+    JOURNAL_SPOOL_DIR: join(journalSpools, login),
   };
 }

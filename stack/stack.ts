@@ -118,6 +118,7 @@ async function startEverything(parts: {
     ports,
     apiUrl,
     journalHeads: folder.journalHeads,
+    journalSpools: folder.journalSpools,
     erasures: folder.erasures,
     logs: folder.logs,
   };

@@ -25,6 +25,7 @@ const MADE = {
   logs: 'logs',
   sandbox: 'sandbox',
   journalHeads: 'journal-heads',
+  journalSpools: 'journal-spools',
   erasures: 'erasures',
   run: 'run',
 } as const;

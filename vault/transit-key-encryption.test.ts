@@ -153,6 +153,27 @@ describe('key encryption by a transit engine', () => {
     expect((await keys.unwrap(newer, 'here')).equals(key)).toBe(true);
   });
 
+  it('notes each request by what it was for and what came of it, and nothing of what was sent', async () => {
+    const noted: unknown[] = [];
+    const noting = transitKeyEncryption({
+      ...transit.settings,
+      note: (system, operation, outcome) => void noted.push([system, operation, outcome]),
+    });
+    const wrapped = await noting.wrap(newKey(), 'here');
+    await noting.currentKeyId();
+    await noting.currentKeyId();
+    await expect(noting.unwrap(wrapped, 'there')).rejects.toThrow(SealBroken);
+    transit.become('error');
+    await expect(noting.wrap(newKey(), 'here')).rejects.toThrow(TransitFailure);
+    await noting.close();
+    expect(noted).toEqual([
+      ['transit', 'encrypt', 'ok'],
+      ['transit', 'keys', 'ok'],
+      ['transit', 'decrypt', 'refused'],
+      ['transit', 'encrypt', 'failed'],
+    ]);
+  });
+
   it('uses a renewed token with the next request', async () => {
     await keys.wrap(newKey(), 'here');
     transit.renew('s.second');

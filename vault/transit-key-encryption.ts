@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
+import type { NoteCall } from '../contracts/partner-calls';
 import { SealBroken } from './envelope';
 import type { KeyEncryption, WrappedKey } from './key-encryption';
 
@@ -26,7 +27,12 @@ export type TransitSettings = {
   /** A file with the token; read for each request, because whatever renews the token writes it there. */
   readonly tokenFile: string;
   readonly timeoutMs: number;
+  /** Told of each request. */
+  readonly note?: NoteCall;
 };
+
+/** The service, as the journal names it. */
+const TRANSIT = 'transit';
 
 /** Both products write their ciphertexts like this; the number is the version of the key. */
 const CIPHERTEXT = /^(?:vault|bao):v(\d+):[A-Za-z0-9+/]+={0,2}$/;
@@ -53,6 +59,20 @@ export function transitKeyEncryption(settings: TransitSettings): KeyEncryption &
   let newest: { readonly keyId: string; readonly knownUntilMs: number } | undefined;
 
   async function ask<T>(method: 'GET' | 'POST', path: string, schema: z.ZodType<T>, json?: object): Promise<T> {
+    const [operation = ''] = path.split('/');
+    const startedMs = performance.now();
+    let outcome = 'ok';
+    try {
+      return await answered(method, path, schema, json);
+    } catch (error) {
+      outcome = error instanceof TransitFailure ? error.code : 'refused';
+      throw error;
+    } finally {
+      settings.note?.(TRANSIT, operation, outcome, performance.now() - startedMs);
+    }
+  }
+
+  async function answered<T>(method: 'GET' | 'POST', path: string, schema: z.ZodType<T>, json?: object): Promise<T> {
     const { status, body } = await send(method, path, json);
     // What does not decrypt is a request at fault, in the engine's words.
     if (status === 400 && /^(?:decrypt|rewrap)/.test(path)) throw new SealBroken();

@@ -10,8 +10,11 @@ import type { SaleRequest } from '../contracts/property-sales';
 import { acceptErasuresAgain } from '../erasure/again';
 import { openErasureLedger } from '../erasure/ledger';
 import { createEntryAuthenticator } from '../journal/authenticity';
+import type { ExchangeJournal } from '../journal/exchanges';
 import { openHeadsFolder } from '../journal/heads-folder';
-import { createSecurityWebhook, type SecurityWebhook } from '../partners/security-webhook';
+import { callNotes } from '../partners/journaled-calls';
+import { measuredCall } from '../partners/measured';
+import { createSecurityWebhook, SECURITY_WEBHOOK, type SecurityWebhook } from '../partners/security-webhook';
 import type { Database } from '../prisma/database';
 import { documentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -28,7 +31,7 @@ import { showWhatIsDue } from './due-metrics';
 import { createErasureExecutions } from './erasure-executions';
 import type { Integrated } from './integration';
 import { ensureSchedules } from './schedules';
-import { coreActivities } from './worker';
+import { coreActivities, workerName } from './worker';
 
 /** The processes that this worker begins or tells something. */
 export const processesOf = (client: Client) => ({
@@ -52,11 +55,12 @@ export async function composeCore(
   secrets: Secrets,
   keyEncryption: KeyEncryption,
   registry: Registry,
+  journal: Pick<ExchangeJournal, 'called'>,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
   showWhatIsDue(registry, database, client, openHeadsFolder(settings.JOURNAL_HEADS_DIR));
-  const core = composeCoreActivities(database, client, settings, secrets, keyEncryption);
+  const core = composeCoreActivities(database, client, settings, secrets, keyEncryption, journal);
   await core.eraseAgain();
   const close = async (): Promise<void> => {
     await core.close();
@@ -75,6 +79,20 @@ function securityWebhookOf(settings: Settings, { SECURITY_WEBHOOK_SECRETS: secre
   return createSecurityWebhook({ url, caPem: readFileSync(caFile, 'utf8'), secrets });
 }
 
+/** Each delivery is a call to another system like any other. */
+function notedWebhook(
+  webhook: SecurityWebhook | null,
+  journal: Pick<ExchangeJournal, 'called'>,
+): SecurityWebhook | null {
+  if (!webhook) return null;
+  const called = callNotes(journal, { integration: null, process: workerName('core') });
+  const delivery = { partnerId: SECURITY_WEBHOOK, operation: 'deliver' };
+  return {
+    close: () => webhook.close(),
+    deliver: (message, signal) => measuredCall(delivery, { called }, () => webhook.deliver(message, signal)),
+  };
+}
+
 /** @returns what the worker may do, and what it does first: a restored backup may have brought erased people back */
 export function composeCoreActivities(
   database: Database,
@@ -82,6 +100,7 @@ export function composeCoreActivities(
   settings: Settings,
   secrets: Secrets,
   keyEncryption: KeyEncryption,
+  journal: Pick<ExchangeJournal, 'called'>,
 ): { activities: object; eraseAgain: () => Promise<void>; close: () => Promise<void> } {
   const ledger = openErasureLedger(settings.ERASURES_DIR);
   const subjects = createSubjectVault(keyEncryption);
@@ -90,7 +109,7 @@ export function composeCoreActivities(
     demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
     prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
   };
-  const webhook = securityWebhookOf(settings, secrets);
+  const webhook = notedWebhook(securityWebhookOf(settings, secrets), journal);
   const { isAuthentic } = createEntryAuthenticator(secrets.PAYLOAD_KEYS);
   const isUnauthenticatedPlaced = settings.JOURNAL_UNAUTHENTICATED === 'placed';
   const activities = coreActivities({

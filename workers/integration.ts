@@ -4,15 +4,15 @@ import type { WorkerSecrets, WorkerSettings } from '../config/environment';
 import type { Integration } from '../contracts/ids';
 import { createBillingClient } from '../partners/billing';
 import { createGateways } from '../partners/gateways';
+import { callNotes, journaledCalls, measuredBilling } from '../partners/journaled-calls';
 import { createPartnerMetrics, type PartnerPromise } from '../partners/measured';
-import { createExchangeJournal } from '../journal/exchanges';
+import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
 import { createSecretStore } from '../vault/secrets';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createSubjectVault } from '../vault/subject-keys';
-import { journaledCalls, measuredBilling } from './journaled-calls';
-import { integrationActivities } from './worker';
+import { integrationActivities, workerName } from './worker';
 
 export type Integrated = { readonly activities: object; readonly close: () => Promise<void> };
 
@@ -24,17 +24,13 @@ export function composeIntegration(
   secrets: Pick<WorkerSecrets, 'BILLING_SECRET'>,
   keyEncryption: KeyEncryption,
   registry: Registry,
-  /** Told how many entries about calls were given up. */
-  onLost: (count: number) => void = () => undefined,
+  journal: Pick<ExchangeJournal, 'called'>,
 ): Integrated {
   const secretStore = createSecretStore(keyEncryption);
-  const journal = createExchangeJournal(database, onLost);
-  const metrics = journaledCalls(
-    createPartnerMetrics(registry, () => promisesIn(database)),
-    journal,
-    integration,
-  );
-  const gateways = createGateways({ database, secretStore, metrics });
+  const note = callNotes(journal, { integration, process: workerName(integration) });
+  const measured = createPartnerMetrics(registry, () => promisesIn(database));
+  const metrics = journaledCalls(measured, note);
+  const gateways = createGateways({ database, secretStore, metrics, note });
   const billing = createBillingClient({
     baseUrl: settings.BILLING_URL,
     caPem: readFileSync(settings.BILLING_CA_FILE, 'utf8'),
@@ -55,7 +51,6 @@ export function composeIntegration(
   const close = async (): Promise<void> => {
     await gateways.close();
     await billing.close();
-    await journal.close();
   };
   return { activities, close };
 }

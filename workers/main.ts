@@ -15,16 +15,19 @@ import { showPool } from '../config/pool-metrics';
 import { onShutdown, releaseParent } from '../config/shutdown';
 import { dataConverterWith, temporalAddress } from '../config/temporal';
 import { startTracing } from '../config/tracing';
-import { TASK_QUEUES, type TaskQueue } from '../contracts/ids';
+import { INTEGRATIONS, TASK_QUEUES, type TaskQueue } from '../contracts/ids';
 import { createEntryAuthenticator } from '../journal/authenticity';
+import { createExchangeJournal, type ExchangeJournal } from '../journal/exchanges';
 import { authenticateEntriesWith } from '../journal/journal';
+import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
+import type { KeyEncryption } from '../vault/key-encryption';
 import { composeCore } from './core';
 import { endWorker } from './end-worker';
 import { composeIntegration, type Integrated } from './integration';
 import { sdkMetrics, type SdkMetrics } from './sdk-metrics';
-import { createWorker } from './worker';
+import { createWorker, workerName } from './worker';
 import { WORKFLOW_BUNDLE_FILE } from './workflow-bundle';
 
 /** `node workers/main.js smart-home | communal | core`: one process per integration, and one for the rest (R4.10). */
@@ -33,22 +36,32 @@ async function main(): Promise<void> {
   if (!taskQueue) throw new Error(`Say which worker this is: ${TASK_QUEUES.join(', ')}.`);
   if (!existsSync(WORKFLOW_BUNDLE_FILE)) throw new Error('The workflow bundle is missing: run `npm run build`.');
   const { settings, secrets, compose } = configurationOf(taskQueue);
-  const keyEncryption = createKeyEncryption(settings, secrets);
-  const destination = await logDestination(`worker-${taskQueue}`, settings, keyEncryption);
-  const log = createLogger(`worker-${taskQueue}`, settings.LOG_LEVEL, destination);
-  const tracing = startTracing(`worker-${taskQueue}`, settings);
-  const sdk = await sdkMetrics();
-  installRuntime(log, sdk);
-
-  authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
-  const { connectionOptions, namespace } = temporalAddress();
-  const connection = await NativeConnection.connect(connectionOptions);
+  const name = workerName(taskQueue);
   const registry = new Registry();
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
   showClock(registry, () => clockSkewMs(database));
-  const { activities, close } = await compose(database, registry, log);
+  authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
+  // Before the logger, whose own key may be a call to another system.
+  const journal = createExchangeJournal(
+    database,
+    (count) => {
+      log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
+    },
+    settings.JOURNAL_SPOOL_DIR,
+  );
+  const integration = INTEGRATIONS.find((known) => known === taskQueue) ?? null;
+  const keyEncryption = createKeyEncryption(settings, secrets, callNotes(journal, { integration, process: name }));
+  const destination = await logDestination(name, settings, keyEncryption);
+  const log = createLogger(name, settings.LOG_LEVEL, destination);
+  const tracing = startTracing(name, settings);
+  const sdk = await sdkMetrics();
+  installRuntime(log, sdk);
+
+  const { connectionOptions, namespace } = temporalAddress();
+  const connection = await NativeConnection.connect(connectionOptions);
+  const { activities, close } = await compose({ database, registry, keyEncryption, journal });
   const worker = await createWorker({
     connection,
     namespace,
@@ -77,6 +90,7 @@ async function main(): Promise<void> {
   } finally {
     await health.close();
     await close();
+    await journal.close();
     await database.$disconnect();
     await connection.close();
     await tracing.close();
@@ -88,7 +102,12 @@ async function main(): Promise<void> {
 type WorkerConfiguration = {
   readonly settings: ProcessSettings;
   readonly secrets: ProcessSecrets;
-  readonly compose: (database: Database, registry: Registry, log: Logger) => Promise<Integrated>;
+  readonly compose: (made: {
+    readonly database: Database;
+    readonly registry: Registry;
+    readonly keyEncryption: KeyEncryption;
+    readonly journal: ExchangeJournal;
+  }) => Promise<Integrated>;
 };
 
 /** Each kind of worker reads what it needs and no more: the key that signs documents is not an integration's. */
@@ -98,26 +117,17 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     return {
       settings,
       secrets,
-      compose: (database, registry) =>
-        composeCore(database, settings, secrets, createKeyEncryption(settings, secrets), registry),
+      compose: ({ database, registry, keyEncryption, journal }) =>
+        composeCore(database, settings, secrets, keyEncryption, registry, journal),
     };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
-  const compose = (database: Database, registry: Registry, log: Logger): Promise<Integrated> =>
-    Promise.resolve(
-      composeIntegration(
-        taskQueue,
-        database,
-        settings,
-        secrets,
-        createKeyEncryption(settings, secrets),
-        registry,
-        (count) => {
-          log.error({ event: 'exchanges-lost', count }, 'entries of the journal were given up');
-        },
-      ),
-    );
-  return { settings, secrets, compose };
+  return {
+    settings,
+    secrets,
+    compose: ({ database, registry, keyEncryption, journal }) =>
+      Promise.resolve(composeIntegration(taskQueue, database, settings, secrets, keyEncryption, registry, journal)),
+  };
 }
 
 /** The SDK's own log lines go through the same logger and the same allow-list of fields. */

@@ -1,5 +1,6 @@
 import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { TaskQueue } from '../contracts/ids';
 import { createAccessReviewActivities } from '../activities/access-review';
 import { createAttestationActivities } from '../activities/attestation';
 import { createDeletionActivities } from '../activities/biometric-deletion';
@@ -41,6 +42,9 @@ export function integrationActivities(deps: IntegrationDependencies) {
     ...createRotationActivities(deps),
   };
 }
+
+/** The process, as logs and the journal name it. */
+export const workerName = (taskQueue: TaskQueue): string => `worker-${taskQueue}`;
 
 /** What belongs to no integration. */
 export function coreActivities(

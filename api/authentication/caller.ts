@@ -1,3 +1,4 @@
+import type { Response } from 'express';
 import type { Integration } from '../../contracts/ids';
 import type { Reach } from '../../contracts/staff';
 import type { AgreedLimits } from '../request-limits';
@@ -13,7 +14,18 @@ export type StaffSession = {
   readonly csrfToken: string;
 };
 
-/** Who calls, as the authentication of the route found out; left in `res.locals.caller`. */
+/** Who it is that asks, whether they may or not. */
+export type Known = Pick<Caller, 'clientId' | 'integration'>;
+
+/** Said as soon as it is proved, before anything else refuses: what somebody may not is evidence, too (R0.11). */
+export function noteKnown(res: Response, known: Known): void {
+  (res.locals as { known?: Known }).known = known;
+}
+
+/** @returns `undefined` for a stranger */
+export const knownIn = (res: Response): Known | undefined => (res.locals as { known?: Known }).known;
+
+/** Who calls and may do so, as the authentication of the route found out; left in `res.locals.caller`. */
 export type Caller = {
   readonly clientId: string;
   readonly audience: 'app' | 'partner' | 'registry' | 'staff';

@@ -20,7 +20,7 @@ import { findClientRow } from '../oauth/client-row';
 import { noteRefusalOf } from '../refusals';
 import { SecretChecksBusy } from '../../vault/slow-hash';
 import { HttpProblem } from '../problem';
-import type { Caller } from './caller';
+import { noteKnown, type Caller } from './caller';
 import { agreedLimits, insufficientScope, unauthorized } from './token';
 
 export type SignedMessageChecks = {
@@ -63,8 +63,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     await seeMessageKey(checks, partner, keyId);
 
     signAnswers(res, message, checks.signingKey);
-    if (!client.scopes.includes(scope)) throw insufficientScope(scope);
-    (res.locals as { caller?: Caller }).caller = {
+    const caller: Caller = {
       clientId: client.id,
       audience: 'partner',
       partnerId: client.partnerId,
@@ -72,6 +71,9 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
       ...(client.integration !== null && { integration: client.integration as Integration }),
       profile: 'basic-signed',
     };
+    noteKnown(res, caller);
+    if (!client.scopes.includes(scope)) throw insufficientScope(scope);
+    (res.locals as { caller?: Caller }).caller = caller;
     next();
   };
 }

@@ -8,7 +8,7 @@ import type { Operation } from '../operation';
 import { HttpProblem } from '../problem';
 import { staffActor } from '../staff/members';
 import { browserOf, cookieOf, csrfTokenOf, SESSION_COOKIE, tokenSha256 } from '../staff/session-token';
-import type { Caller, StaffSession } from './caller';
+import { noteKnown, type Caller, type StaffSession } from './caller';
 import { unauthorized } from './token';
 
 export type StaffChecks = {
@@ -35,6 +35,8 @@ export function requireStaff(checks: StaffChecks, operation: StaffOperation): Re
     const found = await sessionOf(checks, req);
     if (!found) throw unauthorized(checks.log, 'staff-session', 'Cookie');
     const { memberId, session } = found;
+    const clientId = staffActor(memberId);
+    noteKnown(res, { clientId });
     // A browser says where a page is from, and no page can say otherwise (Fetch, section 3.1).
     const isOtherPage = fromOrigin !== undefined && req.get('origin') === fromOrigin;
     if (method !== 'get' && !isOtherPage) assertOurPage(checks, req, session);
@@ -42,7 +44,6 @@ export function requireStaff(checks: StaffChecks, operation: StaffOperation): Re
     const reach = permission === undefined ? null : reachOf(held, permission);
     if (reach === null) throw forbidden(checks.log);
     if (stepUp && Date.now() - session.authenticatedAt.getTime() > STEP_UP_S * 1_000) throw stepUpRequired();
-    const clientId = `staff/${memberId}`;
     const caller: Caller = { clientId, audience: 'staff', limits: LIMITS, staff: { memberId, session, reach } };
     (res.locals as { caller?: Caller }).caller = caller;
     next();

@@ -13,7 +13,7 @@ import { hiddenId } from '../oauth/hidden-id';
 import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
 import type { AgreedLimits } from '../request-limits';
-import type { Caller } from './caller';
+import { noteKnown, type Caller } from './caller';
 import { createVerifiedTokens } from './verified-tokens';
 
 export type TokenChecks = {
@@ -44,6 +44,7 @@ export function requireToken(checks: TokenChecks, audience: Audience, scope: str
   return async (req, res, next) => {
     const payload = await verifiedToken(checks, audience, req);
     const caller = await callerOf(checks, audience, payload, req);
+    noteKnown(res, caller);
     if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
     (res.locals as { caller?: Caller }).caller = caller;
     next();

@@ -54,6 +54,7 @@ async function findClient(database: Database, id: string): Promise<ClientMetadat
     // The library takes no empty one; without it provider.ts lets no scope through.
     ...(scopes.length > 0 && { scope: scopes.join(' ') }),
     audience: row.audience,
+    ...(row.integration !== null && { integration: row.integration }),
     token_endpoint_auth_method: row.authMethod as 'client_secret_basic' | 'tls_client_auth',
     ...(row.authMethod === 'tls_client_auth'
       ? {

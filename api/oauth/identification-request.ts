@@ -1,14 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { errors } from 'oidc-provider';
 import { normalizeVector } from '../../access/face-matching';
 import { normalizePlate } from '../../access/plates';
 import { decideAccess } from '../../access/decision';
-import { FACE_VECTOR_LENGTH } from '../../contracts/access';
+import { FACE_VECTOR_LENGTH, type DenialReason } from '../../contracts/access';
 import type { Database } from '../../prisma/database';
 import { factsAt, readAccessFacts } from '../../reads/access-facts';
-import type { Identification, Identified } from '../identification';
+import type { SubjectVault } from '../../vault/subject-keys';
+import { requestFingerprint } from '../idempotency';
+import type { Identification } from '../identification';
 import { networkOf } from '../network';
 import type { Identity } from '../identity-tokens';
+import { denyAtOnce } from '../openings';
 import { partnerSubjectToken } from '../partner-subjects';
 import { withSteadyRefusals } from '../steady-refusals';
 import { findClientRow } from './client-row';
@@ -21,7 +25,8 @@ export type IdentifiedAtTokenEndpoint = {
 };
 
 /**
- * Looks for the face or plate of a token request of variant A, after the client has proved itself (R1.6, R1.9).
+ * Looks for the face or plate of a token request of variant A, after the client has proved itself (R1.6, R1.9). When
+ * nobody is to be let in, that is an opening that was denied, with the evidence of one.
  *
  * @returns null when the request names none: it is a plain client-credentials request
  * @throws errors.InvalidRequest when it cannot be read; errors.InvalidGrant, always the same and at the same steps of
@@ -38,8 +43,16 @@ type Presented = { readonly deviceId: string } & (
   | { readonly method: 'plate'; readonly plate: Extract<ReturnType<typeof normalizePlate>, { ok: true }>['plate'] }
 );
 
+type Asked = {
+  readonly accessPointId: string;
+  readonly partnerId: string;
+  readonly method: 'face' | 'plate';
+  readonly residentId: string | null;
+};
+
 export function createIdentifyAtTokenEndpoint(deps: {
   database: Database;
+  subjects: SubjectVault;
   identification: Identification;
   /** As long as an opening may take: whoever stands at the device waits for both. */
   withinMs: number;
@@ -63,8 +76,13 @@ export function createIdentifyAtTokenEndpoint(deps: {
       const found = await (presented.method === 'face'
         ? deps.identification.byFace(attempt, presented.vector)
         : deps.identification.byPlate(attempt, presented.plate));
-      const residentId = await whoMayAsk(found, { accessPointId: accessPoint.id, partnerId, method });
-      if (residentId === null) throw nobody();
+      const residentId = found.kind === 'resident' ? found.residentId : null;
+      const asked = { accessPointId: accessPoint.id, partnerId, method, residentId };
+      const reason = found.kind === 'locked' ? 'locked-out' : await denialOf(asked);
+      if (reason !== null || residentId === null) {
+        await denied({ ...asked, clientId, integration }, reason ?? 'identity-unknown');
+        throw nobody();
+      }
       const subject = await partnerSubjectToken(database, { residentId, partnerId, integration });
       const identity = { accessPointId: accessPoint.id, residentId, method, clientId, partnerId, integration };
       return { subject, deviceId, identity };
@@ -72,16 +90,25 @@ export function createIdentifyAtTokenEndpoint(deps: {
   };
 
   /** A token for somebody without a right would say that the face is known. The whole decision follows with the opening. */
-  async function whoMayAsk(
-    found: Identified,
-    where: { accessPointId: string; partnerId: string; method: 'face' | 'plate' },
-  ): Promise<string | null> {
-    const residentId = found.kind === 'resident' ? found.residentId : null;
+  async function denialOf(asked: Asked): Promise<DenialReason | null> {
     const nowMs = Date.now();
-    const { facts } = factsAt(await readAccessFacts(database, { ...where, residentId }), nowMs);
+    const { facts } = factsAt(await readAccessFacts(database, asked), nowMs);
     const policy = { billingMaxAgeMs: 0 };
-    const decision = decideAccess({ ...facts, nowMs, method: where.method, billing: 'not-asked', policy });
-    return decision.kind === 'ask-billing' ? residentId : null;
+    const decision = decideAccess({ ...facts, nowMs, method: asked.method, billing: 'not-asked', policy });
+    if (decision.kind === 'ask-billing') return null;
+    return decision.kind === 'deny' ? decision.reason : 'billing-unknown';
+  }
+
+  /** Each request is one of its own: there is no key by which a repeat could be told. */
+  async function denied(
+    { integration, ...asked }: Asked & { readonly clientId: string; readonly integration: string },
+    reason: DenialReason,
+  ): Promise<void> {
+    const openingId = randomUUID();
+    const requestSha256 = requestFingerprint('issueToken', openingId, '');
+    const requestedAt = new Date().toISOString();
+    const opening = { ...asked, openingId, requestSha256, requestedAt, notAfter: requestedAt };
+    await denyAtOnce(deps, opening, { integration, reason });
   }
 }
 

@@ -1,8 +1,11 @@
+import type { Response } from 'express';
 import { Provider, errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { JWK } from 'jose';
 import type { Logger } from '../../config/logger';
 import type { Database } from '../../prisma/database';
+import type { Integration } from '../../contracts/ids';
 import { thumbprintOf } from '../../partners/announced';
+import { noteKnown } from '../authentication/caller';
 import { IDENTITY_TOKEN_LIFE_S, rememberIdentity } from '../identity-tokens';
 import { createClientSecrets, type ClientSecrets } from '../client-secrets';
 import { createAdapterFactory } from './adapter';
@@ -46,7 +49,7 @@ function configuration({ publicUrl, database, signingKeys, identify }: ProviderO
     jwks: { keys: signingKeys },
     routes: ENDPOINTS,
     clientAuthMethods: [...CLIENT_AUTH_METHODS],
-    extraClientMetadata: { properties: ['audience', 'secretHashes', 'certificateThumbprints'] },
+    extraClientMetadata: { properties: ['audience', 'integration', 'secretHashes', 'certificateThumbprints'] },
     scopes: Object.values(SCOPES).flat(),
     responseTypes: [],
     ttl: {
@@ -89,7 +92,9 @@ function configuration({ publicUrl, database, signingKeys, identify }: ProviderO
           if (property !== 'tls_client_auth_san_dns' || certificate === null) return false;
           const known = ctx.oidc.client?.['certificateThumbprints'] as readonly string[] | undefined;
           const isKnown = known === undefined || known.includes(thumbprintOf(certificate));
-          return isKnown && isIssuedFor(certificate, expected);
+          const isTheirs = isKnown && isIssuedFor(certificate, expected);
+          if (isTheirs) noteClient(ctx, ctx.oidc.client);
+          return isTheirs;
         },
       },
       resourceIndicators: {
@@ -157,14 +162,28 @@ function refuseUnknownScopes({ oidc }: KoaContextWithOIDC, registered = ''): voi
 /** Every hash of the row counts, so that a secret that is being replaced overlaps with its successor. */
 function compareSecretHashes(provider: Provider, secrets: ClientSecrets): void {
   const client = provider.Client.prototype as unknown as {
-    compareClientSecret: (this: { clientId: string; secretHashes?: string[] }, actual: string) => Promise<boolean>;
+    compareClientSecret: (this: ProvedClient & { secretHashes?: string[] }, actual: string) => Promise<boolean>;
   };
   client.compareClientSecret = async function compareClientSecret(actual) {
     const client = { secretHashes: this.secretHashes ?? [] };
     const stored = await secrets.check(this.clientId, actual, client).catch(comeBack);
     if (stored !== null) await secrets.seen(this.clientId, stored);
+    if (stored !== null) noteClient(Provider.ctx, this);
     return stored !== null;
   };
+}
+
+type ProvedClient = { readonly clientId: string; readonly integration?: unknown };
+
+/**
+ * For the evidence of the request (router.ts), where it is proved: what the library knows of a client when it refuses is
+ * what was claimed.
+ */
+function noteClient(ctx: Pick<KoaContextWithOIDC, 'res'> | undefined, client: ProvedClient | undefined): void {
+  if (!ctx || !client) return;
+  const { clientId, integration } = client;
+  const known = { clientId, ...(typeof integration === 'string' && { integration: integration as Integration }) };
+  noteKnown(ctx.res as unknown as Response, known);
 }
 
 function comeBack(error: unknown): never {

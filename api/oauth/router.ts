@@ -1,9 +1,11 @@
 import { urlencoded, type RequestHandler, type Router } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWK } from 'jose';
+import type { ExchangeJournal } from '../../journal/exchanges';
 import type { Database } from '../../prisma/database';
 import { exactRouter } from '../exact-paths';
 import { SecretChecksBusy } from '../../vault/slow-hash';
 import { createClientSecrets } from '../client-secrets';
+import { journaled } from '../journaled';
 import { findClientRow, registeredScopes, usesTokens } from './client-row';
 import { hiddenId, NO_TOKEN } from './hidden-id';
 import { ENDPOINTS, metadata } from './metadata';
@@ -19,6 +21,13 @@ export type AuthorizationServer = {
   useKeys(signingKeys: readonly JWK[]): void;
 };
 
+/** What is asked of it by clients that have to prove who they are, as the journal names it. */
+const EXCHANGES = {
+  [ENDPOINTS.token]: 'issueToken',
+  [ENDPOINTS.introspection]: 'introspectToken',
+  [ENDPOINTS.revocation]: 'revokeToken',
+};
+
 /** How long whoever verifies our tokens may keep the keys; a new one is published long before it signs (R0.6). */
 const KEPT_S = 300;
 
@@ -26,7 +35,9 @@ const KEPT_S = 300;
  * Our authorization server. Keys change by building a second provider, as the library's author advises: five
  * milliseconds, no request lost.
  */
-export function createAuthorizationServer(options: ProviderOptions): AuthorizationServer {
+export function createAuthorizationServer(
+  options: ProviderOptions & { readonly exchanges: Pick<ExchangeJournal, 'note'> },
+): AuthorizationServer {
   const issuer = issuerUrl(options.publicUrl);
   let publicKeys = publicKeysOf(options.signingKeys);
   let provider = createProvider(options);
@@ -37,6 +48,9 @@ export function createAuthorizationServer(options: ProviderOptions): Authorizati
   router.get('/.well-known/oauth-authorization-server/oauth', (_req, res) => {
     res.json(metadata(issuer));
   });
+  for (const [path, operation] of Object.entries(EXCHANGES)) {
+    router.post(`/oauth${path}`, journaled(operation, options.exchanges));
+  }
   router.post(
     '/oauth/token',
     urlencoded({ extended: false, limit: '32kb' }),

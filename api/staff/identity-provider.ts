@@ -4,7 +4,12 @@ import * as oidc from 'openid-client';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import type { ApiSettings } from '../../config/environment';
+import type { NoteCall } from '../../contracts/partner-calls';
+import { notedRequest } from '../../partners/noted-request';
 import { derived } from './session-token';
+
+/** The provider, as the journal names it. */
+export const IDENTITY_PROVIDER = 'identity-provider';
 
 /** Who signed in and how, as a verified ID token says. */
 export type SignedIn = {
@@ -71,8 +76,14 @@ const Claims = z.looseObject({
 /**
  * The company's identity provider for staff, by OpenID Connect (R4.8): authorization code flow with PKCE (RFC 7636),
  * state and nonce; the ID token's signature is verified too, although it comes straight from the provider over TLS.
+ *
+ * @param note told of each request to it
  */
-export function createIdentityProvider(settings: Settings, clientSecret: string): IdentityProvider {
+export function createIdentityProvider(
+  settings: Settings,
+  clientSecret: string,
+  note: NoteCall = () => undefined,
+): IdentityProvider {
   const redirectUri = callbackUrl(settings).href;
   const ca = settings.STAFF_ISSUER_CA_FILE === undefined ? undefined : readFileSync(settings.STAFF_ISSUER_CA_FILE);
   const dispatcher = new Agent({
@@ -87,24 +98,31 @@ export function createIdentityProvider(settings: Settings, clientSecret: string)
 
   const customFetch: oidc.CustomFetch = async (url, { method, headers, body }) => {
     // The library sends forms only.
-    const form = body instanceof URLSearchParams || typeof body === 'string' ? body.toString() : undefined;
-    try {
-      const answer = await request(url, {
-        dispatcher,
-        method: method === 'POST' ? 'POST' : 'GET',
-        headers,
-        body: form ?? null,
-      });
+    const form = body instanceof URLSearchParams || typeof body === 'string' ? body.toString() : null;
+    const operation = method === 'POST' ? 'token' : url.includes('/.well-known/') ? 'discover' : 'keys';
+    return send(operation, url, { method: method === 'POST' ? 'POST' : 'GET', headers, body: form });
+  };
+
+  async function send(
+    operation: 'discover' | 'keys' | 'token',
+    url: string,
+    asked: { method: 'GET' | 'POST'; headers: Record<string, string>; body?: string | null },
+  ): Promise<Response> {
+    const answered = async (): Promise<Response> => {
+      const answer = await request(url, { dispatcher, ...asked });
       const bytes = await answer.body.bytes();
       const given = Object.entries(answer.headers).map(([name, value]) => [name, String(value)] as [string, string]);
       return new Response(answer.statusCode === 204 ? null : new Uint8Array(bytes), {
         status: answer.statusCode,
         headers: given,
       });
+    };
+    try {
+      return await notedRequest((...sent) => note(IDENTITY_PROVIDER, ...sent), operation, answered, unreachable);
     } catch (cause) {
       throw new IdentityProviderUnreachable('The staff identity provider does not answer.', { cause });
     }
-  };
+  }
 
   async function discover(): Promise<oidc.Configuration> {
     const configuration = await oidc.discovery(
@@ -182,15 +200,12 @@ export function createIdentityProvider(settings: Settings, clientSecret: string)
     close: () => dispatcher.close(),
   };
 
-  async function fetchKeys(url: string): Promise<Response> {
-    try {
-      const answer = await request(url, { dispatcher, method: 'GET', headers: { accept: 'application/json' } });
-      return new Response(new Uint8Array(await answer.body.bytes()), { status: answer.statusCode });
-    } catch (cause) {
-      throw new IdentityProviderUnreachable('The staff identity provider does not answer.', { cause });
-    }
+  function fetchKeys(url: string): Promise<Response> {
+    return send('keys', url, { method: 'GET', headers: { accept: 'application/json' } });
   }
 }
+
+const unreachable = (): string => 'unreachable';
 
 /** Whether the provider was away; the library wraps what its fetch throws. */
 export function isUnreachable(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import { appendJournal } from '../../journal/journal';
 import type { Database } from '../../prisma/database';
-import { EVENT_AGE_S } from './identity-provider';
+import { EVENT_AGE_S, IDENTITY_PROVIDER } from './identity-provider';
 
 /** `left`: the account is no longer anybody's. `signed-out`: it goes on, its sessions do not. `other`: no matter of ours. */
 export type IdentityEventKind = 'left' | 'signed-out' | 'other';
@@ -35,7 +35,7 @@ export async function takeIdentityEvent(database: Database, event: IdentityEvent
     });
     if (count === 0 || !member || kind === 'other') return;
     const { id } = member;
-    const entry = { kind: 'staff-member', integration: null, objectId: id, actor: 'identity-provider' } as const;
+    const entry = { kind: 'staff-member', integration: null, objectId: id, actor: IDENTITY_PROVIDER } as const;
     if (kind === 'signed-out') {
       await tx.staffSession.updateMany({ where: { memberId: id, endedAt: null }, data: { endedAt: new Date() } });
       await appendJournal(tx, { ...entry, outcome: 'signed-out' });

@@ -2,10 +2,14 @@ import { text, urlencoded, type Response, type Router } from 'express';
 import type { JWTPayload } from 'jose';
 import { z } from 'zod';
 import type { Logger } from '../../config/logger';
+import type { ExchangeJournal } from '../../journal/exchanges';
 import type { Database } from '../../prisma/database';
+import { noteKnown } from '../authentication/caller';
 import { exactRouter } from '../exact-paths';
+import { journaled } from '../journaled';
 import { HttpProblem } from '../problem';
-import { isUnreachable, type IdentityProvider } from './identity-provider';
+import { noteRefusalOf } from '../refusals';
+import { IDENTITY_PROVIDER, isUnreachable, type IdentityProvider } from './identity-provider';
 import { takeIdentityEvent, type IdentityEventKind } from './leavers';
 
 const SECURITY_EVENT_TYPE = 'application/secevent+jwt';
@@ -36,17 +40,19 @@ const Events = z.record(z.string(), z.looseObject({ subject: Subject.optional().
 export function securityEventRoutes(deps: {
   database: Database;
   identityProvider: IdentityProvider;
+  exchanges: Pick<ExchangeJournal, 'note'>;
   log: Logger;
 }): Router {
-  const { database, identityProvider, log } = deps;
+  const { database, identityProvider, exchanges, log } = deps;
   const router = exactRouter();
 
+  router.post('/security-events', journaled('takeSecurityEvent', exchanges));
   router.post('/security-events', text({ type: SECURITY_EVENT_TYPE, limit: '32kb' }), async (req, res) => {
     if (typeof req.body !== 'string' || req.body === '') {
       refuse(res, 'invalid_request');
       return;
     }
-    const claims = await believed(req.body, 'event');
+    const claims = await believed(req.body, 'event', res);
     const found = claims && eventIn(claims);
     if (!found) {
       refuse(res, claims ? 'invalid_request' : 'authentication_failed');
@@ -57,9 +63,10 @@ export function securityEventRoutes(deps: {
     res.status(202).end();
   });
 
+  router.post('/back-channel-logout', journaled('takeLogoutToken', exchanges));
   router.post('/back-channel-logout', urlencoded({ extended: false, limit: '32kb' }), async (req, res) => {
     const { logout_token: token } = (req.body ?? {}) as Record<string, unknown>;
-    const claims = typeof token === 'string' ? await believed(token, 'logout') : null;
+    const claims = typeof token === 'string' ? await believed(token, 'logout', res) : null;
     const found = claims && logoutIn(claims);
     res.set('cache-control', 'no-store');
     if (!found) {
@@ -73,15 +80,18 @@ export function securityEventRoutes(deps: {
   return router;
 
   /** @returns `null` for what is not the provider's word to us */
-  async function believed(token: string, kind: 'event' | 'logout'): Promise<JWTPayload | null> {
+  async function believed(token: string, kind: 'event' | 'logout', res: Response): Promise<JWTPayload | null> {
     try {
-      return await identityProvider.verifyEvent(token, kind);
+      const claims = await identityProvider.verifyEvent(token, kind);
+      noteKnown(res, { clientId: IDENTITY_PROVIDER });
+      return claims;
     } catch (error) {
       if (isUnreachable(error)) {
         const title = 'The staff identity provider does not answer';
         throw new HttpProblem({ status: 503, type: 'unavailable', title, headers: { 'retry-after': '5' } });
       }
       log.warn({ event: 'identity-event', outcome: 'refused', error }, 'refused');
+      noteRefusalOf(res, { code: 'credentials' });
       return null;
     }
   }

@@ -17,6 +17,8 @@ const EXPORTS: Readonly<Record<string, number>> = {
   getAttestationLetterFile: 10,
   getStaffErasureCertificatePaper: 10,
 };
+/** What leaves by the command `domovoy` has an entry of its own; it is all of it at once. */
+const BY_COMMAND = ['journal-export', 'log-reading'];
 /** Where the company works: Monday to Friday, 8 to 20 o'clock. */
 const clock = new Intl.DateTimeFormat('en-GB', {
   timeZone: 'Europe/Moscow',
@@ -32,8 +34,12 @@ export const offHoursExport: Rule = {
   quietMs: 8 * HOUR,
   reachMs: HOUR,
   step(memory, seen) {
-    if (seen.type !== 'entry' || seen.kind !== 'exchange' || seen.outcome !== '200') return undefined;
+    if (seen.type !== 'entry') return undefined;
     const { actor, reason } = seen;
+    if (BY_COMMAND.includes(seen.kind) && seen.outcome === 'by-command' && actor !== null && isOffHours(seen.atMs)) {
+      return { scope: seen.kind, objectId: actor, integration: null, evidence: [seen.seq] };
+    }
+    if (seen.kind !== 'exchange' || seen.outcome !== '200') return undefined;
     if (actor === null || reason === null || !actor.startsWith('staff/') || !isOffHours(seen.atMs)) return undefined;
     const most = EXPORTS[reason];
     if (most === undefined) return undefined;

@@ -8,6 +8,7 @@ import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
 import { signRequest, verifyResponse, type SignedRequest, type SigningKey } from '../message-signature';
 import type { PartnerCall, PartnerGateway } from '../ports';
+import type { NoteRequest } from '../noted-request';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 
 const Commanded = z.object({ command_id: z.string(), state: z.enum(['done', 'expired']), at: z.iso.datetime() });
@@ -50,6 +51,8 @@ export function createBasicSignedPartner(deps: {
   http: PartnerHttp;
   secrets: PartnerSecrets;
   agreed: AgreedFields;
+  /** Told of a request that is sent once more; that one is what the operation is noted for. */
+  note?: NoteRequest;
 }): PartnerGateway {
   const { profile, http, secrets } = deps;
   const partnerKeys = new Map<string, KeyObject>(
@@ -75,11 +78,15 @@ export function createBasicSignedPartner(deps: {
   async function exchange(message: Message, call: PartnerCall): Promise<HttpAnswer> {
     const left = countdown(call);
     const known = await rememberedCredentials();
+    const startedMs = performance.now();
     const answer = await send(message, known, left());
     if (answer.status !== 401) return answer;
+    const tookMs = performance.now() - startedMs;
     const newest = await credentials();
     remembered = Promise.resolve(newest);
-    return same(known, newest) ? answer : send(message, newest, left());
+    if (same(known, newest)) return answer;
+    deps.note?.('password-refused', 'PartnerUnauthorized', tookMs);
+    return send(message, newest, left());
   }
 
   async function send(message: Message, { password, signing }: Credentials, call: PartnerCall): Promise<HttpAnswer> {

@@ -7,6 +7,7 @@ import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
 import { certificateRequestOf, tlsIdentityOf, withCertificate, type TlsIdentity } from '../client-certificate';
 import type { CredentialCheck, PartnerCall, PartnerGateway } from '../ports';
+import type { NoteRequest } from '../noted-request';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 import { createLogin } from './tokens';
 
@@ -51,10 +52,12 @@ export function createMtlsOidcPartner(deps: {
   httpAs: (identity: TlsIdentity) => PartnerHttp;
   secrets: PartnerSecrets;
   agreed: AgreedFields;
+  /** Told of requests for tokens, which no operation of the gateway is. */
+  note?: NoteRequest;
 }): PartnerGateway {
   const { profile, http } = deps;
   const login = createLogin(deps);
-  const authorized = authorizedBy(http, createTokenCache(login.fetch));
+  const authorized = authorizedBy(http, createTokenCache(login.fetch), deps.note);
   const house = (partnerHouseId: string): string => `/v1/houses/${encodeURIComponent(partnerHouseId)}`;
 
   const post = (path: string, json: object, key: Record<string, string>, call: PartnerCall): Promise<HttpAnswer> => {

@@ -3,6 +3,7 @@ import { usableUntil, type AccessToken } from '../access-token';
 import { accepted, fetchOver, isRefusal, tokenFailure, withNewestSecret } from '../authorization-server';
 import { PartnerError } from '../failure';
 import type { PartnerHttp } from '../http';
+import type { NoteRequest } from '../noted-request';
 import type { CredentialCheck } from '../ports';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 
@@ -13,7 +14,12 @@ const LONGEST_LIFE_S = 3_600;
  * Logs in at the partner's OpenID provider over mutual TLS, by password or by the certificate's attributes alone, and
  * renews by refresh token as long as that is taken (R3.10).
  */
-export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: PartnerHttp; secrets: PartnerSecrets }): {
+export function createLogin(deps: {
+  profile: ProfileOf<'mtls-oidc'>;
+  http: PartnerHttp;
+  secrets: PartnerSecrets;
+  note?: NoteRequest;
+}): {
   /** Fetches the next token, for the token cache. */
   readonly fetch: () => Promise<AccessToken>;
   /** Whether the technical account may log in by this password; the login is not used. */
@@ -21,18 +27,20 @@ export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: Partn
   /** Whether a login as it is configured is given; it is not used. */
   readonly tryOut: () => Promise<CredentialCheck>;
 } {
-  const { profile, http } = deps;
+  const { profile, http, note } = deps;
   let refreshToken: string | undefined;
 
-  const discover = (): Promise<oauth.Configuration> =>
+  const discover = (send: oauth.CustomFetch): Promise<oauth.Configuration> =>
     oauth.discovery(
       new URL(profile.issuer),
       profile.clientId,
       // A provider may ask for client certificates at addresses of their own (RFC 8705, section 5).
       { use_mtls_endpoint_aliases: true },
       oauth.TlsClientAuth(),
-      { [oauth.customFetch]: fetchOver(http) },
+      { [oauth.customFetch]: send },
     );
+  /** For a login that is noted itself. */
+  const discoverUnnoted = (): Promise<oauth.Configuration> => discover(fetchOver(http));
 
   async function logIn(configuration: oauth.Configuration): Promise<oauth.TokenEndpointResponse> {
     const { username } = profile;
@@ -66,7 +74,7 @@ export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: Partn
     async fetch() {
       const askedAtMs = Date.now();
       try {
-        const answer = await renew(await discover());
+        const answer = await renew(await discover(fetchOver(http, note)));
         const lifeS = answer.expires_in ?? 0;
         if (lifeS <= 0 || lifeS > LONGEST_LIFE_S) throw lifeNotAgreed();
         refreshToken = answer.refresh_token;
@@ -75,9 +83,11 @@ export function createLogin(deps: { profile: ProfileOf<'mtls-oidc'>; http: Partn
         throw tokenFailure(error);
       }
     },
-    tryOut: () => accepted(discover, logIn),
+    tryOut: () => accepted(discoverUnnoted, logIn),
     check: (password) =>
-      accepted(discover, (configuration) => byPassword(configuration, { username: profile.username ?? '', password })),
+      accepted(discoverUnnoted, (configuration) =>
+        byPassword(configuration, { username: profile.username ?? '', password }),
+      ),
   };
 }
 

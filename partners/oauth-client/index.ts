@@ -7,6 +7,7 @@ import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set
 import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
 import type { PartnerCall, PartnerGateway } from '../ports';
+import type { NoteRequest } from '../noted-request';
 import type { PartnerSecrets, ProfileOf } from '../profile';
 import { createTokenSource } from './tokens';
 
@@ -40,10 +41,12 @@ export function createOauthClientPartner(deps: {
   http: PartnerHttp;
   secrets: PartnerSecrets;
   agreed: AgreedFields;
+  /** Told of requests for tokens, which no operation of the gateway is. */
+  note?: NoteRequest;
 }): PartnerGateway {
   const { profile, http } = deps;
   const tokens = createTokenSource(deps);
-  const authorized = authorizedBy(http, createTokenCache(tokens.fetch));
+  const authorized = authorizedBy(http, createTokenCache(tokens.fetch), deps.note);
 
   async function post(
     name: PartnerCallName,

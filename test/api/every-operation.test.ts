@@ -1,6 +1,7 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import { createHarness, type Harness } from '../support/harness';
+import { until } from '../support/until';
 import { OPERATIONS, newKey, startCallers, type Answered, type Ask, type Callers } from './support-callers';
 import type { DescribedOperation } from './support-callers';
 
@@ -119,8 +120,9 @@ describe('every operation of the API', () => {
         return Promise.all(others.map((other) => status(ask(other, each))));
       }));
 
-    it('a token without its scope', () =>
-      allAnswer([403, '/problems/insufficient-scope'], OPERATIONS, async (each) => {
+    it('a token without its scope, and has the refusal in the journal', async () => {
+      const requests = new Map<string, string>();
+      await allAnswer([403, '/problems/insufficient-scope'], OPERATIONS, async (each) => {
         const scopes = OPERATIONS.filter(ofPartners).map(({ scope }) => scope);
         const scope = [...new Set(scopes)].filter((other) => other !== each.scope).join(' ');
         const narrow = async () =>
@@ -128,9 +130,18 @@ describe('every operation of the API', () => {
             access_token: string;
           };
         const by = each.audience === 'app' ? callers.scopeless : callers.bearing((await narrow()).access_token);
-        const answer = await ask(by, each);
+        const requestId = randomUUID();
+        requests.set(requestId, each.id);
+        const answer = await ask(by, each, { headers: { 'x-request-id': requestId } });
         return [answer.status, answer.body.type];
-      }));
+      });
+      const where = { kind: 'exchange', objectId: { in: [...requests.keys()] } };
+      await until('all are written', async () => (await h.owner.journalEntry.count({ where })) >= requests.size);
+      const written = await h.owner.journalEntry.findMany({ where });
+      expect(written.map(({ reason, outcome }) => [reason, outcome]).toSorted()).toEqual(
+        [...requests.values()].map((id) => [id, '403']).toSorted(),
+      );
+    });
 
     it('a token that was revoked', async () => {
       const answer = await callers.token('vizor', h.secrets.fromVizorSecret.value);

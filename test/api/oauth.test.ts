@@ -14,6 +14,7 @@ import {
   type Answer,
   type AuthorizationApp,
   type Call,
+  type Credential,
 } from './support-authorization';
 
 describe('the authorization server', () => {
@@ -404,6 +405,46 @@ describe('the authorization server', () => {
       await revoke(asApp, String(decodeJwt(jwt).jti));
       expect((await post('/oauth/revoke', { token: jwt })).status).toBe(401);
       expect((await echo('/app/v1/echo', jwt)).status).toBe(200);
+    });
+  });
+
+  describe('the journal is told of', () => {
+    /** What was noted while this went on. */
+    async function notedOf(ask: () => Promise<unknown>): Promise<unknown[]> {
+      const before = app.noted.length;
+      await ask();
+      // An exchange is noted when the connection has its answer, which may be a moment after the client has.
+      await new Promise(setImmediate);
+      return app.noted
+        .slice(before)
+        .map(({ actor, integration, operation, outcome }) => [actor, integration, operation, outcome]);
+    }
+
+    const byCertificate = (certificate: Credential) =>
+      post('/oauth/token', { ...GRANT, client_id: 'shlagbaum' }, { certificate });
+
+    it('what a client that has proved itself asked for, and what was answered', async () => {
+      const jwt = jwtOf(await token(asVizor));
+      expect(await notedOf(() => token(asVizor))).toEqual([['vizor', 'smart_home', 'issueToken', '200']]);
+      expect(await notedOf(() => introspect(asVizor, jwt))).toEqual([
+        ['vizor', 'smart_home', 'introspectToken', '200'],
+      ]);
+      expect(await notedOf(() => revoke(asApp, jwt))).toEqual([['app', null, 'revokeToken', '200']]);
+      expect(
+        await notedOf(() => post('/oauth/token', { grant_type: 'x' }, { headers: { authorization: asApp } })),
+      ).toEqual([['app', null, 'issueToken', '400']]);
+      const certificate = app.certificates.shlagbaum;
+      expect(await notedOf(() => byCertificate(certificate))).toEqual([
+        ['shlagbaum', 'smart_home', 'issueToken', '200'],
+      ]);
+    });
+
+    it('nothing that is asked in the name of a client by somebody else', async () => {
+      expect(await notedOf(() => token(basic('app', newSecret())))).toEqual([]);
+      expect(await notedOf(() => byCertificate(app.certificates.otherPartner))).toEqual([]);
+      const attestation = `${Buffer.from('{}').toString('base64url')}.${Buffer.from('{"sub":"shlagbaum"}').toString('base64url')}.x`;
+      const headers = { 'oauth-client-attestation': attestation };
+      expect(await notedOf(() => post('/oauth/token', { ...GRANT, client_id: 'shlagbaum' }, { headers }))).toEqual([]);
     });
   });
 

@@ -3,6 +3,7 @@ import { apiSections } from '../../api/composition';
 import { PERMISSIONS, STAFF_ROLES } from '../../contracts/staff';
 import { createHarness, type Harness } from '../support/harness';
 import { staffMember, type StaffCaller } from '../support/staff';
+import { until } from '../support/until';
 
 /** The operations as they are mounted; nothing behind them is touched. */
 const nothing: never = new Proxy({}, { get: () => nothing }) as never;
@@ -75,6 +76,26 @@ describe('every staff endpoint', () => {
     } else {
       expect({ status, type: body['type'] }).toEqual({ status: 403, type: '/problems/role' });
     }
+  });
+
+  it('has what it refused in the journal, as an exchange of that member', async () => {
+    const operation = operations.find(({ id }) => id === 'unblockAccessPoint') as (typeof operations)[number];
+    const allowed: readonly string[] = PERMISSIONS[operation.permission as keyof typeof PERMISSIONS];
+    const [role = '', another = ''] = [allowed[0], STAFF_ROLES.find((each) => !allowed.includes(each))];
+    const byRole = await staffMember(h, [held(another)]);
+    const byPage = await staffMember(h, [held(role)]);
+    const byAge = await staffMember(h, [held(role)], { authenticatedAt: new Date(Date.now() - 301_000) });
+    await ask(byRole, operation);
+    await ask(byPage, operation, { csrfToken: '' });
+    await ask(byAge, operation);
+    const actors = [byRole, byPage, byAge].map(({ memberId }) => `staff/${memberId}`);
+    const where = { kind: 'exchange', reason: operation.id, actor: { in: actors } };
+    await until('all three are written', async () => (await h.owner.journalEntry.count({ where })) >= 3);
+    const written = await h.owner.journalEntry.findMany({ where });
+    expect(new Map(written.map(({ actor, outcome }) => [actor, outcome]))).toEqual(
+      new Map(actors.map((actor, index) => [actor, ['403', '403', '401'][index]])),
+    );
+    expect(written).toHaveLength(3);
   });
 
   it('is refused in a session that was idle for 15 minutes, is over, or has no second of its life left', async () => {

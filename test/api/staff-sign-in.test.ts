@@ -2,7 +2,9 @@ import { Agent, fetch } from 'undici';
 import { STAFF } from '../../stack/town';
 import { staffPasswords } from '../../stack/story/staff-chapter';
 import { createStaffBrowser, type StaffBrowser } from '../../stack/story/staff-browser';
+import { readPartnerCall } from '../../journal/partner-calls';
 import { createHarness, type Harness } from '../support/harness';
+import { until } from '../support/until';
 
 describe('staff sign in', () => {
   let h: Harness;
@@ -41,6 +43,12 @@ describe('staff sign in', () => {
     const session = await h.owner.staffSession.findFirstOrThrow({ where: { memberId: String(body['memberId']) } });
     expect(session).toMatchObject({ acr: 'urn:sandbox:acr:two-factor', amr: ['pwd', 'otp', 'mfa'], endedAt: null });
     expect(session.expiresAt.getTime() - session.authenticatedAt.getTime()).toBe(8 * 3_600_000);
+    // What was asked of the provider for it: who it is, the token, and the keys that it signs with.
+    const where = { kind: 'partner-call', actor: 'api', outcome: 'ok', reason: { startsWith: 'identity-provider ' } };
+    const asked = async () =>
+      new Set((await h.owner.journalEntry.findMany({ where })).map((entry) => readPartnerCall(entry)?.operation));
+    await until('the requests are written', async () => (await asked()).size >= 3);
+    expect(await asked()).toEqual(new Set(['discover', 'token', 'keys']));
   });
 
   it('are refused without a second factor, are told why, and have no session', async () => {

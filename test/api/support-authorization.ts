@@ -18,6 +18,7 @@ import { SCOPES } from '../../api/oauth/resources';
 import { createApiServer, SERVER_PATIENCE } from '../../api/server';
 import { hashSecret } from '../../vault/secret-hash';
 import { createLogger } from '../../config/logger';
+import type { Exchange } from '../../journal/exchanges';
 import type { SigningKey } from '../../partners/message-signature';
 import type { PartnerProfile } from '../../partners/profile';
 import { openDatabase, type Database } from '../../prisma/database';
@@ -69,6 +70,8 @@ export type AuthorizationApp = {
   };
   /** Everything that was logged so far, one JSON line after another. */
   log(): string;
+  /** What became of the requests that were noted for the journal so far. */
+  readonly noted: readonly Exchange[];
   call(path: string, call?: Call): Promise<Answer>;
   /** A second API process on the same database, behind the same public address. */
   startAnother(): Promise<Instance>;
@@ -88,6 +91,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
   const db = await createTestDatabase();
   const owner = openDatabase(db.ownerUrl, 2);
   const lines: string[] = [];
+  const noted: Exchange[] = [];
   const log = createLogger('test', 'debug', { write: (line: string) => void lines.push(line) });
   const hiddenIdKey = randomBytes(32);
   const signingKeys = [newSigningKey('first')];
@@ -116,6 +120,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       signingKeys,
       hiddenIdKey,
       identify: () => Promise.resolve(null),
+      exchanges: { note: (exchange) => void noted.push(exchange) },
       log,
     });
     const checks = {
@@ -172,6 +177,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       }),
     },
     log: () => lines.join(''),
+    noted,
     async call(path, { method = 'POST', headers = {}, body, certificate, at = instance.localUrl } = {}) {
       const answer = await send(at + path, {
         method: method as 'POST',

@@ -1,9 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { journalCommand } from '../../cli/journal';
+import { logsCommand } from '../../cli/logs';
 import { CommandRefusal } from '../../cli/refusal';
+import { parseKeyRing } from '../../config/environment';
 import { placeEntries } from '../../journal/tree';
+import { watch } from '../../monitoring/watch';
+import { localKeyEncryption } from '../../vault/key-encryption';
+import { openLogSegments } from '../../vault/log-segments';
 import { createTestJournal, newDocumentSigner, type TestJournal } from '../support/journal';
 
 const folder = mkdtempSync(join(tmpdir(), 'domovoy-command-'));
@@ -58,6 +64,83 @@ describe('the command domovoy journal', () => {
     await expect(asAuditor('export', '--out', file)).rejects.toThrow('is there already');
     const opened = asAuditor('export', '--out', newFile(), '--details', 'opened');
     await expect(opened).rejects.toThrow('two members of staff');
+  });
+
+  it('says in the journal who takes it out and how much of it, before it does; off hours that is looked at', async () => {
+    const takenOut = () =>
+      journal.core.journalEntry.findMany({ where: { kind: 'journal-export' }, orderBy: { seq: 'asc' } });
+    const before = (await takenOut()).length;
+    await exported();
+    await asAuditor('export', '--out', newFile(), '--actor', 'staff/canary', '--to', '2999-01-01');
+    const actor = 'login/test_domovoy_auditor';
+    const [whole, part] = (await takenOut()).slice(before);
+    expect(whole).toMatchObject({ actor, integration: null, outcome: 'by-command', reason: 'whole' });
+    expect(part).toMatchObject({ actor, integration: null, outcome: 'by-command', reason: 'actor,to' });
+    expect(
+      JSON.stringify(part, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+    ).not.toContain('canary');
+    const { kind, objectId, outcome, reason } = whole as NonNullable<typeof whole>;
+    const seen = { type: 'entry', seq: '1', kind, objectId, actor, outcome, reason, integration: null } as const;
+    const at = (time: string) => watch({}, [{ ...seen, atMs: Date.parse(time) }]).found;
+    expect(at('2026-11-21T09:00:00Z')).toMatchObject([
+      { kind: 'off-hours-export', scope: 'journal-export', objectId: actor, evidence: ['1'] },
+    ]);
+    expect(at('2026-11-20T09:00:00Z')).toEqual([]);
+  });
+
+  it('cannot write anything else in it, and is nobody else’s door', async () => {
+    for (const [what, part] of [
+      ['opening', 'whole'],
+      ['journal-export', ''],
+      ['journal-export', 'Анна'],
+      ['log-reading', 'a '.repeat(20)],
+    ]) {
+      await expect(journal.auditor.$executeRaw`SELECT note_taken_out(${what}, ${part})`).rejects.toThrow(
+        'nothing of this kind',
+      );
+    }
+    await expect(journal.core.$executeRaw`SELECT note_taken_out('log-reading', 'whole')`).rejects.toThrow(
+      'permission denied',
+    );
+  });
+
+  it('decrypts logs as the auditor, after the journal says so, and not without it', async () => {
+    const ring = `k1:${randomBytes(32).toString('base64')}`;
+    const { keys, currentId } = parseKeyRing(ring);
+    const logs = join(folder, 'logs');
+    const segments = await openLogSegments({
+      folder: logs,
+      process: 'api',
+      keyEncryption: localKeyEncryption(keys, currentId),
+    });
+    segments.write('{"event":"request"}\n');
+    segments.end();
+    const decrypt = async (...args: string[]) => {
+      let text = '';
+      const output = jest.spyOn(process.stdout, 'write').mockImplementation((piece) => ((text += String(piece)), true));
+      const command = logsCommand();
+      for (const part of [command, ...command.commands]) part.exitOverride();
+      try {
+        await command.parseAsync(['decrypt', logs, ...args], { from: 'user' });
+      } finally {
+        output.mockRestore();
+      }
+      return text;
+    };
+    process.env['KEY_ENCRYPTION_KEYS'] = ring;
+    const database = ['--database', journal.db.urlFor('domovoy_auditor')];
+    expect(await decrypt(...database)).toContain('"event":"request"');
+    expect(await decrypt('--only', 'nothing of this', ...database)).toBe('');
+    const entries = await journal.core.journalEntry.findMany({
+      where: { kind: 'log-reading' },
+      orderBy: { seq: 'asc' },
+    });
+    expect(entries.map(({ actor, outcome, reason }) => [actor, outcome, reason])).toEqual([
+      ['login/test_domovoy_auditor', 'by-command', 'whole'],
+      ['login/test_domovoy_auditor', 'by-command', 'only'],
+    ]);
+    await expect(decrypt('--database', journal.db.urlFor('domovoy_smart_home'))).rejects.toThrow(CommandRefusal);
+    Reflect.deleteProperty(process.env, 'KEY_ENCRYPTION_KEYS');
   });
 
   it('names the first line that was changed, taken out, put in or moved', async () => {
@@ -138,14 +221,15 @@ describe('the command domovoy journal', () => {
   });
 
   it('verifies the database, whole or in part, and against the heads outside', async () => {
-    expect(await asAuditor('verify', '--heads', journal.headsPath)).toMatch(
-      /^valid: positions 0 to 5[^]*\n0 newer entries/,
-    );
+    const said = await asAuditor('verify', '--heads', journal.headsPath);
+    expect(said).toMatch(/^valid: positions 0 to 5/);
+    // That it was exported before.
+    const newer = Number(/\n(\d+) newer entries/.exec(said)?.[1]);
     expect(await asAuditor('verify', '--from', '3', '--to', '4')).toMatch(/^valid: positions 3 to 5/);
     await expect(asAuditor('verify', '--heads', join(folder, 'none'))).rejects.toThrow('There are no signed heads');
     await journal.write(['new']);
     await placeEntries(journal.core, 10);
-    expect(await asAuditor('verify')).toMatch(/1 newer entries are not signed yet/);
+    expect(await asAuditor('verify')).toContain(`\n${(newer + 1).toString()} newer entries are not signed yet`);
     await journal.tamper(`UPDATE journal_entries SET outcome = 'denied' WHERE object_id = 'e'`);
     await expect(asAuditor('verify')).rejects.toThrow('NOT VALID: position 4: entry 5 is not what was sealed.');
     await journal.tamper(`UPDATE journal_entries SET outcome = 'opened' WHERE object_id = 'e'`);

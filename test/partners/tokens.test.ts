@@ -66,6 +66,26 @@ describe.each(withTokens)('the life of a token: $name', (adapter) => {
     expect(await town.effects(adapter, call.idempotencyKey)).toMatchObject([{ kind: 'open', attempts: 1 }]);
   });
 
+  test('each request of it is noted, with those that are sent once more, and none that an operation is noted for', async () => {
+    const noted: string[] = [];
+    const note = (operation: string, outcome: string) => void noted.push(`${operation} ${outcome}`);
+    const gateway = await town.gateway(adapter, { note });
+    await open(gateway, adapter);
+    expect(noted.filter((each) => !each.startsWith('discover'))).toEqual(['token ok']);
+    await revokeTokens(adapter);
+    await open(gateway, adapter);
+    expect(noted.filter((each) => !each.startsWith('discover'))).toEqual([
+      ...['token ok', 'token-refused PartnerUnauthorized', 'token ok'],
+    ]);
+    expect(new Set(noted.filter((each) => each.startsWith('discover')))).toEqual(
+      new Set(adapter.settings['tokenUrl'] === undefined ? ['discover ok'] : []),
+    );
+    await town.break(adapter, { endpoint: 'token', fault: 'error' });
+    await revokeTokens(adapter);
+    await failureOf(open(gateway, adapter));
+    expect(noted.at(-1)).toMatch(/^token status-5\d\d$/);
+  });
+
   test('a new token that is refused too is not fetched for ever', async () => {
     const gateway = await town.gateway(adapter);
     await town.break(adapter, { endpoint: 'open', fault: 'unauthorized' });
@@ -178,10 +198,13 @@ describe('refresh tokens', () => {
 
 describe.each(ADAPTERS.filter(({ hasTokens }) => !hasTokens))('credentials without tokens: $name', (adapter) => {
   test('a password that was rotated meanwhile is presented anew, and the call has one effect', async () => {
-    const gateway = await town.gateway(adapter, { secrets: rotated });
+    const noted: string[] = [];
+    const note = (operation: string, outcome: string) => void noted.push(`${operation} ${outcome}`);
+    const gateway = await town.gateway(adapter, { secrets: rotated, note });
     const call = newCall();
     expect(await open(gateway, adapter, call)).toMatchObject({ result: 'opened' });
     expect(statuses(await town.arrivalsAt(adapter, 'open', 2))).toEqual([401, 200]);
+    expect(noted).toEqual(['password-refused PartnerUnauthorized']);
     expect(await town.effects(adapter, call.idempotencyKey)).toMatchObject([{ kind: 'open', attempts: 1 }]);
   });
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
 import { createGateway } from '../../partners/gateway';
+import type { NoteRequest } from '../../partners/noted-request';
 import type { PartnerGateway } from '../../partners/ports';
 import { PartnerProfile, type PartnerSecrets } from '../../partners/profile';
 import { readConfig } from '../../sandbox/config-file';
@@ -97,6 +98,7 @@ type GatewayOptions = {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly agreed?: () => readonly string[];
   readonly secrets?: (stored: PartnerSecrets) => PartnerSecrets;
+  readonly note?: NoteRequest;
 };
 
 /** The town's three partners on free ports, over real TLS, and gateways to them as the product builds them. */
@@ -149,6 +151,7 @@ export async function startTown() {
         profile: PartnerProfile.parse({ ...profileOf(partner, seeding), ...settings, ...options.settings }),
         secrets: options.secrets?.(read) ?? read,
         agreed: () => Promise.resolve(options.agreed?.() ?? DATA_SET_FIELDS),
+        ...(options.note && { note: options.note }),
       });
       gateways.push(gateway);
       touched.add(partner.id);

@@ -24,6 +24,7 @@ export function realProcesses(h: Harness) {
     ...h,
     logs,
     journalHeads: join(h.stateFolder, 'journal-heads'),
+    journalSpools: join(h.stateFolder, 'journal-spools'),
     erasures: join(h.stateFolder, 'erasures'),
   };
   for (const folder of [logs, parts.journalHeads, parts.erasures]) mkdirSync(folder, { recursive: true });

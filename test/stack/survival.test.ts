@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Agent, request } from 'undici';
 import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
+import { openDatabase } from '../../prisma/database';
 import { stackPorts, type Ports } from '../../stack/ports';
 import { postgresUrl } from '../../stack/postgres';
 import { DATABASE } from '../../stack/processes';
@@ -145,6 +147,46 @@ describe('the running stack', () => {
       expect(await sandbox.effects('kluch', `enroll/${enrollmentId}`)).toBe(1);
     }
   }, 400_000);
+
+  it('has in the journal, once, each of the answers of an API that is killed before it has written them', async () => {
+    const secrets = stackSecrets(openStateFolder(env));
+    const agent = new Agent({ connect: { ca: readFileSync(join(state, 'certificates/company-ca.pem'), 'utf8') } });
+    const basic = Buffer.from(`${APP_CLIENT_ID}:${secrets.appClient.value}`).toString('base64');
+    const ids = Array.from({ length: 20 }, () => randomUUID());
+    const statuses = await Promise.all(
+      ids.map(async (requestId) => {
+        const answer = await request(`https://localhost:${ports.api.toString()}/oauth/token`, {
+          method: 'POST',
+          dispatcher: agent,
+          headers: {
+            authorization: `Basic ${basic}`,
+            'content-type': 'application/x-www-form-urlencoded',
+            'x-request-id': requestId,
+          },
+          body: 'grant_type=client_credentials',
+        });
+        await answer.body.dump();
+        return answer.statusCode;
+      }),
+    );
+    const spools = join(state, 'journal-spools/api');
+    const onDisk = (): string =>
+      readdirSync(spools)
+        .map((name) => readFileSync(join(spools, name), 'utf8'))
+        .join('');
+    await until('the last of them is noted', () => Promise.resolve(ids.every((id) => onDisk().includes(id))));
+    const pid = pidOf('api');
+    process.kill(pid, 'SIGKILL');
+    await agent.destroy();
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    await until('the API is back', () => Promise.resolve(existsSync(pidFile('api')) && pidOf('api') !== pid));
+    await serves();
+    const database = openDatabase(ownerUrl(secrets), 1);
+    const written = () => database.journalEntry.findMany({ where: { objectId: { in: ids } } });
+    await until('all of them are written', async () => (await written()).length >= ids.length);
+    expect((await written()).map(({ objectId }) => objectId).toSorted()).toEqual(ids.toSorted());
+    await database.$disconnect();
+  }, 120_000);
 
   it('opens at once again when everything is back', async () => {
     await until(

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseKeyRing } from '../../config/environment';
 import { dataConverterWith } from '../../config/temporal';
+import { createExchangeJournal } from '../../journal/exchanges';
 import { openDatabase } from '../../prisma/database';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { composeCoreActivities } from '../../workers/core';
@@ -28,6 +29,7 @@ export async function startCore(
   const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
   mkdirSync(searchedFolder(h), { recursive: true });
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
+  const journal = createExchangeJournal(database, () => undefined);
   const { activities, eraseAgain, close } = composeCoreActivities(
     database,
     h.temporal.client,
@@ -52,6 +54,7 @@ export async function startCore(
       SECURITY_WEBHOOK_SECRETS: [h.secrets.securityWebhook.value],
     },
     localKeyEncryption(ring.keys, ring.currentId),
+    journal,
   );
   await eraseAgain();
   const worker = await createWorker({
@@ -68,6 +71,7 @@ export async function startCore(
       worker.shutdown();
       await running;
       await close();
+      await journal.close();
       await database.$disconnect();
     },
   };

@@ -25,6 +25,7 @@ import { createEntryAuthenticator } from '../../journal/authenticity';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { authenticateEntriesWith } from '../../journal/journal';
 import { createRefusalJournal } from '../../journal/refusals';
+import { callNotes } from '../../partners/journaled-calls';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
 import { BillingConfig } from '../../sandbox/billing/config';
@@ -166,8 +167,9 @@ export async function createHarness(
     });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
-    const refusals = createRefusalJournal(database, 500);
-    const identityProvider = createIdentityProvider(settings, secrets.staffClient.value);
+    const refusals = createRefusalJournal(exchanges, 500);
+    const note = callNotes(exchanges, { integration: null, process: 'api' });
+    const identityProvider = createIdentityProvider(settings, secrets.staffClient.value, note);
     const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
     const ownKeys = await openOwnKeys({
       database,
@@ -269,6 +271,7 @@ export async function createHarness(
         for (const integration of INTEGRATIONS) {
           const role = integration === 'smart-home' ? 'domovoy_smart_home' : 'domovoy_communal';
           const database = openDatabase(db.urlFor(role), 8);
+          const journal = createExchangeJournal(database, () => undefined);
           const integrated = composeIntegration(
             integration,
             database,
@@ -281,6 +284,7 @@ export async function createHarness(
             { BILLING_SECRET: secrets.billing.value },
             localKeyEncryption(ring.keys, ring.currentId),
             new Registry(),
+            journal,
           );
           const worker = await createWorker({
             connection: temporal.nativeConnection,
@@ -296,6 +300,7 @@ export async function createHarness(
             worker.shutdown();
             await running;
             await integrated.close();
+            await journal.close();
             await database.$disconnect();
           });
         }

@@ -593,6 +593,9 @@ describe('a review of rights', () => {
       expect((await atProvider('compliance', 'POST', { event }, '/events')).status).toBe(expected);
       expect((await browser.get('/staff/v1/session')).status).toBe(401);
       expect(await memberOf('compliance')).toMatchObject({ status: 'active', withdrawnRoles: [] });
+      const reason = event === 'logout' ? 'takeLogoutToken' : 'takeSecurityEvent';
+      const told = { kind: 'exchange', actor: 'identity-provider', reason, outcome: expected.toString() };
+      await until('that it was told is written', async () => (await h.owner.journalEntry.count({ where: told })) > 0);
     });
 
     it('left, unless it is the provider that says so: a forged, a foreign and a misused token change nothing', async () => {

@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
 import { DefaultLogger } from '@temporalio/worker';
+import { Agent, fetch as fetchWith } from 'undici';
 import { raiseFinding } from '../../activities/raise-finding';
 import type { Found } from '../../monitoring/watch';
 import { startSecurityDesk, type ReceivedAlert } from '../../sandbox/security-desk/service';
 import { securityAlertWorkflowId } from '../../contracts/ids';
+import { readPartnerCall } from '../../journal/partner-calls';
 import { readRefusals } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { PARTNERS, RESIDENTS, SERVICE, type TownPartner } from '../../stack/town';
@@ -295,6 +297,42 @@ describe('monitoring of the journal', () => {
     await ended(h, securityAlertWorkflowId(suspension));
   }, 120_000);
 
+  it('raises an alert about guesses at a barrier by variant A, which end at the token endpoint', async () => {
+    const basic = Buffer.from(`vizor:${h.secrets.fromVizorSecret.value}`).toString('base64');
+    const dispatcher = new Agent({ connect: { ca: h.caPem } });
+    const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
+    // No two are alike: a series would lock the device sooner.
+    const plates = ['А101ВЕ77', 'В212КМ77', 'Е323НО77', 'К434РС77', 'М545ТУ77', 'Н656ХА77', 'О767АВ77', 'Р878ВЕ77'];
+    for (const plate of plates) {
+      const answer = await fetchWith(`${h.apiUrl}/oauth/token`, {
+        method: 'POST',
+        dispatcher,
+        headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({
+          ...{ grant_type: 'client_credentials', device_id: vizor.barrierDeviceId, plate },
+        }).toString(),
+      });
+      expect(answer.status).toBe(400);
+      await h.owner.$executeRaw`DELETE FROM rate_limits WHERE key LIKE 'identification-pause%'`;
+    }
+    await dispatcher.close();
+    await turn();
+    expect(await raised('guessing')).toMatchObject({ scope: 'device', objectId: vizor.barrierId, severity: 'high' });
+  }, 60_000);
+
+  it('has each message to the team in the journal, those that were not taken too', async () => {
+    const delivered = () =>
+      h.owner.journalEntry.findMany({ where: { kind: 'partner-call', actor: { startsWith: 'security-alert/' } } });
+    await until('the calls are written', async () => (await delivered()).length >= 3);
+    const calls = (await delivered()).map((entry) => [
+      readPartnerCall(entry)?.partnerId,
+      entry.integration,
+      entry.outcome,
+    ]);
+    expect(calls).toContainEqual(['security-webhook', null, 'ok']);
+    expect(calls).toContainEqual(['security-webhook', null, 'PartnerUnavailable']);
+  });
+
   it('raises an alert about somebody who tries many names, and keeps neither the names nor the address', async () => {
     const { _max: before } = await h.owner.journalEntry.aggregate({ _max: { seq: true } });
     for (let index = 0; index < 6; index++) {
@@ -304,9 +342,8 @@ describe('monitoring of the journal', () => {
         method: 'POST',
         headers: { authorization, 'content-type': 'application/x-www-form-urlencoded' },
       };
-      const { Agent, fetch: send } = await import('undici');
       const dispatcher = new Agent({ connect: { ca: h.caPem } });
-      const answer = await send(`${h.apiUrl}/oauth/token`, {
+      const answer = await fetchWith(`${h.apiUrl}/oauth/token`, {
         ...request,
         body: 'grant_type=client_credentials',
         dispatcher,

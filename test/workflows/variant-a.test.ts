@@ -7,8 +7,10 @@ import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import { LOCKOUTS } from '../../contracts/lockout';
 import { faceFeatures } from '../../sandbox/partners/face-features';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { requestFingerprint } from '../../api/idempotency';
+import { entriesOfSubject } from '../../journal/subjects';
 import { createHarness, type Harness } from '../support/harness';
-import { ended } from '../support/until';
+import { ended, until } from '../support/until';
 
 const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
 const anna = RESIDENTS.anna.id;
@@ -163,6 +165,48 @@ describe('variant A: identified at our token endpoint, then the opening names th
     await h.owner.propertyRight.update({ ...right, data: { endsAt: null } });
     for (const answer of answers) expect(answer).toEqual(answers[0]);
     expect(answers[0]).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+  });
+
+  test('who is not let in there is an opening that was denied: with device, client, the whole reason, and about whom', async () => {
+    const right = { where: { id: vizor.flats.paid.rightId } };
+    await h.owner.propertyRight.update({ ...right, data: { endsAt: new Date(Date.now() - 1) } });
+    const since = new Date();
+    const statuses = [(await byPlate('К777КК77')).status, (await byPlate(PLATE)).status];
+    await h.owner.propertyRight.update({ ...right, data: { endsAt: null } });
+    expect(statuses).toEqual([400, 400]);
+    const openings = await h.owner.opening.findMany({
+      where: { requestedAt: { gte: since } },
+      orderBy: { requestedAt: 'asc' },
+    });
+    const common = {
+      clientId: 'vizor',
+      accessPointId: vizor.barrierId,
+      method: 'plate',
+      status: 'denied',
+      attempts: 0,
+    };
+    expect(openings).toMatchObject([
+      { ...common, reason: 'identity-unknown', residentId: null },
+      { ...common, reason: 'no-right', residentId: anna },
+    ]);
+    const entryOf = (objectId: string) => h.owner.journalEntry.findMany({ where: { objectId } });
+    const [unknown, known] = openings;
+    const denied = { kind: 'opening', actor: 'vizor', integration: 'smart-home', outcome: 'denied' };
+    expect(await entryOf(unknown?.id ?? '')).toMatchObject([{ ...denied, reason: 'identity-unknown', subject: null }]);
+    expect(await entryOf(known?.id ?? '')).toMatchObject([{ ...denied, reason: 'no-right' }]);
+    const [about] = await entriesOfSubject(h.owner, h.subjects, anna, { from: since });
+    expect(about).toMatchObject({
+      objectId: known?.id,
+      details: { accessPointId: vizor.barrierId, partnerId: 'vizor', method: 'plate' },
+    });
+    // What was presented stands nowhere in it, not even as a hash that could be tried.
+    expect(openings.map(({ requestSha256 }) => requestSha256)).toEqual(
+      openings.map(({ id }) => requestFingerprint('issueToken', id, '')),
+    );
+    await until('the exchanges are written', async () => {
+      const where = { kind: 'exchange', reason: 'issueToken', actor: 'vizor', outcome: '400', at: { gte: since } };
+      return (await h.owner.journalEntry.count({ where })) >= 2;
+    });
   });
 
   test('guesses at the token endpoint are counted and lock as any other', async () => {
