@@ -108,8 +108,9 @@ describe('docker-compose.yml', () => {
 
   it('configures by the same variables as the local stack does', async () => {
     const certificates = await ensureCertificates(folder.certificates);
-    const { journalHeads, erasures, logs } = folder;
-    const parts = { secrets, certificates, ports: stackPorts({}), apiUrl: 'https://x', journalHeads, erasures, logs };
+    const { journalHeads, journalSpools, erasures, logs } = folder;
+    const folders = { journalHeads, journalSpools, erasures, logs };
+    const parts = { secrets, certificates, ports: stackPorts({}), apiUrl: 'https://x', ...folders };
     // Its addresses are its own affair, and it trusts an authority of its own.
     const isKept = (name: string) => !['DATABASE_URL', 'STAFF_ISSUER_CA_FILE'].includes(name);
     for (const plan of [
