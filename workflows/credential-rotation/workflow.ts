@@ -131,6 +131,7 @@ async function insist({ credential, endsAtMs, isUrgent, hints }: Insisting, step
 export async function credentialRoundWorkflow({ integration }: { integration: Integration | null }): Promise<number> {
   const credentials = await records.rotatingCredentials();
   const started = await Promise.all(credentials.map((credential) => begin(integration, credential)));
+  if (wf.patched('stored-credentials-settled')) await records.settleStoredCredentials();
   return started.filter(Boolean).length;
 }
 
