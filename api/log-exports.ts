@@ -104,7 +104,7 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
       withheld.push(...content.withheld);
     }
     const ours = await ordersWithin(tx, demand);
-    const known = await knownOrders(tx, demand.partnerId, comparedKeys(entries));
+    const known = await knownOrders(tx, demand, comparedKeys(entries));
     const comparison = compareLogs({ ours, known }, entries, withheld);
     await tx.logExportDemand.updateMany({
       where: { id: demandId },

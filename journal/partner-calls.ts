@@ -15,6 +15,8 @@ export type PartnerCallEntry = {
   readonly toldAs: string;
   /** The execution that calls. */
   readonly execution: string;
+  /** The key that an order went under, of which no row of ours tells: the partner's log has it, too (R3.6). */
+  readonly order?: string | undefined;
 };
 
 /** How such a call is written. {@link readPartnerCall} reads it. */
@@ -24,7 +26,10 @@ export const partnerCallRecord = (call: PartnerCallEntry): JournalRecord => ({
   objectId: call.correlationId,
   actor: call.execution,
   outcome: call.outcome,
-  reason: `${call.partnerId} ${call.operation} ${Math.round(call.durationMs).toString()} ${call.toldAs}`,
+  reason: [
+    ...[call.partnerId, call.operation, Math.round(call.durationMs).toString(), call.toldAs],
+    ...(call.order === undefined ? [] : [call.order]),
+  ].join(' '),
 });
 
 /** @returns `null` for an entry that is no call to a partner */
@@ -34,8 +39,13 @@ export function readPartnerCall(entry: { readonly kind: string; readonly reason:
   readonly durationMs: number;
   /** Absent from entries of before. */
   readonly toldAs?: string;
+  readonly order?: string;
 } | null {
-  const [partnerId, operation, durationMs, toldAs] = (entry.reason ?? '').split(' ');
+  const [partnerId, operation, durationMs, toldAs, order] = (entry.reason ?? '').split(' ');
   if (entry.kind !== 'partner-call' || partnerId === undefined || operation === undefined) return null;
-  return { partnerId, operation, durationMs: Number(durationMs), ...(toldAs !== undefined && { toldAs }) };
+  return {
+    ...{ partnerId, operation, durationMs: Number(durationMs) },
+    ...(toldAs !== undefined && { toldAs }),
+    ...(order !== undefined && { order }),
+  };
 }

@@ -12,8 +12,8 @@ export function journaledCalls(
   integration: Integration,
 ): PartnerMetrics {
   return {
-    called(partnerId, operation, outcome, durationMs) {
-      metrics.called(partnerId, operation, outcome, durationMs);
+    called(partnerId, operation, outcome, durationMs, order) {
+      metrics.called(partnerId, operation, outcome, durationMs, order);
       const known = correlation();
       const correlationId = known?.id ?? randomUUID();
       journal.called({
@@ -25,6 +25,7 @@ export function journaledCalls(
         correlationId,
         toldAs: idToldTo(partnerId, correlationId),
         execution: known?.workflowId ?? `worker-${integration}`,
+        order,
       });
     },
   };
