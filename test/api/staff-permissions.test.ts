@@ -23,6 +23,8 @@ const WITH_STEP_UP = [
   ...['approveJournalExport', 'readJournalExport', 'approveLogExport', 'getLogExportPart'],
   ...['revokePartnerCredential', 'revokeTokenSigningKey', 'revokeMessageSigningKey'],
   ...['downloadCredential', 'bringCertificate', 'registerCredential'],
+  ...['issueOwnClientSecret', 'retireOwnClientSecrets'],
+  ...['endMemberSessions', 'disableMember', 'reinstateMember'],
   ...['openAccessReview', 'decideAccessReview', 'restoreReviewedRight'],
   ...['acceptAttestationLetter', 'withdrawAttestationLetter', 'approveDataSetAgreement'],
   ...['unblockAccessPoint', 'releaseIdentificationLock', 'liftClientSuspension'],

@@ -586,8 +586,11 @@ describe('a review of rights', () => {
       const page = await again.signIn('operations', staffPasswords(h.secrets)('operations'));
       expect([page.status, /<p id="([\w-]+)">/.exec(page.text)?.[1]]).toEqual([403, 'disabled']);
 
-      // Back by hand; the event that comes once more is from before.
-      await h.owner.staffMember.update({ where: { id: member.id }, data: { status: 'active', withdrawnRoles: [] } });
+      // Let in again by staff; the event that comes once more is from before.
+      const reinstated = await security.call('post', `/staff/v1/members/${member.id}/reinstatement`, {
+        body: { reason: 'returned' },
+      });
+      expect(reinstated).toMatchObject({ status: 200, body: { status: 'active', roles: ['operations'] } });
       expect(await push(token ?? '')).toBe(202);
       expect(await memberOf('operations')).toMatchObject({ status: 'active', withdrawnRoles: [] });
     });
