@@ -55,6 +55,9 @@ export function createAnnouncedCredentialActivities({
       return rows.map(({ partnerId, name }) => ({ integration, partnerId, direction: 'announced', name }));
     },
 
+    /** None of them was ever kept otherwise. */
+    settleStoredCredentials: () => Promise.resolve(),
+
     async credentialStanding(credential) {
       const partner = await database.partner.findUnique({
         where: { id: credential.partnerId },

@@ -1,12 +1,12 @@
 import { cancellationSignal } from '@temporalio/activity';
 import type { AlarmDay, CredentialRef, CredentialStanding } from '../contracts/credentials';
 import type { Integration } from '../contracts/ids';
-import { hasCertificate } from '../partners/client-certificate';
+import { certificateEndOf, hasCertificate } from '../partners/client-certificate';
 import { newCredentialValue } from '../partners/credential-values';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import { REPLACEABLE_SECRETS, type PartnerCall, type PartnerGateway, type ReplaceableSecret } from '../partners/ports';
 import { sql, type Database } from '../prisma/database';
-import { secretChecks, slowHash } from '../vault/slow-hash';
+import { isFast, secretChecks, slowHash } from '../vault/slow-hash';
 import type { SecretStore, SecretVersion } from '../vault/secrets';
 import { credentialId, noteCredential, raiseExpiryAlarm } from './credential-evidence';
 import { handToPerson, offerAgainIfLost } from './credential-handover';
@@ -42,17 +42,22 @@ export function createCredentialRotationActivities(deps: {
     versions.filter(({ state, destroyed }) => state === 'retired' && !destroyed);
 
   /** The hash that a version is kept by among those that are good for the client; `null`: it is good no more. */
-  async function goodHashOf(clientId: string, value: string): Promise<string | null> {
+  async function goodHashOf(credential: CredentialRef, version: number): Promise<string | null> {
+    const { name: clientId } = credential;
     const [row] = await database.$queryRaw<{ hashes: string[] | null }[]>(
       sql`SELECT client_secret_hashes(${clientId}) AS hashes`,
     );
-    return secretChecks.matching(clientId, value, row?.hashes ?? []);
+    const good = row?.hashes ?? [];
+    const kept = await secrets.hashOf(database, stored(credential), version);
+    if (kept !== null) return good.includes(kept) ? kept : null;
+    // From before hashes were kept with their versions: it still has its value.
+    return secretChecks.matching(clientId, await secrets.read(database, stored(credential), version), good);
   }
 
   /** Whether the partner takes the new one and, at the same time, refuses the old one: a refusal of everything proves nothing. */
   async function refuses(credential: CredentialRef, keep: number, old: number): Promise<boolean> {
+    if (credential.direction === 'issued') return (await goodHashOf(credential, old)) === null;
     const value = await secrets.read(database, stored(credential), old);
-    if (credential.direction === 'issued') return (await goodHashOf(credential.name, value)) === null;
     const { credentials } = await deps.gatewayOf(credential.partnerId);
     const name = replaceable(credential);
     const current = await secrets.read(database, stored(credential), keep);
@@ -63,12 +68,12 @@ export function createCredentialRotationActivities(deps: {
 
   /** Whether this version has been accepted: by the partner of us, or by us of the partner. */
   async function isAccepted(credential: CredentialRef, version: number): Promise<boolean> {
-    const value = await secrets.read(database, stored(credential), version);
     if (credential.direction === 'issued') {
-      const secretHash = await goodHashOf(credential.name, value);
+      const secretHash = await goodHashOf(credential, version);
       if (secretHash === null) return false;
       return (await database.secretSighting.count({ where: { clientId: credential.name, secretHash } })) > 0;
     }
+    const value = await secrets.read(database, stored(credential), version);
     const { credentials } = await deps.gatewayOf(credential.partnerId);
     const shown = { name: replaceable(credential), value };
     return (await credentials.check(shown, callOf(credential, version, 'check'))) === 'accepted';
@@ -85,11 +90,17 @@ export function createCredentialRotationActivities(deps: {
 
   /** Of what a partner shows us, leaves this version valid and nothing else. Tokens live on, which are short. */
   async function retireOthers(credential: CredentialRef, version: number): Promise<void> {
-    const value = await secrets.read(database, stored(credential), version);
-    const hash = await goodHashOf(credential.name, value);
+    const hash = await goodHashOf(credential, version);
     // Never none: of one that is not good nothing comes.
     if (hash === null) throw new Error('The version that is to be kept is not good.');
     await database.$executeRaw(sql`SELECT accept_only_client_secret(${credential.name}, ${hash})`);
+  }
+
+  /** Stored before its hash was: the partner uses it, so the value has no use any more. */
+  async function forgetValue(credential: CredentialRef, version: number): Promise<void> {
+    const hash = await goodHashOf(credential, version);
+    // A fast one is replaced by a slow one when the partner next shows it (docs/adr/0041).
+    if (hash !== null && !isFast(hash)) await secrets.note(database, stored(credential), version, { hash });
   }
 
   return {
@@ -116,6 +127,28 @@ export function createCredentialRotationActivities(deps: {
           name,
         })),
       ].filter(({ partnerId }) => ids.has(partnerId));
+    },
+
+    /** Brings what was stored by an earlier release to how it is kept now (docs/adr/0080). Changes nothing a second time. */
+    async settleStoredCredentials(): Promise<void> {
+      const rows = await database.secret.findMany({
+        where: {
+          ...{ integration, state: 'active', hash: null, wrapped: { not: null } },
+          OR: [{ name: { startsWith: 'client/' } }, { name: 'tls-key', endsAt: null }],
+        },
+        select: { owner: true, name: true, version: true },
+      });
+      for (const { owner: partnerId, name, version } of rows) {
+        if (name !== 'tls-key') {
+          const clientId = name.slice('client/'.length);
+          await forgetValue({ integration, partnerId, direction: 'issued', name: clientId }, version);
+        } else {
+          const of = { owner: partnerId, name };
+          await secrets.note(database, of, version, {
+            endsAt: certificateEndOf(await secrets.read(database, of, version)),
+          });
+        }
+      }
     },
 
     /** @returns `null` when there is no such credential any more, or its partner is switched off */
@@ -153,9 +186,10 @@ export function createCredentialRotationActivities(deps: {
           credential.direction === 'issued' ? 'client-secret' : replaceable(credential),
           partnerSideId(credential, next),
         );
-        const version = await secrets.prepare(tx, { ...where, integration, value, issuedAt: new Date(at) });
-        if (credential.direction === 'issued') {
-          await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${await slowHash(value)})`);
+        const hash = credential.direction === 'issued' ? await slowHash(value) : undefined;
+        const version = await secrets.prepare(tx, { ...where, integration, value, hash, issuedAt: new Date(at) });
+        if (hash !== undefined) {
+          await tx.$executeRaw(sql`SELECT accept_client_secret(${credential.name}, ${hash})`);
         }
         await noteCredential(tx, credential, 'issued', `version-${version.toString()}`);
         return version;
@@ -176,7 +210,8 @@ export function createCredentialRotationActivities(deps: {
         if (credential.direction === 'issued') return credentials.handOver(value, call);
         const id = partnerSideId(credential, version);
         const complete = await credentials.add({ name: replaceable(credential), id, value }, call);
-        if (complete !== value) await secrets.complete(database, stored(credential), version, complete);
+        if (complete === value) return;
+        await secrets.complete(database, stored(credential), version, complete, certificateEndOf(complete));
       });
     },
 
@@ -190,7 +225,7 @@ export function createCredentialRotationActivities(deps: {
       });
     },
 
-    /** From now on this version is the one that is used; the one before stays valid. */
+    /** From now on this version is the one that is used; the one before stays valid. What the partner has, we have no more. */
     async useCredential(credential: CredentialRef, version: number): Promise<void> {
       await database.$transaction(async (tx) => {
         const changed = await secrets.activate(tx, stored(credential), version);
@@ -200,8 +235,7 @@ export function createCredentialRotationActivities(deps: {
 
     /** An urgent revocation: leaves this version valid at once, and no token that was got with another. */
     async acceptOnly(credential: CredentialRef, version: number): Promise<void> {
-      const value = await secrets.read(database, stored(credential), version);
-      const hash = await goodHashOf(credential.name, value);
+      const hash = await goodHashOf(credential, version);
       if (hash === null) throw new Error('The version that is to be kept is not good.');
       await database.$executeRaw(sql`SELECT revoke_other_client_secrets(${credential.name}, ${hash})`);
     },

@@ -62,6 +62,9 @@ export function createOwnKeyActivities(deps: {
   return {
     rotatingCredentials: () => Promise.resolve(OWN_CREDENTIALS.map(({ credential }) => credential)),
 
+    /** None of them was ever kept otherwise. */
+    settleStoredCredentials: () => Promise.resolve(),
+
     async credentialStanding(credential) {
       const versions = await keysOf(credential).versions(database);
       const signing = versions.find(({ state }) => state === 'signing');

@@ -12,6 +12,7 @@ export function createRotationActivities(
     direction === 'announced' ? theirs : ours;
   return {
     rotatingCredentials: async () => [...(await ours.rotatingCredentials()), ...(await theirs.rotatingCredentials())],
+    settleStoredCredentials: () => ours.settleStoredCredentials(),
     credentialStanding: (credential) => of(credential).credentialStanding(credential),
     issueCredential: (credential, at) => of(credential).issueCredential(credential, at),
     deliverCredential: (credential, version) => of(credential).deliverCredential(credential, version),

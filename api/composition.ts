@@ -67,6 +67,7 @@ import { attestationLetterOperations } from './staff/attestation-letters';
 import { dataSetAgreementOperations } from './staff/data-set-agreements';
 import type { IdentityProvider } from './staff/identity-provider';
 import { staffOpeningOperations } from './staff/openings';
+import { ownClientOperations } from './staff/own-clients';
 import { staffPartnerOperations } from './staff/partners';
 import { securityAlertOperations } from './staff/security-alerts';
 import { staffSessionOperations } from './staff/session';
@@ -75,6 +76,7 @@ import { logExportOperations } from './staff/log-exports';
 import { securityAuditOperations } from './staff/security-audits';
 import { securityEventRoutes } from './staff/security-events';
 import { signInRoutes } from './staff/sign-in';
+import { staffMemberOperations } from './staff/staff-members';
 
 export const API_VERSION = '1.0.0';
 
@@ -171,6 +173,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
       tag: 'staff',
       operations: [
         ...staffSessionOperations({ database }),
+        ...staffMemberOperations({ database }),
         ...securityAlertOperations({ database, temporal }),
         ...clientSuspensionOperations({ database }),
         ...codecOperations({ codec: deps.payloadCodec, uiOrigin: settings.TEMPORAL_UI_ORIGIN }),
@@ -189,6 +192,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...escalationOperations({ database }),
         ...credentialRevocationOperations({ database, temporal }),
         ...credentialHandoverOperations({ database, temporal, keyEncryption }),
+        ...ownClientOperations({ database }),
         ...announcedCredentialOperations(announcements),
       ],
     },

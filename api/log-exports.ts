@@ -38,6 +38,18 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
       await startLogExport(temporal, { demandId, dueAt: dueAt.toISOString(), integration });
     },
 
+    /** Writes down that the partner reads of these demands, once for each: from then on it knows. */
+    async tell(demands: readonly DemandRow[], { integration, actor }: { integration: string; actor: string }) {
+      for (const { id } of demands.filter(({ toldAt, status }) => toldAt === null && status !== 'received')) {
+        await database.$transaction(async (tx) => {
+          const untold = { id, toldAt: null };
+          const { count } = await tx.logExportDemand.updateMany({ where: untold, data: { toldAt: new Date() } });
+          const entry = { integration, objectId: id, actor, outcome: 'told' };
+          if (count > 0) await appendJournal(tx, { kind: 'log-export', ...entry });
+        });
+      }
+    },
+
     /**
      * Takes in one signed part; with the last one the export is compared and the demand is met. A part that came before
      * is one, and another in its place is refused.
@@ -104,7 +116,7 @@ export function logExportDesk({ database, temporal, files }: LogExportDependenci
       withheld.push(...content.withheld);
     }
     const ours = await ordersWithin(tx, demand);
-    const known = await knownOrders(tx, demand.partnerId, comparedKeys(entries));
+    const known = await knownOrders(tx, demand, comparedKeys(entries));
     const comparison = compareLogs({ ours, known }, entries, withheld);
     await tx.logExportDemand.updateMany({
       where: { id: demandId },

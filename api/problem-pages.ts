@@ -26,6 +26,10 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
     'A credential is given once and for a short time. Where it did not arrive, it is offered anew within a day.',
   'certificate-not-awaited':
     'The request was replaced, its certificate came already, or nobody has taken the request yet. Look at the list again.',
+  'secrets-overlap':
+    'The client uses its newest secret, and the one before is still good. Retire that one first, then take another.',
+  'secret-not-shown':
+    'The client has not shown its newest secret yet: ending the other one would shut it out. Enter the new one there first.',
   'credential-known':
     'This key or certificate, or its id, was announced before. What is over does not come back: make a new one.',
   'credential-under-way':

@@ -14,7 +14,15 @@ export type PartnerCallEntry = {
   readonly toldAs: string;
   /** The execution that calls, or the process. */
   readonly execution: string;
+  /** The key that an order went under, of which no row of ours tells: the partner's log has it, too (R3.6). */
+  readonly order?: string | undefined;
 };
 
 /** Told of each call to another system. @param outcome as {@link PartnerCallEntry} has it */
-export type NoteCall = (partnerId: string, operation: string, outcome: string, durationMs: number) => void;
+export type NoteCall = (
+  partnerId: string,
+  operation: string,
+  outcome: string,
+  durationMs: number,
+  order?: string,
+) => void;

@@ -20,6 +20,7 @@ const EVERYBODY = STAFF_ROLES;
  */
 export const PERMISSIONS = {
   'session:own': EVERYBODY,
+  'members:manage': ['information-security'],
   'alerts:read': ['operations', 'compliance', 'information-security', 'auditor'],
   'alerts:acknowledge': ['information-security'],
   'suspensions:read': ['operations', 'information-security', 'auditor'],
@@ -47,6 +48,7 @@ export const PERMISSIONS = {
   'escalations:acknowledge': ['operations', 'compliance', 'information-security'],
   'credentials:revoke': ['information-security'],
   'credentials:hand-over': ['information-security', 'integration-manager'],
+  'own-clients:renew': ['information-security'],
   'credentials:register': ['information-security', 'integration-manager'],
   'attestation-letters:read': ['compliance', 'information-security', 'auditor', 'integration-manager'],
   'attestation-letters:upload': ['compliance', 'information-security', 'integration-manager'],
@@ -121,6 +123,36 @@ export const StaffSessionView = z
     csrfToken: z.string().describe('Goes into the X-CSRF-Token header of every write'),
   })
   .meta({ id: 'StaffSession' });
+
+/** Why information security acts on somebody's access: words for the journal, which takes no free text. */
+export const STAFF_ACCESS_REASONS = [
+  'security-incident',
+  'lost-device',
+  'left',
+  'absence',
+  'returned',
+  'mistake',
+] as const;
+
+export const StaffMemberView = z
+  .object({
+    memberId: z.uuid(),
+    subject: z.string().describe('As the identity provider names the account'),
+    status: z.enum(['active', 'disabled']),
+    roles: z.array(z.string()).describe('As the last sign-in said them, without those that were taken away'),
+    withdrawnRoles: z.array(z.string()),
+    lastSignInAt: z.iso.datetime(),
+    sessions: z.array(
+      z.object({
+        sessionId: z.uuid(),
+        authenticatedAt: z.iso.datetime(),
+        lastSeenAt: z.iso.datetime(),
+        expiresAt: z.iso.datetime(),
+      }),
+    ),
+  })
+  .meta({ id: 'StaffMember', description: 'A person who may come in, and the sessions that are open' });
+export type StaffMemberView = z.infer<typeof StaffMemberView>;
 
 export const SecurityAlertView = z
   .object({

@@ -1,16 +1,15 @@
 import { X509Certificate } from 'node:crypto';
 import { attestationStanding } from '../access/attestation';
 import { SERVER_TLS } from '../config/tls';
-import { OWN_CREDENTIALS } from '../contracts/credentials';
+import { CREDENTIAL_LIFE_MS } from '../contracts/credentials';
 import type { AuditFinding, AuditVerdict, SecurityAuditReport } from '../contracts/security-audits';
 import { countRefusals } from '../journal/refusals';
 import { sql, type Database } from '../prisma/database';
 import { GRAVE, type Advisories } from './advisories';
+import { credentialsOfPersons, dueAt, rotatingCredentials, type HeldCredential } from './held-credentials';
 
 const DAY_MS = 86_400_000;
-/** A credential lives so long in all (R0.6). */
-const CREDENTIAL_DAYS = 30;
-/** A certificate is replaced by a person, who wants to know in time. */
+/** A certificate that comes from the settings is replaced by a person, who wants to know in time. */
 const CERTIFICATE_DAYS = { warning: 30, failed: 14 };
 /** Somebody who has not signed in for so long, and a client that has not come, may have no use for what they hold. */
 const STALE_DAYS = 90;
@@ -36,20 +35,15 @@ export type AuditSources = {
 export async function auditSecurity(database: Database, sources: AuditSources): Promise<SecurityAuditReport> {
   const { nowMs } = sources;
   const days = (at: Date): number => Math.floor((nowMs - at.getTime()) / DAY_MS);
-  const [credentials, clients, members] = await Promise.all([
-    credentialsOf(database, days),
+  const [rotating, ofPersons, clients, members] = await Promise.all([
+    rotatingCredentials(database),
+    credentialsOfPersons(database),
     clientsOf(database, days),
     membersOf(database, days),
   ]);
   const findings = [
-    ...credentials.map(({ owner, name, ageDays }) =>
-      finding(
-        'credential-age',
-        `${owner}/${name}`,
-        ageDays <= CREDENTIAL_DAYS ? 'passed' : name === DOCUMENT_KEY ? 'warning' : 'failed',
-        `${ageDays.toString()} days old`,
-      ),
-    ),
+    ...rotating.map((each) => ageFinding(each, 'failed', nowMs)),
+    ...ofPersons.map((each) => ageFinding(each, 'warning', nowMs)),
     ...(await pinFindings(database)),
     await hashFinding(database),
     ...(await partnerFindings(database, nowMs)),
@@ -77,7 +71,12 @@ export async function auditSecurity(database: Database, sources: AuditSources): 
   return {
     at: new Date(nowMs).toISOString(),
     findings,
-    credentials,
+    credentials: [...rotating, ...ofPersons].map(({ owner, name, issuedAt, heldBy }) => ({
+      owner,
+      name,
+      ageDays: days(issuedAt),
+      heldBy,
+    })),
     rights: { members, clients },
     failedChecks: await failedChecks(database, nowMs),
     settings: SETTINGS,
@@ -104,86 +103,13 @@ export const finding = (check: string, subject: string | null, verdict: AuditVer
 
 type Days = (at: Date) => number;
 
-/** What we show partners, what they show us, and what we sign with ourselves. */
-async function credentialsOf(database: Database, days: Days): Promise<SecurityAuditReport['credentials']> {
-  const known = await Promise.all([
-    keptInVault(database, days),
-    announcedByPartners(database, days),
-    ownKeysOf(database, days),
-    documentKeyOf(database, days),
-  ]);
-  return known.flat();
-}
-type Credential = SecurityAuditReport['credentials'][number];
-
-/** What partners made themselves: the version in use of each, as old as its announcement (R0.6). */
-async function announcedByPartners(database: Database, days: Days): Promise<Credential[]> {
-  const rows = await database.partnerCredential.findMany({
-    where: { state: 'active', partner: { active: true } },
-    select: { partnerId: true, name: true, announcedAt: true },
-    orderBy: [{ partnerId: 'asc' }, { name: 'asc' }],
-  });
-  return rows.map(({ partnerId: owner, name, announcedAt }) => ({
-    owner,
-    name: `announced/${name}`,
-    ageDays: days(announcedAt),
-    heldBy: 'partner',
-  }));
-}
-
-/** The keys of our tokens and of our answers. */
-async function ownKeysOf(database: Database, days: Days): Promise<Credential[]> {
-  const rows = await database.ownSigningKey.findMany({
-    where: { state: 'signing' },
-    select: { purpose: true, createdAt: true },
-    orderBy: { purpose: 'desc' },
-  });
-  return OWN_CREDENTIALS.flatMap(({ purpose, credential: { partnerId: owner, name } }): Credential[] => {
-    const row = rows.find((each) => each.purpose === purpose);
-    return row ? [{ owner, name, ageDays: days(row.createdAt), heldBy: 'us' }] : [];
-  });
-}
-
-/** It comes from the configuration and is in no table: as old as the first head of the journal that it signed. */
-async function documentKeyOf(database: Database, days: Days): Promise<Credential[]> {
-  const newest = await database.journalHead.findFirst({ orderBy: { treeSize: 'desc' }, select: { document: true } });
-  const protectedHead = (newest?.document as { protected?: unknown } | null)?.protected;
-  if (typeof protectedHead !== 'string') return [];
-  const [first] = await database.$queryRaw<{ at: Date }[]>(sql`
-    SELECT at FROM journal_heads WHERE document ->> 'protected' = ${protectedHead} ORDER BY tree_size LIMIT 1`);
-  return first ? [{ owner: 'domovoy', name: DOCUMENT_KEY, ageDays: days(first.at), heldBy: 'us' }] : [];
-}
-const DOCUMENT_KEY = 'document-signing-key';
-
-/** The key of a certificate is as old as that: it is looked at below. */
-async function keptInVault(database: Database, days: Days): Promise<Credential[]> {
-  const rows = await database.secret.findMany({
-    where: { state: 'active', name: { not: 'tls-key' } },
-    select: { owner: true, name: true, createdAt: true },
-    orderBy: [{ owner: 'asc' }, { name: 'asc' }],
-  });
-  const clients = await database.oAuthClient.findMany({
-    where: { partnerId: { not: null }, active: true, authMethod: { not: 'tls_client_auth' } },
-    select: { id: true, partnerId: true, createdAt: true },
-    orderBy: { id: 'asc' },
-  });
-  const stored = rows.map(({ owner, name, createdAt }) => ({
-    owner,
-    name,
-    ageDays: days(createdAt),
-    heldBy: name.startsWith('client/') ? ('partner' as const) : ('us' as const),
-  }));
-  // A client's first secret is in no vault: it is as old as the client.
-  const first = clients.filter(({ id }) => !stored.some(({ name }) => name === `client/${id}`));
-  return [
-    ...stored,
-    ...first.map(({ id, partnerId, createdAt }) => ({
-      owner: partnerId ?? '',
-      name: `client/${id}`,
-      ageDays: days(createdAt),
-      heldBy: 'partner' as const,
-    })),
-  ];
+/** @param tooOld what it is when its life is over (R0.6) */
+function ageFinding(held: HeldCredential, tooOld: AuditVerdict, nowMs: number): AuditFinding {
+  const ageDays = Math.floor((nowMs - held.issuedAt.getTime()) / DAY_MS);
+  // The day on which it is replaced is not over yet.
+  const isOver = nowMs >= dueAt(held).getTime() + DAY_MS;
+  const subject = `${held.owner}/${held.name}`;
+  return finding('credential-age', subject, isOver ? tooOld : 'passed', `${ageDays.toString()} days old`);
 }
 
 /**
@@ -243,6 +169,10 @@ async function partnerFindings(database: Database, nowMs: number): Promise<Audit
     select: { id: true, profile: true, attestedUntil: true },
     orderBy: { id: 'asc' },
   });
+  const certificates = await database.secret.findMany({
+    where: { name: 'tls-key', state: 'active' },
+    select: { owner: true, endsAt: true, createdAt: true },
+  });
   return rows.flatMap(({ id, profile, attestedUntil }) => {
     const standing = attestationStanding(attestedUntil?.getTime() ?? null, nowMs);
     const letter = {
@@ -252,11 +182,28 @@ async function partnerFindings(database: Database, nowMs: number): Promise<Audit
       suspended: 'failed',
       missing: 'failed',
     } as const;
-    return [finding('attestation-letter', id, letter[standing], standing), ...certificateFinding(id, profile, nowMs)];
+    const inUse = certificates.find(({ owner }) => owner === id);
+    return [
+      finding('attestation-letter', id, letter[standing], standing),
+      ...(inUse?.endsAt ? [rotatedCertificate(id, inUse, nowMs)] : configuredCertificate(id, profile, nowMs)),
+    ];
   });
 }
 
-function certificateFinding(partnerId: string, profile: unknown, nowMs: number): AuditFinding[] {
+/** It came with its key by a rotation: it has to last as long as that is in use (R0.6). */
+function rotatedCertificate(
+  partnerId: string,
+  { endsAt, createdAt }: { endsAt: Date | null; createdAt: Date },
+  nowMs: number,
+): AuditFinding {
+  const endMs = endsAt?.getTime() ?? 0;
+  const left = Math.floor((endMs - nowMs) / DAY_MS);
+  const isGood = endMs > nowMs && endMs >= createdAt.getTime() + CREDENTIAL_LIFE_MS;
+  return finding('client-certificate', partnerId, isGood ? 'passed' : 'failed', `ends in ${left.toString()} days`);
+}
+
+/** Until the first rotation the certificate is that of the settings; from then on nothing uses that one. */
+function configuredCertificate(partnerId: string, profile: unknown, nowMs: number): AuditFinding[] {
   const pem = (profile as { certificatePem?: unknown } | null)?.certificatePem;
   if (typeof pem !== 'string') return [];
   return [certificateVerdict(partnerId, pem, nowMs)];
@@ -315,7 +262,11 @@ async function openMatters(database: Database, nowMs: number): Promise<AuditFind
 }
 
 async function keyFinding(database: Database): Promise<AuditFinding> {
-  const keys = await database.secret.groupBy({ by: ['keyId'], where: { state: { not: 'retired' } } });
+  // What partners show us has no value here once it is in use, and so no key.
+  const keys = await database.secret.groupBy({
+    by: ['keyId'],
+    where: { state: { not: 'retired' }, NOT: { name: { startsWith: 'client/' }, state: 'active' } },
+  });
   const verdict = keys.length > 1 ? 'warning' : 'passed';
   return finding('one-key-encryption-key', null, verdict, `${keys.length.toString()} in use for secrets`);
 }

@@ -25,9 +25,34 @@ describe('a partner’s log beside our own', () => {
   });
 
   it('gives away an order in our name that we never gave, and is not held to what we do not record', () => {
-    const log = [...['a', 'b', 'c', 'x'].map((name) => entry(name, 1)), { ...entry('', 1), key: 'equipment/1' }];
+    const other = { key: 'equipment/1', at: at(1), event: 'other' as const };
+    const log = [...['a', 'b', 'c', 'x'].map((name) => entry(name, 1)), other];
     expect(compareLogs(only(ours), log, []).unknown).toEqual(['open/x']);
   });
+
+  const OTHERS = [
+    ['delete', 'delete/d/h/1'],
+    ['delete', 'enroll-undo/e'],
+    ['delete', 'erase-again/x/1'],
+    ['plate', 'allow-plate/p'],
+    ['plate', 'block-plate/p'],
+  ] as const;
+  it.each(OTHERS)('is held to what it %ss under %s as it is to openings', (event, key) => {
+    const told = { key, at: at(1), event };
+    const gave = only([{ key, atMs: Date.parse(at(1)) }]);
+    expect(compareLogs(gave, [], [])).toMatchObject({ missing: [key], unknown: [] });
+    expect(compareLogs(gave, [told], [])).toMatchObject({ matched: 1, missing: [], unknown: [] });
+    expect(compareLogs(only([]), [told], [])).toMatchObject({ unknown: [key] });
+    expect(compareLogs(only([]), [{ ...told, event: 'other' }], [])).toMatchObject({ unknown: [key] });
+  });
+
+  it.each(['open', 'enroll', 'delete', 'plate'] as const)(
+    'gives away a %s under a key that is none of ours',
+    (event) => {
+      const log = [{ key: 'kluch-internal-17', at: at(1), event }];
+      expect(compareLogs(only([]), log, []).unknown).toEqual(['kluch-internal-17']);
+    },
+  );
 
   it('may have an order of ours that it need not have', () => {
     const known = new Set(['open/x']);

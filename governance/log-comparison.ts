@@ -3,15 +3,18 @@ import type { LogComparison, LogEntry, Withheld } from '../contracts/log-exports
 /** An order of ours that may have reached the partner, by the key that it went under. */
 export type OwnOrder = { readonly key: string; readonly atMs: number };
 
-/** Orders that we compare: of others we keep no record with a key. */
-const COMPARED = /^(open|enroll)\//;
+/** What the keys of our orders about doors, faces and plates begin with; of others we keep no record with a key. */
+const COMPARED = /^(open|enroll|enroll-undo|delete|erase-again|allow-plate|block-plate)\//;
 
 /** Two clocks differ, and an order is on its way for a while: an edge of time that a partner names is as wide as this. */
 export const EDGE_MS = 30_000;
 
-/** Of what a log tells, the keys that nobody but us can have made. */
+/**
+ * Of what a log tells, the keys that nobody but us can have made, and those of what only we can order, whatever they
+ * look like.
+ */
 export const comparedKeys = (entries: readonly LogEntry[]): string[] => [
-  ...new Set(entries.map(({ key }) => key).filter((key) => COMPARED.test(key))),
+  ...new Set(entries.filter(({ key, event }) => COMPARED.test(key) || event !== 'other').map(({ key }) => key)),
 ];
 
 /**

@@ -8,7 +8,10 @@ export const partnerCallRecord = (call: PartnerCallEntry): Noted => ({
   objectId: call.correlationId,
   actor: call.execution,
   outcome: call.outcome,
-  reason: `${call.partnerId} ${call.operation} ${Math.round(call.durationMs).toString()} ${call.toldAs}`,
+  reason: [
+    ...[call.partnerId, call.operation, Math.round(call.durationMs).toString(), call.toldAs],
+    ...(call.order === undefined ? [] : [call.order]),
+  ].join(' '),
 });
 
 /** @returns `null` for an entry that is no call to a partner */
@@ -18,8 +21,13 @@ export function readPartnerCall(entry: { readonly kind: string; readonly reason:
   readonly durationMs: number;
   /** Absent from entries of before. */
   readonly toldAs?: string;
+  readonly order?: string;
 } | null {
-  const [partnerId, operation, durationMs, toldAs] = (entry.reason ?? '').split(' ');
+  const [partnerId, operation, durationMs, toldAs, order] = (entry.reason ?? '').split(' ');
   if (entry.kind !== 'partner-call' || partnerId === undefined || operation === undefined) return null;
-  return { partnerId, operation, durationMs: Number(durationMs), ...(toldAs !== undefined && { toldAs }) };
+  return {
+    ...{ partnerId, operation, durationMs: Number(durationMs) },
+    ...(toldAs !== undefined && { toldAs }),
+    ...(order !== undefined && { order }),
+  };
 }

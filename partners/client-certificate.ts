@@ -35,6 +35,12 @@ export const certificateRequestOf = (secret: string): string => blocks(secret, '
 /** Whether the certificate has taken the place of its request. */
 export const hasCertificate = (secret: string): boolean => blocks(secret, 'CERTIFICATE') !== '';
 
+/** When the certificate of a secret ends; left out: it has none. */
+export function certificateEndOf(secret: string): Date | undefined {
+  const [leaf] = certificatesIn(secret);
+  return leaf && new Date(leaf.validTo);
+}
+
 /** Whether the first certificate was signed by one of these authorities, be it by way of the others that came with it. */
 export function comesFrom(certificatesPem: string, authoritiesPem: string): boolean {
   const authorities = certificatesIn(authoritiesPem);

@@ -14,7 +14,7 @@ type CallJournal = { readonly called: (call: PartnerCallEntry) => void };
  */
 export const callNotes =
   (journal: CallJournal, caller: { readonly integration: string | null; readonly process: string }): NoteCall =>
-  (partnerId, operation, outcome, durationMs) => {
+  (partnerId, operation, outcome, durationMs, order) => {
     const known = correlation();
     const correlationId = known?.id ?? randomUUID();
     journal.called({
@@ -26,6 +26,7 @@ export const callNotes =
       correlationId,
       toldAs: idToldTo(partnerId, correlationId),
       execution: known?.workflowId ?? caller.process,
+      order,
     });
   };
 

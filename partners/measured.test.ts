@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client';
 import { PartnerError } from './failure';
-import { createPartnerMetrics, measuredCall, type PartnerPromise } from './measured';
+import { createPartnerMetrics, measured, measuredCall, type PartnerPromise } from './measured';
+import type { PartnerGateway } from './ports';
 
 describe('figures of calls to partners', () => {
   const promise = { partnerId: 'vizor', availability: 0.995, latencyMs: 1_500 };
@@ -37,5 +38,27 @@ describe('figures of calls to partners', () => {
     const lines = await shown();
     expect(lines).toContain('domovoy_partner_call_seconds_count{partner="vizor",operation="open"} 1');
     expect(lines).toContain('domovoy_partner_calls_total{partner="vizor",operation="open",outcome="cancelled"} 1');
+  });
+
+  it('come with the key of an order that leaves no row, and of no question', async () => {
+    const told: unknown[][] = [];
+    const metrics = { called: (...args: unknown[]) => void told.push([args[1], args[2], args[4]]) };
+    const custodian = {
+      remove: () => Promise.resolve({ state: 'deleted' }),
+      enrollmentState: () => Promise.reject(new PartnerError('PartnerUnavailable', 'No answer.')),
+    };
+    const plates = { allow: () => Promise.resolve(), block: () => Promise.resolve() };
+    const made = { partnerId: 'p', biometrics: { custody: 'partner', custodian }, plates, doors: {} };
+    const gateway = measured(made as unknown as PartnerGateway, metrics);
+    const call = (idempotencyKey: string) => ({ idempotencyKey, signal: new AbortController().signal });
+    if (gateway.biometrics.custody !== 'partner') throw new Error('another gateway');
+    await gateway.biometrics.custodian.remove({} as never, call('delete/1'));
+    await gateway.biometrics.custodian.enrollmentState({} as never, call('delete-state/1')).catch(() => undefined);
+    await gateway.plates?.block({} as never, call('block-plate/1'));
+    expect(told).toEqual([
+      ['remove-face', 'ok', 'delete/1'],
+      ['face-state', 'PartnerUnavailable', undefined],
+      ['block-plate', 'ok', 'block-plate/1'],
+    ]);
   });
 });

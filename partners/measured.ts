@@ -2,12 +2,15 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { traced } from '../config/tracing';
 import type { FailureType } from '../contracts/failures';
 import { PartnerError } from './failure';
-import type { PartnerGateway } from './ports';
+import type { PartnerCall, PartnerGateway } from './ports';
 
 /** What is written down of the calls to partners, for Prometheus (R4.13). */
 export type PartnerMetrics = {
-  /** @param outcome `ok`, or the name of the failure; the partner's own refusals count as answers */
-  called(partnerId: string, operation: string, outcome: string, durationMs: number): void;
+  /**
+   * @param outcome `ok`, or the name of the failure; the partner's own refusals count as answers
+   * @param order the key of an order that no row of ours tells of
+   */
+  called(partnerId: string, operation: string, outcome: string, durationMs: number, order?: string): void;
 };
 
 /** What a partner's contract promises: availability as a share of the calls, latency in milliseconds. */
@@ -111,7 +114,7 @@ const CANCELLED = 'cancelled';
 
 /** One call to another system: timed, and a span of the trace that it is made in. */
 export function measuredCall<R>(
-  { partnerId, operation }: { readonly partnerId: string; readonly operation: string },
+  { partnerId, operation, order }: { readonly partnerId: string; readonly operation: string; readonly order?: string },
   metrics: Pick<PartnerMetrics, 'called'>,
   call: () => Promise<R>,
 ): Promise<R> {
@@ -119,7 +122,7 @@ export function measuredCall<R>(
   return traced(named, async () => {
     const startedMs = performance.now();
     const end = (outcome: string): void => {
-      metrics.called(partnerId, operation, outcome, performance.now() - startedMs);
+      metrics.called(partnerId, operation, outcome, performance.now() - startedMs, order);
     };
     try {
       const result = await call();
@@ -140,6 +143,11 @@ export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): Part
     <A extends unknown[], R>(operation: (typeof OPERATIONS)[number], call: (...args: A) => Promise<R>) =>
     (...args: A): Promise<R> =>
       measuredCall({ partnerId, operation }, metrics, () => call(...args));
+  /** What is deleted or blocked leaves no row; of openings and enrollments there is one. */
+  const ordered =
+    <W, R>(operation: (typeof OPERATIONS)[number], order: (what: W, call: PartnerCall) => Promise<R>) =>
+    (what: W, call: PartnerCall): Promise<R> =>
+      measuredCall({ partnerId, operation, order: call.idempotencyKey }, metrics, () => order(what, call));
   return {
     partnerId,
     doors: { open: timed('open', (...args) => gateway.doors.open(...args)) },
@@ -154,12 +162,12 @@ export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): Part
             custodian: {
               enroll: timed('enroll-face', (...args) => biometrics.custodian.enroll(...args)),
               enrollmentState: timed('face-state', (...args) => biometrics.custodian.enrollmentState(...args)),
-              remove: timed('remove-face', (...args) => biometrics.custodian.remove(...args)),
+              remove: ordered('remove-face', (face, call) => biometrics.custodian.remove(face, call)),
             },
           },
     plates: plates && {
-      allow: timed('allow-plate', (...args) => plates.allow(...args)),
-      block: timed('block-plate', (...args) => plates.block(...args)),
+      allow: ordered('allow-plate', (plate, call) => plates.allow(plate, call)),
+      block: ordered('block-plate', (plate, call) => plates.block(plate, call)),
     },
     equipment: { list: timed('list-equipment', (...args) => gateway.equipment.list(...args)) },
     credentials: {

@@ -5,7 +5,7 @@ import type { KeyEncryption } from './key-encryption';
 /** `pending`: prepared, nobody uses it yet. `active`: in use. `retired`: in use no longer. */
 export type SecretState = 'pending' | 'active' | 'retired';
 
-/** What may be told of a version: everything but its value. `destroyed`: there is no value any more. */
+/** What may be told of a version: everything but its value. `destroyed`: nothing of it is kept any more. */
 export type SecretVersion = {
   readonly version: number;
   readonly state: SecretState;
@@ -15,21 +15,24 @@ export type SecretVersion = {
 
 type Named = { readonly owner: string; readonly name: string };
 type NewSecret = Named & { readonly integration: string; readonly value: string };
+/** What is known of a version besides its value: a slow hash of what others show us, the end of a certificate. */
+type Known = { readonly hash?: string | undefined; readonly endsAt?: Date | undefined };
 
 /** A version as it lies in its table. */
 export type SecretRow = Named & { readonly version: number; readonly wrapped: Uint8Array; readonly keyId: string };
 
 /**
  * Secrets that we present to a partner or issue to it, in numbered versions, each at rest under a key of its own, which
- * is wrapped (R0.13, R4.4). At most one version is active and one pending; the database holds to that.
+ * is wrapped (R0.13, R4.4). At most one version is active and one pending; the database holds to that. What others show us
+ * has a value only until it is taken into use: from then on its hash alone is kept (docs/adr/0080).
  */
 export type SecretStore = {
   /** Stores the next version, in use from now on, and returns its number. */
   put(tx: Transaction, secret: NewSecret): Promise<number>;
   /** Stores the next version as pending and returns its number. */
-  prepare(tx: Transaction, secret: NewSecret & { issuedAt: Date }): Promise<number>;
+  prepare(tx: Transaction, secret: NewSecret & { issuedAt: Date; hash?: string | undefined }): Promise<number>;
   /** Gives a pending version the value that it is used by. Without effect on any other. */
-  complete(tx: Transaction, secret: Named, version: number, value: string): Promise<void>;
+  complete(tx: Transaction, secret: Named, version: number, value: string, endsAt?: Date): Promise<void>;
   /** Opens a row that was read. */
   reveal(row: SecretRow): Promise<string>;
   /** Seals another value for the place of a row, for who may not write it by itself. */
@@ -38,11 +41,15 @@ export type SecretStore = {
   get(tx: Transaction, owner: string, name: string): Promise<string>;
   /** One version, in whatever state. @throws when it is not there or was destroyed */
   read(tx: Transaction, secret: Named, version: number): Promise<string>;
+  /** The hash that was kept with a version; `null`: none is. */
+  hashOf(tx: Transaction, secret: Named, version: number): Promise<string | null>;
   /** Newest first. */
   versions(tx: Transaction, secret: Named): Promise<SecretVersion[]>;
-  /** Takes a pending version into use, in place of the one before. @returns whether it was pending */
+  /** Takes a pending version into use, in place of the one before; what a hash is kept of loses its value. @returns whether it was pending */
   activate(tx: Transaction, secret: Named, version: number): Promise<boolean>;
-  /** Destroys the value of a retired version. The row stays: a number is not given twice. */
+  /** Adds to a version what is known of it; one in use loses its value for a hash. */
+  note(tx: Transaction, secret: Named, version: number, known: Known): Promise<void>;
+  /** Destroys what is kept of a retired version. The row stays: a number is not given twice. */
   destroy(tx: Transaction, secret: Named, version: number): Promise<void>;
 };
 
@@ -65,12 +72,15 @@ export function splitSecret(column: Uint8Array): { wrappedKey: Buffer<ArrayBuffe
 }
 
 export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
-  async function add(tx: Transaction, { value, ...secret }: NewSecret & { state: SecretState; createdAt?: Date }) {
+  async function add(
+    tx: Transaction,
+    { value, hash, ...secret }: NewSecret & { state: SecretState; createdAt?: Date; hash?: string | undefined },
+  ) {
     const { owner, name } = secret;
     const newest = await tx.secret.findFirst({ where: { owner, name }, orderBy: { version: 'desc' } });
     const version = (newest?.version ?? 0) + 1;
     await tx.secret.create({
-      data: { ...secret, version, ...(await sealed(secretPlace(owner, name, version), value)) },
+      data: { ...secret, version, hash: hash ?? null, ...(await sealed(secretPlace(owner, name, version), value)) },
     });
     return version;
   }
@@ -96,8 +106,8 @@ export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
       await retireOthers(tx, { owner, name });
       return add(tx, { owner, name, integration, value: text, state: 'active' });
     },
-    async prepare(tx, { issuedAt, owner, name, integration, value: text }) {
-      return add(tx, { owner, name, integration, value: text, state: 'pending', createdAt: issuedAt });
+    async prepare(tx, { issuedAt, owner, name, integration, value: text, hash }) {
+      return add(tx, { owner, name, integration, value: text, state: 'pending', createdAt: issuedAt, hash });
     },
     async get(tx, owner, name) {
       const row = await tx.secret.findFirst({ where: { owner, name, state: 'active' } });
@@ -109,34 +119,57 @@ export function createSecretStore(keyEncryption: KeyEncryption): SecretStore {
       if (!row?.wrapped) throw new Error(`There is no version ${version.toString()} of "${name}" for "${owner}".`);
       return value({ ...row, wrapped: row.wrapped });
     },
+    async hashOf(tx, { owner, name }, version) {
+      const row = await tx.secret.findUnique({
+        where: { owner_name_version: { owner, name, version } },
+        select: { hash: true },
+      });
+      return row?.hash ?? null;
+    },
     async versions(tx, { owner, name }) {
       const rows = await tx.secret.findMany({
         where: { owner, name },
         orderBy: { version: 'desc' },
-        select: { version: true, state: true, createdAt: true, wrapped: true },
+        select: { version: true, state: true, createdAt: true, wrapped: true, hash: true },
       });
-      return rows.map(({ version, state, createdAt, wrapped }) => ({
+      return rows.map(({ version, state, createdAt, wrapped, hash }) => ({
         version,
         state: state as SecretState,
         issuedAt: createdAt,
-        destroyed: wrapped === null,
+        destroyed: wrapped === null && hash === null,
       }));
     },
     reveal: value,
     seal: ({ owner, name, version }, text) => sealed(secretPlace(owner, name, version), text),
-    async complete(tx, { owner, name }, version, text) {
+    async complete(tx, { owner, name }, version, text, endsAt) {
       const data = await sealed(secretPlace(owner, name, version), text);
-      await tx.secret.updateMany({ where: { owner, name, version, state: 'pending' }, data });
+      await tx.secret.updateMany({
+        where: { owner, name, version, state: 'pending' },
+        data: { ...data, endsAt: endsAt ?? null },
+      });
     },
     async activate(tx, { owner, name }, version) {
       const isPending = { owner, name, version, state: 'pending' };
-      if ((await tx.secret.count({ where: isPending })) === 0) return false;
+      const row = await tx.secret.findFirst({ where: isPending, select: { hash: true } });
+      if (!row) return false;
       await retireOthers(tx, { owner, name });
-      const { count } = await tx.secret.updateMany({ where: isPending, data: { state: 'active' } });
+      const { count } = await tx.secret.updateMany({
+        where: isPending,
+        data: { state: 'active', ...(row.hash !== null && { wrapped: null }) },
+      });
       return count > 0;
     },
+    async note(tx, { owner, name }, version, { hash, endsAt }) {
+      const of = { owner, name, version };
+      if (endsAt) await tx.secret.updateMany({ where: of, data: { endsAt } });
+      if (hash === undefined) return;
+      await tx.secret.updateMany({ where: { ...of, state: 'active' }, data: { hash, wrapped: null } });
+    },
     async destroy(tx, { owner, name }, version) {
-      await tx.secret.updateMany({ where: { owner, name, version, state: 'retired' }, data: { wrapped: null } });
+      await tx.secret.updateMany({
+        where: { owner, name, version, state: 'retired' },
+        data: { wrapped: null, hash: null },
+      });
     },
   };
 }

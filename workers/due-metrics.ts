@@ -4,6 +4,7 @@ import { Gauge, type Registry } from 'prom-client';
 import { FOLLOW_UP_TAKES_MS } from '../contracts/erasure';
 import { TASK_QUEUES } from '../contracts/ids';
 import { SEVERITIES } from '../contracts/security-alerts';
+import { dueAt, rotatingCredentials } from '../governance/held-credentials';
 import type { HeadsFolder } from '../journal/heads-folder';
 import type { Database } from '../prisma/database';
 
@@ -11,8 +12,9 @@ import type { Database } from '../prisma/database';
 const KEEP_MS = 10_000;
 
 /**
- * Shows what waits and what is due: entries without a place in the tree or a signature, heads that are not outside, deletions and erasures that are not confirmed,
- * alerts that nobody has looked at, tasks that no worker has taken. One process shows it for all: the worker `core`.
+ * Shows what waits and what is due: entries without a place in the tree or a signature, heads that are not outside,
+ * deletions and erasures that are not confirmed, credentials whose life ends, alerts that nobody has looked at, tasks that
+ * no worker has taken. One process shows it for all: the worker `core`.
  */
 export function showWhatIsDue(registry: Registry, database: Database, temporal: Client, heads: HeadsFolder): void {
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
@@ -34,7 +36,7 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
     if (Date.now() - askedMs < KEEP_MS) return asking;
     askedMs = Date.now();
     // A part that does not answer leaves its figures as they were: its own readiness says so.
-    const parts = Promise.allSettled([ofDatabase(), ofAlerts(), ...TASK_QUEUES.map(ofQueue)]);
+    const parts = Promise.allSettled([ofDatabase(), ofCredentials(), ofAlerts(), ...TASK_QUEUES.map(ofQueue)]);
     return (asking = parts.then(() => undefined));
   }
 
@@ -65,6 +67,14 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
       if (due === null) dueIn.remove({ kind });
       else dueIn.set({ kind }, (due.getTime() - Date.now()) / 1_000);
     }
+  }
+
+  /** The next end of one that replaces itself: rotation begins a week before, so that a near one is an outage. */
+  async function ofCredentials(): Promise<void> {
+    const held = (await rotatingCredentials(database)).filter(({ isOff }) => isOff !== true);
+    const ends = held.map((each) => dueAt(each).getTime());
+    if (ends.length === 0) dueIn.remove({ kind: 'credentials' });
+    else dueIn.set({ kind: 'credentials' }, (Math.min(...ends) - Date.now()) / 1_000);
   }
 
   async function ofAlerts(): Promise<void> {

@@ -15,7 +15,8 @@ import {
 } from '../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE } from '../contracts/search-attributes';
 
-const SCHEDULES: readonly ScheduleOptions[] = [
+/** What runs by the clock. */
+export const SCHEDULES: readonly ScheduleOptions[] = [
   coreSchedule(HOUSEKEEPING_SCHEDULE_ID, 'housekeepingWorkflow', '15 minutes'),
   // What is written between two turns is not protected yet.
   coreSchedule(JOURNAL_SEALING_SCHEDULE_ID, 'journalSealingWorkflow', '1 minute'),
@@ -92,13 +93,26 @@ function coreSchedule(
   };
 }
 
-/** Creates the schedules that are not there yet. Several `core` workers may start at once. */
-export async function ensureSchedules(client: Client): Promise<void> {
-  for (const schedule of SCHEDULES) {
+/**
+ * Creates the schedules that are not there yet, and brings those of an earlier release to what is wanted now; whoever has
+ * paused one finds it paused. Several `core` workers may start at once.
+ */
+export async function ensureSchedules(client: Client, schedules = SCHEDULES): Promise<void> {
+  for (const schedule of schedules) {
     try {
       await client.schedule.create(schedule);
     } catch (error) {
       if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+      await bringUpToDate(client, schedule);
     }
   }
+}
+
+async function bringUpToDate(client: Client, { scheduleId, spec, policies, action }: ScheduleOptions): Promise<void> {
+  await client.schedule.getHandle(scheduleId).update(({ state: { paused, note, remainingActions } }) => ({
+    spec,
+    action,
+    ...(policies && { policies }),
+    state: { paused, ...(note !== undefined && { note }), ...(remainingActions !== undefined && { remainingActions }) },
+  }));
 }

@@ -43,8 +43,8 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
       scope: 'obligations',
       params: z.object({}),
       responses: { 200: { description: 'Obligations', schema: Obligations } },
-      async handle({ caller: { partnerId } }) {
-        if (partnerId === undefined) throw notFound();
+      async handle({ caller: { partnerId, integration, clientId: actor } }) {
+        if (partnerId === undefined || integration === undefined) throw notFound();
         const partner = await database.partner.findUnique({
           where: { id: partnerId },
           select: { attestedUntil: true },
@@ -55,6 +55,7 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
           orderBy: [{ requestedAt: 'desc' }, { id: 'asc' }],
           take: 100,
         });
+        await desk.tell(demands, { integration, actor });
         const logExports = demands.map(({ id, reason, scopeFrom, scopeTo, dueAt, status }) => ({
           demandId: id,
           reason,
@@ -77,7 +78,8 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
       path: '/log-exports/{demandId}/parts',
       summary: 'Deliver a part of the logs that were demanded, signed (R3.6)',
       description:
-        'The payload is a LogPart: entries by the Idempotency-Key of our orders, and what is withheld with its reason.',
+        'The payload is a LogPart: entries by the Idempotency-Key of our orders, and what is withheld with its reason. ' +
+        'What is no order of ours is `other`.',
       scope: 'obligations',
       params: z.object({ demandId: z.uuid() }),
       body: { kind: 'json', schema: SignedLogPart, maxBytes: LOG_PART_MAX_BYTES },

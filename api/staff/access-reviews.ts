@@ -10,7 +10,7 @@ import { startReview } from '../../workflows/access-review/start';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
 import { HttpProblem, notFound } from '../problem';
-import { memberOf } from './member';
+import { memberOf, ownRight } from './member';
 
 const OneReview = z.object({ reviewId: z.uuid() });
 const ReviewList = z.object({ reviews: z.array(AccessReviewView) }).meta({ id: 'AccessReviewList' });
@@ -145,7 +145,7 @@ async function decide(
 
 function assertNotOwn({ kind, holder }: ItemRow, memberId: string): void {
   if (kind !== 'member' || holder !== memberId) return;
-  throw new HttpProblem({ status: 403, type: 'own-right', title: 'Somebody else has to decide about your rights' });
+  throw ownRight();
 }
 
 async function openReview(tx: Transaction, id: string): Promise<ReviewRow> {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Integration } from '../../contracts/ids';
 import { CredentialHandoverView, isWithin } from '../../contracts/staff';
 import { appendJournal } from '../../journal/journal';
-import { comesFrom, hasCertificate, withCertificate } from '../../partners/client-certificate';
+import { certificateEndOf, comesFrom, hasCertificate, withCertificate } from '../../partners/client-certificate';
 import { carriedPartOf } from '../../partners/credential-values';
 import { PartnerError } from '../../partners/failure';
 import { PartnerProfile } from '../../partners/profile';
@@ -152,7 +152,8 @@ export function credentialHandoverOperations({
       throw notWaitedFor();
     }
     const { wrapped, keyId } = await store.seal(found, completed);
-    await tx.$queryRaw(sql`SELECT complete_carried_request(${row.id}::uuid, ${wrapped}, ${keyId})`);
+    const endsAt = certificateEndOf(completed) ?? null;
+    await tx.$queryRaw(sql`SELECT complete_carried_request(${row.id}::uuid, ${wrapped}, ${keyId}, ${endsAt})`);
     const { integration, partnerId, direction, name, version } = row;
     const objectId = `${partnerId}/${direction}/${name}`;
     const of = { kind: 'credential', integration, objectId, actor } as const;

@@ -85,6 +85,7 @@ export function journalExportOperations({ database, subjects }: Dependencies): O
       path: '/journal-exports/{exportId}/entries',
       summary: 'The entries with their details opened, for the two who agreed on it; who reads them is journalled',
       permission: 'journal-exports:open',
+      stepUp: true,
       params: OneExport,
       responses: { 200: { description: 'The entries', schema: OpenedJournal } },
       async handle({ params: { exportId: id }, caller }) {

@@ -109,6 +109,7 @@ export function logExportOperations(deps: LogExportDependencies): Operation[] {
       path: '/partners/{partnerId}/log-exports/{demandId}/parts/{part}',
       summary: 'A part as it came, with its signature; who opens it is journalled',
       permission: 'log-exports:read',
+      stepUp: true,
       params: OneDemand.extend({ part: z.string().regex(/^[1-9]\d{0,3}$/) }),
       responses: { 200: { description: 'The signed part', schema: SignedLogPart } },
       async handle({ params, caller }) {

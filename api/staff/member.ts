@@ -1,7 +1,7 @@
 import { isWithin, type Reach } from '../../contracts/staff';
 import type { Transaction } from '../../prisma/database';
 import type { Caller, StaffSession } from '../authentication/caller';
-import { notFound } from '../problem';
+import { HttpProblem, notFound } from '../problem';
 
 export type Member = { readonly memberId: string; readonly session: StaffSession; readonly reach: Reach };
 
@@ -21,3 +21,7 @@ export async function partnerWithin(
   if (!partner || !isWithin(memberOf(caller).reach, partner)) throw notFound('partnerId');
   return partner;
 }
+
+/** Nobody decides about what is theirs. */
+export const ownRight = (): HttpProblem =>
+  new HttpProblem({ status: 403, type: 'own-right', title: 'Somebody else has to decide about your rights' });

@@ -187,6 +187,9 @@ export function partnersControl(
     await store.commit([{ record: 'credential', credential: { change: 'retire', id } }]);
     res.json({ accepted: credentials.list() });
   });
+  app.get('/partners/:partner/own-credentials', (req, res) => {
+    res.json(partnerOf(req).usedAtCompany());
+  });
   app.put('/partners/:partner/own-credentials', (req, res) => {
     partnerOf(req).useAtCompany(controlInput(OwnCredentials, req.body));
     res.status(204).end();

@@ -27,6 +27,8 @@ export type Partner = {
   readonly identify: ((what: Readonly<Record<string, string>>) => Promise<string>) | null;
   /** New credentials of its own at the company. */
   readonly useAtCompany: (credentials: Readonly<Record<string, string>>) => void;
+  /** What it proves itself to the company by, as far as that is a secret which both have. */
+  readonly usedAtCompany: () => Readonly<Record<string, string>>;
   /** Takes back the access tokens it gave to the company. `null`: it gives none. */
   readonly revokeTokens: (() => number) | null;
   /** Ends the company's logins, refresh tokens included. `null`: it has none. */

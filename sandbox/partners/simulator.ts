@@ -141,6 +141,7 @@ async function opened(
     readonly origin: Origin;
     readonly identify: Partner['identify'];
     readonly useAtCompany: Partner['useAtCompany'];
+    readonly usedAtCompany?: Partner['usedAtCompany'];
     readonly revokeTokens?: Partner['revokeTokens'];
     readonly endLogins?: Partner['endLogins'];
     readonly release?: () => void;
@@ -174,6 +175,7 @@ async function opened(
     outbox,
     identify: options.identify,
     useAtCompany: options.useAtCompany,
+    usedAtCompany: options.usedAtCompany ?? (() => ({})),
     revokeTokens: options.revokeTokens ?? null,
     endLogins: options.endLogins ?? null,
     presentExpired: (wanted) => {
@@ -260,6 +262,7 @@ async function startKluch(
     expired: own.expired,
     origin,
     identify: null,
+    usedAtCompany: () => atCompany,
     useAtCompany: ({ signingKeyId, signingKey, ...given }) => {
       atCompany = { ...atCompany, ...given };
       if (signingKeyId !== undefined && signingKey !== undefined) {
@@ -325,6 +328,7 @@ async function startVizor(
     expired: own.expired,
     origin,
     identify: async (what) => (await requestToken(ground.company.agent, tokenClient(), { ...what })).token,
+    usedAtCompany: () => atCompany,
     useAtCompany: (given) => {
       atCompany = { ...atCompany, ...given };
       cached?.renew();

@@ -120,6 +120,10 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
     cookies: (): readonly string[] => [...jar.values()].map(({ name }) => name),
     /** The value of one that it keeps: for who steals it. */
     cookie: (wanted: string): string | undefined => [...jar.values()].find(({ name }) => name === wanted)?.value,
+    /** Has one again that it was told to forget. */
+    keepCookie(name: string, value: string): void {
+      keep(`${name}=${value}; Path=/`);
+    },
     /** As if it had been closed: what it knew is gone. */
     forget(): void {
       jar.clear();

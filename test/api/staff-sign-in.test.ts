@@ -89,6 +89,21 @@ describe('staff sign in', () => {
     expect((await own.open(url)).status).toBe(400);
   });
 
+  it('get nowhere with a code that was used, though everything of their sign-in comes with it again', async () => {
+    const opened = browser();
+    const { url } = await opened.signIn('compliance', passwordOf('compliance'), { stopAt: '/staff/callback' });
+    const kept = opened.cookie('__Host-domovoy-sign-in') ?? '';
+    expect((await opened.open(url)).status).toBe(200);
+    opened.forget();
+    opened.keepCookie('__Host-domovoy-sign-in', kept);
+    const before = h.logLines.length;
+    expect(await opened.open(url)).toMatchObject({ status: 400, text: expect.stringContaining('not-concluded') });
+    expect(opened.cookies()).not.toContain('__Host-domovoy-staff');
+    // State, nonce and verifier were right: it is the provider that says no.
+    const refused = h.logLines.slice(before).find((line) => line.includes('not-concluded')) ?? '{}';
+    expect(JSON.parse(refused)).toMatchObject({ error: { name: 'ResponseBodyError' } });
+  });
+
   it('get nowhere with an ID token that was made for another nonce', async () => {
     const opened = browser();
     let changed = 0;

@@ -1,8 +1,9 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { compactDecrypt, importJWK } from 'jose';
 import { createCredentialRotationActivities } from '../../activities/credential-rotation';
 import { createRotationActivities } from '../../activities/rotations';
@@ -12,8 +13,9 @@ import { handToPerson } from '../../activities/credential-handover';
 import { credentialHandoverOperations } from '../../api/staff/credential-handovers';
 import type { OperationInput } from '../../api/operation';
 import type { CredentialRef } from '../../contracts/credentials';
-import { certificateRequestOf, tlsIdentityOf } from '../../partners/client-certificate';
+import { certificateRequestOf, tlsIdentityOf, withCertificate } from '../../partners/client-certificate';
 import { publicPemOf, signingKeyOf } from '../../partners/credential-values';
+import type { PartnerGateway } from '../../partners/ports';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
@@ -171,11 +173,34 @@ describe('a credential that a person carries', () => {
       await bring(handoverId, signed);
       await deliver();
       expect(tlsIdentityOf(await secrets.read(owner, TLS_KEY, version), '').cert.trim()).toBe(signed.trim());
+      expect((await owner.secret.findFirstOrThrow({ where: TLS_KEY })).endsAt).toEqual(
+        new Date(new X509Certificate(signed).validTo),
+      );
       const another = (await issue({ request })).cert;
       await expect(bring(handoverId, another)).rejects.toMatchObject({ problem: { status: 409 } });
       expect(signals).toEqual(['credentialAnnounced', 'credentialAnnounced']);
       const written = await owner.journalEntry.findMany({ where: { outcome: 'certificate-brought' } });
       expect(written).toMatchObject([{ actor: MEMBER, objectId: 'kluch/presented/tls-key' }]);
+    });
+
+    it('says when the certificate ends, also where the partner signs it by its interface', async () => {
+      await owner.partner.update({ where: { id: 'kluch' }, data: { profile: {} } });
+      let signed = '';
+      const add = async ({ value }: { value: string }) => {
+        signed = (await issue({ request: certificateRequestOf(value) })).cert;
+        return withCertificate(value, signed);
+      };
+      const gatewayOf = () => Promise.resolve({ credentials: { add } } as unknown as PartnerGateway);
+      const steps = createCredentialRotationActivities({ integration, database: worker, secrets, gatewayOf });
+      const version = await steps.issueCredential(credential, new Date().toISOString());
+      await new MockActivityEnvironment().run(() => steps.deliverCredential(credential, version));
+      const endsAt = async () => (await owner.secret.findFirstOrThrow({ where: TLS_KEY })).endsAt;
+      const validTo = new Date(new X509Certificate(signed).validTo);
+      expect(await endsAt()).toEqual(validTo);
+      // As one that came before this was noted.
+      await owner.secret.updateMany({ where: TLS_KEY, data: { endsAt: null, state: 'active' } });
+      await steps.settleStoredCredentials();
+      expect(await endsAt()).toEqual(validTo);
     });
 
     it('takes no certificate of another authority, for another key, or that ends within a month', async () => {
@@ -390,6 +415,65 @@ describe('what a partner shows us', () => {
     await rotation().retireOlder(credential, version);
     expect(await hashes()).toEqual([successor]);
     expect(await tokens()).toEqual(['token-of-kluch', 'token-of-shlagbaum']);
+  });
+
+  describe('once it is in use', () => {
+    const place = { owner: 'kluch', name: 'client/kluch' };
+    const valueOf = () => secrets.read(owner, place, version);
+    const use = () => rotation().useCredential(credential, version);
+    /** No key of ours opens what is not there. */
+    const valuesInUse = async () =>
+      (await owner.secret.findMany({ where: { name: { startsWith: 'client/' }, state: 'active' } })).filter(
+        ({ wrapped }) => wrapped !== null,
+      );
+
+    it('is kept by its hash alone, which the steps after go by', async () => {
+      await use();
+      await expect(valueOf()).rejects.toThrow('There is no version 1');
+      expect(await valuesInUse()).toEqual([]);
+      await use();
+
+      const next = await rotation().issueCredential(credential, new Date().toISOString());
+      await rotation().useCredential(credential, next);
+      expect(await valuesInUse()).toEqual([]);
+      // Nobody has ended the one before yet: it is not refused.
+      await expect(rotation().proveRefused(credential, next)).rejects.toMatchObject({ type: 'PartnerMisanswered' });
+      await rotation().retireOlder(credential, next);
+      await rotation().proveRefused(credential, next);
+      await rotation().acceptOnly(credential, next);
+      const kept = await owner.secret.findMany({ orderBy: { version: 'asc' } });
+      expect(kept.map(({ hash, wrapped }) => [hash, wrapped])).toEqual([
+        [null, null],
+        [(await hashes())[0], null],
+      ]);
+      expect(await hashes()).toHaveLength(1);
+    });
+
+    it('was not lost to a process that died between its proof and its use', async () => {
+      const value = await valueOf();
+      await dieAt('in-use');
+      await expect(use()).rejects.toThrow();
+      expect(await valueOf()).toBe(value);
+      await live();
+      await use();
+      await expect(valueOf()).rejects.toThrow('There is no version 1');
+    });
+
+    it('has no value again: the database refuses it', async () => {
+      await use();
+      await expect(owner.secret.updateMany({ data: { wrapped: Buffer.from('a value') } })).rejects.toThrow(
+        /secrets_in_use_by_hash/,
+      );
+    });
+
+    it('of an earlier release loses its value by the next round, and is what it was', async () => {
+      await owner.secret.updateMany({ data: { hash: null, state: 'active' } });
+      expect(await valuesInUse()).toHaveLength(1);
+      await rotation().settleStoredCredentials();
+      await rotation().settleStoredCredentials();
+      expect(await valuesInUse()).toEqual([]);
+      expect(await secrets.hashOf(owner, place, version)).toBe(successor);
+    });
   });
 
   it('is revoked by no worker of another integration', async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createAttestationActivities } from '../../activities/attestation';
 import { compareLogs } from '../../governance/log-comparison';
 import { knownOrders, ordersWithin } from '../../governance/own-orders';
+import { partnerCallRecord } from '../../journal/partner-calls';
 import { openDatabase, type Database } from '../../prisma/database';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
@@ -86,7 +87,7 @@ describe('governance', () => {
     }
     async function compared(told: readonly string[]) {
       const ours = await ordersWithin(api, scope);
-      const known = await knownOrders(api, scope.partnerId, told);
+      const known = await knownOrders(api, scope, told);
       const entries = told.map((key) => ({ key, at: ago(30).toISOString(), event: 'other' as const }));
       const { missing, unknown } = compareLogs({ ours, known }, entries, []);
       return { missing, unknown };
@@ -106,6 +107,27 @@ describe('governance', () => {
       expect(await compared([...required, ...possible])).toEqual({ missing: [], unknown: [] });
       expect(await compared(required)).toEqual({ missing: [], unknown: [] });
       expect(await compared(possible)).toEqual({ missing: required, unknown: [] });
+    });
+
+    it('to what we had it delete, allow and block, by the lines about our calls', async () => {
+      const required = (await ordersWithin(api, scope)).map(({ key }) => key);
+      const called = async (order: string, minutes: number, change: { outcome?: string; partnerId?: string } = {}) => {
+        const { outcome = 'ok', partnerId = 'ours' } = change;
+        const call = { integration, partnerId, operation: 'remove-face', outcome, durationMs: 5, toldAs: 't', order };
+        const record = partnerCallRecord({ ...call, correlationId: randomUUID(), execution: 'e' });
+        await owner.journalEntry.create({ data: { ...record, reason: record.reason ?? null, at: ago(minutes) } });
+        return order;
+      };
+      const answered = [await called('delete/d/h/1', 30), await called('block-plate/p', 10)];
+      await called('delete/d/h/1', 29);
+      // May have come to it or not; right before the time in question.
+      const possible = [
+        await called('enroll-undo/e', 30, { outcome: 'PartnerUnreachable' }),
+        await called('allow-plate/p', 61),
+      ];
+      const foreign = await called('delete/other', 30, { partnerId: 'other' });
+      expect(await compared([...required, ...answered, ...possible])).toEqual({ missing: [], unknown: [] });
+      expect(await compared([...required, foreign])).toEqual({ missing: answered.toSorted(), unknown: [foreign] });
     });
 
     it('to be its own: an order to another partner and one that nobody gave are unknown', async () => {

@@ -45,6 +45,7 @@ describe('a security audit', () => {
       data: [
         { id: 'good', ...shared, profile: { certificatePem }, attestedUntil: ago(-100) },
         { id: 'late', ...shared, profile: {}, attestedUntil: ago(20) },
+        { id: 'off', ...shared, profile: {}, active: false },
       ],
     });
     const secret = { owner: 'good', integration: 'smart-home', keyId: 'k', wrapped: Buffer.from(SECRET) };
@@ -53,6 +54,7 @@ describe('a security audit', () => {
         { ...secret, name: 'password', version: 1, state: 'active', createdAt: ago(29) },
         { ...secret, name: 'signing-key', version: 2, state: 'active', createdAt: ago(31) },
         { ...secret, name: 'signing-key', version: 1, state: 'retired', createdAt: ago(90) },
+        { ...secret, owner: 'off', name: 'password', version: 1, state: 'active', createdAt: ago(50) },
       ],
     });
     await owner.oAuthClient.create({
@@ -74,6 +76,13 @@ describe('a security audit', () => {
         ...{ id: 'late', audience: 'partner', partnerId: 'late', authMethod: 'tls_client_auth', scopes: [] },
         secretHashes: [],
       },
+    });
+    const own = { audience: 'app', authMethod: 'client_secret_basic', scopes: [], createdAt: ago(300) };
+    await owner.oAuthClient.createMany({
+      data: [
+        { ...own, id: 'app', secretIssuedAt: ago(20) },
+        { ...own, id: 'registry', audience: 'registry' },
+      ],
     });
     const ownKey = { keyId: 'k', wrapped: Buffer.from(SECRET) };
     await owner.ownSigningKey.createMany({
@@ -122,12 +131,15 @@ describe('a security audit', () => {
       'good/password': 'passed',
       'good/signing-key': 'failed',
       'good/client/good': 'failed',
+      'off/password': 'failed',
       'late/announced/message-key': 'failed',
       'good/announced/message-key': 'passed',
       'domovoy/token-signing-key': 'passed',
       'domovoy/message-signing-key': 'failed',
-      // A person replaces it.
+      // A person replaces these.
       'domovoy/document-signing-key': 'warning',
+      'domovoy/client/app': 'passed',
+      'domovoy/client/registry': 'warning',
     });
     expect(report.credentials).toContainEqual({
       ...{ owner: 'domovoy', name: 'document-signing-key', ageDays: 45, heldBy: 'us' },
@@ -154,6 +166,32 @@ describe('a security audit', () => {
     expect(verdicts(later, 'rights-reviewed')).toEqual({ '': 'failed' });
     expect(verdicts(later, 'account-in-use')).toEqual({ [ACTIVE]: 'failed', [STALE]: 'failed' });
     expect(verdicts(later, 'journal-sealed')).toEqual({ '': 'failed' });
+  });
+
+  it('looks at the client certificate that is in use: that of the settings until the first rotation only', async () => {
+    const key = { owner: 'good', integration: 'smart-home', name: 'tls-key', keyId: 'k', wrapped: Buffer.from(SECRET) };
+    const says = async (nowMs: number) => {
+      const { findings } = await auditSecurity(auditor, { nowMs, advisories: none });
+      return findings.find(({ check, subject }) => check === 'client-certificate' && subject === 'good')?.says;
+    };
+    const verdict = async (nowMs: number) =>
+      verdicts(await auditSecurity(auditor, { nowMs, advisories: none }), 'client-certificate')['good'];
+    await owner.secret.create({ data: { ...key, version: 1, state: 'active', createdAt: ago(23) } });
+    expect(await says(now)).toMatch(/^ends in (89|90) days$/);
+
+    await owner.secret.updateMany({ where: { name: 'tls-key' }, data: { state: 'retired' } });
+    const second = { ...key, version: 2, state: 'active', createdAt: ago(1), endsAt: ago(-40) };
+    await owner.secret.create({ data: second });
+    expect([await says(now), await verdict(now)]).toEqual(['ends in 40 days', 'passed']);
+    expect(await verdict(now + 41 * DAY)).toBe('failed');
+    // It has to outlive the thirty days of its key.
+    await owner.secret.updateMany({ where: { version: 2, name: 'tls-key' }, data: { endsAt: ago(-20) } });
+    expect(await verdict(now)).toBe('failed');
+    // That of the settings is over by then, and nothing uses it.
+    const later = { createdAt: ago(-95), endsAt: ago(-180) };
+    await owner.secret.updateMany({ where: { version: 2, name: 'tls-key' }, data: later });
+    expect(await verdict(now + 100 * DAY)).toBe('passed');
+    await owner.secret.deleteMany({ where: { name: 'tls-key' } });
   });
 
   it('counts who was not let in as often as they came, by why and not by who', async () => {

@@ -138,7 +138,16 @@ export function credentialsOf(h: Harness) {
       const signingKey = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
       return { answer, body, own: { signingKeyId: keyId, signingKey } };
     },
+    /** The value of a version, as long as it lies in the vault. */
     valueOf: (credential: CredentialRef, version: number) => store.read(h.owner, where(credential), version),
+    /** What the partner shows us: it is the partner's to tell. */
+    async shownBy(partnerId: string): Promise<string> {
+      const answer = await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/own-credentials`);
+      const { password, clientSecret } = (await answer.json()) as { password?: string; clientSecret?: string };
+      return password ?? clientSecret ?? '';
+    },
+    /** The hash that a version of what a partner shows us is kept by. */
+    hashOf: (credential: CredentialRef, version: number) => store.hashOf(h.owner, where(credential), version),
     /** Opens with what the vault says now. */
     openWithCurrent: async (partnerId: string) =>
       opening(await gateway(partnerId, current(partnerId)), named(partnerId as TownPartner['id'])),

@@ -291,6 +291,7 @@ describe('a demand for a partner’s logs', () => {
       expect(chain.map(({ action, actor }) => `${action} by ${actor}`)).toEqual([
         `proposed by staff/${security.memberId}`,
         `demanded by staff/${compliance.memberId}`,
+        `told by ${name}`,
         `received-part-1 by ${name}`,
         'compared by log-export',
         `opened-part-1 by staff/${security.memberId}`,
@@ -367,15 +368,21 @@ describe('a demand for a partner’s logs', () => {
   });
 
   // Skips time, after which every opening is asked for too late: what opens a door stands above.
-  it('that is not met in time is overdue, staff are told, and the log is still taken', async () => {
+  it('that is not met in time is overdue, staff are told, of one that was not even read too, and the log is still taken', async () => {
     const id = await demand('shlagbaum');
-    const alerts = async () =>
-      (await h.owner.securityAlert.findMany({ where: { objectId: id } })).map(({ scope }) => scope).toSorted();
-    await until('it is waited for', async () => {
+    const read = await demand('vizor');
+    for (let times = 0; times < 2; times++)
+      expect((await due('vizor')).map(({ demandId }) => demandId)).toContain(read);
+    const alerts = async (of: string) =>
+      (await h.owner.securityAlert.findMany({ where: { objectId: of } })).map(({ scope }) => scope).toSorted();
+    await until('both are waited for', async () => {
       await h.temporal.sleep('1 day');
-      return (await alerts()).includes('overdue');
+      return (await Promise.all([id, read].map(alerts))).every((scopes) => scopes.includes('overdue'));
     });
-    expect(await alerts()).toEqual(['1-days', 'overdue']);
+    expect(await alerts(id)).toEqual(['1-days', 'not-told', 'overdue']);
+    expect(await alerts(read)).toEqual(['1-days', 'overdue']);
+    const custody = (await look('vizor', read))['custody'] as { action: string }[];
+    expect(custody.filter(({ action }) => action === 'told')).toHaveLength(1);
     expect(await look('shlagbaum', id)).toMatchObject({ status: 'overdue' });
     expect(await deliver('shlagbaum')).toEqual([200]);
     expect(await look('shlagbaum', id)).toMatchObject({ status: 'received' });
@@ -579,8 +586,11 @@ describe('a review of rights', () => {
       const page = await again.signIn('operations', staffPasswords(h.secrets)('operations'));
       expect([page.status, /<p id="([\w-]+)">/.exec(page.text)?.[1]]).toEqual([403, 'disabled']);
 
-      // Back by hand; the event that comes once more is from before.
-      await h.owner.staffMember.update({ where: { id: member.id }, data: { status: 'active', withdrawnRoles: [] } });
+      // Let in again by staff; the event that comes once more is from before.
+      const reinstated = await security.call('post', `/staff/v1/members/${member.id}/reinstatement`, {
+        body: { reason: 'returned' },
+      });
+      expect(reinstated).toMatchObject({ status: 200, body: { status: 'active', roles: ['operations'] } });
       expect(await push(token ?? '')).toBe(202);
       expect(await memberOf('operations')).toMatchObject({ status: 'active', withdrawnRoles: [] });
     });

@@ -8,6 +8,7 @@ import { Client } from 'pg';
 import { Registry } from 'prom-client';
 import { dataConverterWith } from '../../config/temporal';
 import { parseKeyRing } from '../../config/environment';
+import { JOURNAL_SEALING_SCHEDULE_ID } from '../../contracts/ids';
 import { createEntryAuthenticator } from '../../journal/authenticity';
 import { checkDatabase } from '../../journal/database-check';
 import { openHeadsFolder } from '../../journal/heads-folder';
@@ -17,6 +18,7 @@ import { APP_CLIENT_ID, RESIDENTS } from '../../stack/town';
 import { documentSigner } from '../../vault/document-signature';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSubjectVault } from '../../vault/subject-keys';
+import { ensureSchedules, SCHEDULES } from '../../workers/schedules';
 import { createWorker } from '../../workers/worker';
 import { createHarness, type Harness } from '../support/harness';
 import { showWhatIsDue } from '../../workers/due-metrics';
@@ -104,6 +106,19 @@ describe('sealing the journal', () => {
       outcome: 'granted',
       details: { partnerId: 'vizor' },
     });
+  });
+
+  it('runs by a schedule, which is as this release wants it, and paused if somebody has paused it', async () => {
+    const schedule = SCHEDULES.find(({ scheduleId }) => scheduleId === JOURNAL_SEALING_SCHEDULE_ID);
+    if (!schedule) throw new Error('nothing seals');
+    const { client } = h.temporal;
+    const handle = client.schedule.getHandle(JOURNAL_SEALING_SCHEDULE_ID);
+    await ensureSchedules(client, [{ ...schedule, spec: { intervals: [{ every: '7 days' }] } }]);
+    await handle.pause('by hand');
+    await ensureSchedules(client, [schedule]);
+    await until('it is every minute', async () => (await handle.describe()).spec.intervals?.[0]?.every === 60_000);
+    expect((await handle.describe()).state).toMatchObject({ paused: true, note: 'by hand' });
+    await handle.delete();
   });
 
   it('signs nothing more and raises one alarm when the tree is no longer what was signed', async () => {

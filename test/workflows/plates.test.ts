@@ -3,6 +3,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { parseKeyRing } from '../../config/environment';
 import { vehicleAccessWorkflowId } from '../../contracts/ids';
 import { LOCKOUTS, lockoutKey } from '../../contracts/lockout';
+import { ordersWithin } from '../../governance/own-orders';
 import { readPartnerCall } from '../../journal/partner-calls';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createPayloadCodec } from '../../vault/payload-codec';
@@ -283,6 +284,16 @@ describe('a plate at a partner that reads plates itself', () => {
       expect(await held(partner, 'В222ВВ78')).toEqual([]);
       expect(await show(partner, 'В222ВВ78')).toMatchObject({ seen: 'no-match' });
     }
+    // Each order is among those that the partner's log is held to (R3.6), under the key that the log has.
+    const scope = { partnerId: shlagbaum.id, scopeFrom: new Date(Date.now() - 3_600_000) };
+    const answer = await fetch(`${h.sandboxControlUrl}/ledger?partner=shlagbaum`);
+    const { entries } = (await answer.json()) as { entries: { kind: string; key: string }[] };
+    const log = entries.filter(({ kind }) => ['plate-allow', 'plate-block'].includes(kind)).map(({ key }) => key);
+    expect(log.map((key) => key.split('/')[0])).toEqual(expect.arrayContaining(['allow-plate', 'block-plate']));
+    await until('our own records have them', async () => {
+      const ours = await ordersWithin(h.owner, { ...scope, scopeTo: new Date() });
+      return log.every((key) => ours.some((order) => order.key === key));
+    });
     const row = await h.owner.vehicle.findUniqueOrThrow({ where: { id: vehicleId } });
     expect([row.sealed, row.plateIndex]).toEqual([null, null]);
     expect(await statusOf(anna, vehicleId)).toBe('gone');

@@ -1,12 +1,14 @@
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { compactDecrypt, importJWK } from 'jose';
 import { equipmentSyncWorkflowId } from '../../contracts/ids';
 import { lockoutKey } from '../../contracts/lockout';
 import { DAYS_OF_WEEK } from '../../contracts/staff';
 import { DATA_SET_FIELDS } from '../../partners/data-set';
-import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { createAppBackend } from '../../stack/story/app-backend';
+import { APP_CLIENT_ID, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { createHarness, type Harness } from '../support/harness';
 import { staffMember, type StaffCaller } from '../support/staff';
-import { ended } from '../support/until';
+import { ended, until } from '../support/until';
 
 const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
 const shlagbaum = PARTNERS.find(({ id }) => id === 'shlagbaum') as TownPartner;
@@ -205,6 +207,64 @@ describe('staff', () => {
     ]);
   });
 
+  describe('whose access information security looks after', () => {
+    const members = '/staff/v1/members';
+    const act = (by: StaffCaller, memberId: string, what: string, reason = 'security-incident') =>
+      by.call('post', `${members}/${memberId}/${what}`, { body: { reason } });
+    const sessionOf = async (who: StaffCaller): Promise<number> => (await who.call('get', '/staff/v1/session')).status;
+    const listed = async (memberId: string) => {
+      const { body } = await security.call('get', members);
+      return (body['members'] as { memberId: string }[]).find((each) => each.memberId === memberId);
+    };
+
+    it('lose their sessions at once and may come again', async () => {
+      const lost = await staffMember(h, ['auditor']);
+      expect(await listed(lost.memberId)).toMatchObject({
+        ...{ status: 'active', roles: ['auditor'], sessions: [{ sessionId: lost.sessionId }] },
+      });
+      expect(await act(security, lost.memberId, 'sessions/end', 'lost-device')).toMatchObject({
+        ...{ status: 200, body: { status: 'active', sessions: [] } },
+      });
+      expect(await sessionOf(lost)).toBe(401);
+      expect((await act(security, lost.memberId, 'sessions/end', 'lost-device')).status).toBe(200);
+      expect(await journalOf('staff-member', lost.memberId)).toEqual([
+        { actor: `staff/${security.memberId}`, outcome: 'sessions-ended', reason: 'lost-device' },
+      ]);
+    });
+
+    it('lose all access, and get it back without what a review took and without their old session', async () => {
+      const gone = await staffMember(h, ['auditor', 'operations', 'compliance']);
+      const withdrawnRoles = ['operations', 'compliance'];
+      await h.owner.staffMember.update({ where: { id: gone.memberId }, data: { withdrawnRoles } });
+      const at = new Date();
+      const item = { kind: 'member', holder: gone.memberId, granted: 'operations', decision: 'revoked' };
+      const items = { create: [{ id: randomUUID(), ...item, decidedBy: 'staff/somebody' }] };
+      const review = { id: randomUUID(), workflowId: 'w', openedAt: at, dueAt: at, state: 'closed', items };
+      await h.owner.accessReview.create({ data: review });
+
+      expect(await act(security, gone.memberId, 'disabling')).toMatchObject({ body: { status: 'disabled' } });
+      expect(await sessionOf(gone)).toBe(401);
+      const back = await act(deputy, gone.memberId, 'reinstatement', 'mistake');
+      expect(back).toMatchObject({
+        body: { status: 'active', roles: ['auditor', 'compliance'], withdrawnRoles: ['operations'] },
+      });
+      expect(await sessionOf(gone)).toBe(401);
+      expect((await journalOf('staff-member', gone.memberId)).map(({ outcome }) => outcome)).toEqual([
+        'disabled',
+        'reinstated',
+      ]);
+    });
+
+    it('is not their own: nobody takes all access from themselves, and others from nobody', async () => {
+      expect(await act(security, security.memberId, 'disabling')).toMatchObject({
+        ...{ status: 403, body: { type: '/problems/own-right' } },
+      });
+      expect((await act(operator, deputy.memberId, 'disabling')).status).toBe(403);
+      expect((await act(security, randomUUID(), 'disabling')).status).toBe(404);
+      expect(await sessionOf(deputy)).toBe(200);
+    });
+  });
+
   it('acknowledge an alert once, whoever comes second', async () => {
     const id = randomUUID();
     const row = {
@@ -374,6 +434,64 @@ describe('staff', () => {
         data: { approvedBy: security.memberId },
       });
       await expect(own).rejects.toThrow(/check/i);
+    });
+  });
+
+  // Ends the tokens of the app's backend, so it comes last.
+  describe('who take the next secret of one of our own backends', () => {
+    const secrets = `/staff/v1/own-clients/${APP_CLIENT_ID}/secrets`;
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const take = async (): Promise<{ status: number; secret: string }> => {
+      const { status, body } = await security.call('post', secrets, {
+        body: { publicKey: publicKey.export({ format: 'jwk' }) },
+      });
+      if (status !== 200) return { status, secret: '' };
+      const key = await importJWK(privateKey.export({ format: 'jwk' }), 'ECDH-ES+A256KW');
+      const { plaintext } = await compactDecrypt(String(body['jwe']), key);
+      return { status, secret: (JSON.parse(Buffer.from(plaintext).toString()) as { secret: string }).secret };
+    };
+    const retire = async (body: object = {}) => security.call('post', `${secrets}/retirement`, { body });
+    const hashes = async () =>
+      (await h.owner.oAuthClient.findUniqueOrThrow({ where: { id: APP_CLIENT_ID } })).secretHashes;
+    /** What the app's backend gets with a secret, by a token of its own. */
+    const shows = async (clientSecret: string): Promise<number> => {
+      const backend = createAppBackend({ apiUrl: h.apiUrl, caPem: h.caPem, clientId: APP_CLIENT_ID, clientSecret });
+      const { status } = await backend.get('/app/v1/consent-forms/current').catch(() => ({ status: 401 }));
+      await backend.close();
+      return status;
+    };
+
+    it('have it good beside the one before, until that is retired; a lost one is replaced', async () => {
+      const first = h.secrets.appClient.value;
+      const lost = await take();
+      const { secret } = await take();
+      expect(await retire()).toMatchObject({ status: 409, body: { type: '/problems/secret-not-shown' } });
+      expect([await shows(first), await shows(secret), await shows(lost.secret)]).toEqual([200, 200, 401]);
+      const newest = (await hashes()).at(-1) ?? '';
+      await until('it was seen', async () =>
+        h.owner.secretSighting.count({ where: { secretHash: newest } }).then((count) => count > 0),
+      );
+      expect((await take()).status).toBe(409);
+      expect(await retire()).toMatchObject({ status: 200 });
+      expect([await shows(first), await shows(secret)]).toEqual([401, 200]);
+      expect((await retire()).status).toBe(200);
+
+      // The one that is used now is in wrong hands: its successor is good alone, whether it was shown or not.
+      const next = await take();
+      expect(await retire({ urgently: true })).toMatchObject({ status: 200 });
+      expect([await shows(secret), await shows(next.secret)]).toEqual([401, 200]);
+      expect(await hashes()).toHaveLength(1);
+      const written = (await journalOf('credential', `domovoy/client/${APP_CLIENT_ID}`)).map(({ outcome }) => outcome);
+      expect(written).toEqual(['issued', 'issued', 'retired', 'issued', 'revoked']);
+    });
+
+    it('have none of a partner’s client, nor of one that is not there', async () => {
+      for (const id of ['vizor', 'nobody']) {
+        const path = `/staff/v1/own-clients/${id}/secrets`;
+        const body = { publicKey: publicKey.export({ format: 'jwk' }) };
+        expect((await security.call('post', path, { body })).status).toBe(404);
+        expect((await security.call('post', `${path}/retirement`, { body: { urgently: true } })).status).toBe(404);
+      }
     });
   });
 });

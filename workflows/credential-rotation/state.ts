@@ -1,6 +1,9 @@
 import { CREDENTIAL_LIFE_MS, type AlarmDay } from '../../contracts/credentials';
 
-const ALARM_DAYS: readonly AlarmDay[] = [5, 3, 1, 0];
+/** Earliest first. */
+export const ALARM_DAYS: readonly AlarmDay[] = [5, 3, 1, 0];
+/** A step has so long before the first alarm about it. */
+export const ALARMS_AFTER_MS = 60_000;
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -36,6 +39,10 @@ function share(text: string): number {
 }
 
 const alarmAtMs = (endsAtMs: number, day: AlarmDay): number => endsAtMs - day * DAY_MS;
+
+/** @returns milliseconds until an alarm's moment; 0 or less: it has come */
+export const msUntilAlarm = (endsAtMs: number, day: AlarmDay, nowMs: number): number =>
+  alarmAtMs(endsAtMs, day) - nowMs;
 
 /** Alarms whose moment has come, earliest first. */
 export const alarmsDue = (endsAtMs: number, nowMs: number): AlarmDay[] =>

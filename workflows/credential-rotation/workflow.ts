@@ -5,14 +5,23 @@ import type { AlarmDay, CredentialRef } from '../../contracts/credentials';
 import { credentialRotationWorkflowId, type Integration } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { credentialAnnounced, getRotationStage, revokeCredential, type RotationStage } from './messages';
-import { alarmsDue, endOf, msUntilRotation, OVERLAP_MS, pauseMs } from './state';
+import {
+  ALARM_DAYS,
+  ALARMS_AFTER_MS,
+  alarmsDue,
+  endOf,
+  msUntilAlarm,
+  msUntilRotation,
+  OVERLAP_MS,
+  pauseMs,
+} from './state';
 
-/** Our own tables: tried again for as long as it takes. */
+/** Our own tables and vault: tried again for as long as it takes. Alarms sound meanwhile (`withAlarms`). */
 const records = wf.proxyActivities<CredentialRotationActivities>({
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
 });
-/** The partner: a few tries at once. The loop in `insist` goes on from there, and sounds the alarms between. */
+/** The partner: a few tries at once. The loop in `insist` goes on from there. */
 const partner = wf.proxyActivities<CredentialRotationActivities>({
   startToCloseTimeout: '30 seconds',
   retry: { initialInterval: '1 second', maximumAttempts: 3 },
@@ -48,19 +57,20 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
   if (standing === null) return 'gone';
   const id = wf.workflowInfo().workflowId;
   const endsAtMs = endOf(standing.issuedAt);
-  const insisting = { credential, endsAtMs, isUrgent, hints: () => announcements + (isUrgent() ? 1 : 0) };
+  const hints = (): number => announcements + (isUrgent() ? 1 : 0);
 
+  if (standing.overlapping === null && standing.pending === null) {
+    await wf.condition(isDue, msUntilRotation(standing.issuedAt, id, Date.now()));
+  }
+  const insisting = { credential, endsAtMs, isUrgent, hints, alarmsBeside: wf.patched('alarms-beside-steps') };
   if (standing.overlapping !== null) {
     // An execution that ended early left it so. The new one has been in use since.
     await retire(standing.overlapping);
     return wf.continueAsNew<typeof credentialRotationWorkflow>(credential, isUrgent());
   }
-  if (standing.pending === null) {
-    await wf.condition(isDue, msUntilRotation(standing.issuedAt, id, Date.now()));
-  }
 
   enter('issuing');
-  const version = await records.issueCredential(credential, new Date().toISOString());
+  const version = await withAlarms(insisting, () => records.issueCredential(credential, new Date().toISOString()));
   enter('delivering');
   await insist(insisting, async () => {
     await revokeAtOnce(version);
@@ -73,7 +83,7 @@ export async function credentialRotationWorkflow(credential: CredentialRef, urge
     await partner.proveCredential(credential, version);
   });
   const answered = revocations;
-  await records.useCredential(credential, version);
+  await withAlarms(insisting, () => records.useCredential(credential, version));
 
   enter('overlapping');
   // The new one is in use: a revocation from here on is of that one too, and leaves the old one no time either.
@@ -101,10 +111,46 @@ type Insisting = {
   readonly isUrgent: () => boolean;
   /** How often somebody said that now is the time. */
   readonly hints: () => number;
+  /** Alarms do not wait for a try to fail: one of ours does not end as long as our own side is out. */
+  readonly alarmsBeside: boolean;
 };
 
 /** Does a step until it has worked. Alarms sound at their moments as long as it has not. */
-async function insist({ credential, endsAtMs, isUrgent, hints }: Insisting, step: () => Promise<void>): Promise<void> {
+const insist = (insisting: Insisting, step: () => Promise<void>): Promise<void> =>
+  withAlarms(insisting, () => untilItWorks(insisting, step));
+
+/** Sounds the alarms whose moment comes, or has come, before a step is over. */
+async function withAlarms<T>(insisting: Insisting, step: () => Promise<T>): Promise<T> {
+  if (!insisting.alarmsBeside) return step();
+  const beside = new wf.CancellationScope();
+  const sounding = beside
+    .run(() => soundAlarms(insisting))
+    .catch((error: unknown) => {
+      if (!wf.isCancellation(error)) throw error;
+    });
+  try {
+    return await step();
+  } finally {
+    beside.cancel();
+    await sounding;
+  }
+}
+
+async function soundAlarms({ credential, endsAtMs }: Insisting): Promise<void> {
+  // A step that works is over by then, and nobody is called for what was overdue when it began.
+  await wf.sleep(ALARMS_AFTER_MS);
+  for (const day of ALARM_DAYS) {
+    const inMs = msUntilAlarm(endsAtMs, day, Date.now());
+    if (inMs > 0) await wf.sleep(inMs);
+    const at = { now: new Date().toISOString(), end: new Date(endsAtMs).toISOString() };
+    await records.raiseExpiryAlarm(credential, day, at);
+  }
+}
+
+async function untilItWorks(
+  { credential, endsAtMs, isUrgent, hints, alarmsBeside }: Insisting,
+  step: () => Promise<void>,
+): Promise<void> {
   const raised = new Set<AlarmDay>();
   for (let tries = 1; ; tries++) {
     const heard = hints();
@@ -114,7 +160,7 @@ async function insist({ credential, endsAtMs, isUrgent, hints }: Insisting, step
     } catch (error) {
       if (wf.isCancellation(error)) throw error;
     }
-    for (const day of alarmsDue(endsAtMs, Date.now())) {
+    for (const day of alarmsBeside ? [] : alarmsDue(endsAtMs, Date.now())) {
       const at = { now: new Date().toISOString(), end: new Date(endsAtMs).toISOString() };
       if (!raised.has(day)) await records.raiseExpiryAlarm(credential, day, at);
       raised.add(day);
@@ -131,6 +177,7 @@ async function insist({ credential, endsAtMs, isUrgent, hints }: Insisting, step
 export async function credentialRoundWorkflow({ integration }: { integration: Integration | null }): Promise<number> {
   const credentials = await records.rotatingCredentials();
   const started = await Promise.all(credentials.map((credential) => begin(integration, credential)));
+  if (wf.patched('stored-credentials-settled')) await records.settleStoredCredentials();
   return started.filter(Boolean).length;
 }
 

@@ -11,7 +11,8 @@ const DAY_MS = 24 * 3_600_000;
 
 /**
  * One execution per demand for a partner's logs (R3.6): waits for them until they are due, and tells staff a day before
- * and at that moment. The row says what came; a signal only ends the wait early.
+ * and at that moment, and after a day when the partner has not read of it. The row says what came; a signal only ends the
+ * wait early.
  */
 export async function logExportWorkflow({ demandId, dueAt }: { demandId: string; dueAt: string }): Promise<string> {
   let isThere = false;
@@ -19,10 +20,13 @@ export async function logExportWorkflow({ demandId, dueAt }: { demandId: string;
     isThere = true;
   });
   const dueAtMs = Date.parse(dueAt);
-  for (const { scope, atMs } of [
-    { scope: '1-days', atMs: dueAtMs - DAY_MS },
-    { scope: 'overdue', atMs: dueAtMs },
-  ] as const) {
+  const toldByMs = Date.now() + DAY_MS;
+  const looks = [
+    ...(wf.patched('told-within-a-day') && toldByMs < dueAtMs ? [{ scope: 'not-told', atMs: toldByMs } as const] : []),
+    { scope: '1-days', atMs: dueAtMs - DAY_MS } as const,
+    { scope: 'overdue', atMs: dueAtMs } as const,
+  ].sort((a, b) => a.atMs - b.atMs);
+  for (const { scope, atMs } of looks) {
     if (await wf.condition(() => isThere, Math.max(1, atMs - Date.now()))) return 'received';
     if (await askAfterLogExport(demandId, scope, new Date().toISOString())) return 'received';
   }
