@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findOpenBao } from './openbao/find';
 import { isAlive } from './process-identity';
 import { findPromtool } from './promtool/find';
 import { runWithProgress } from './run-with-progress';
@@ -165,6 +166,44 @@ describe('the time-skipping server', () => {
     const folder = join(cache, 'domovoy/tools/temporal-test-server-1.38.0');
     const program = writeProgram(folder, 'temporal-test-server', ':');
     await expect(findTestServer({ PATH: path, XDG_CACHE_HOME: cache }, none)).resolves.toBe(program);
+  });
+});
+
+describe('the server with a transit engine', () => {
+  const bao = (folder: string, name = 'bao') => writeProgram(folder, name, `echo 'OpenBao v2.7.2 (abc), built today'`);
+
+  it('is the one that DOMOVOY_OPENBAO names, if it is one, and none if it says so', async () => {
+    const program = bao(fresh());
+    await expect(findOpenBao({ DOMOVOY_OPENBAO: program }, none)).resolves.toBe(program);
+    await expect(findOpenBao({ DOMOVOY_OPENBAO: 'none', PATH: join(program, '..') }, none)).resolves.toBeNull();
+    for (const [problem, wrong] of [
+      ['names no program', join(root, 'none')],
+      ['is neither OpenBao nor Vault', writeProgram(fresh(), 'bao', 'echo something else')],
+    ] as const) {
+      await expect(findOpenBao({ DOMOVOY_OPENBAO: wrong }, none)).rejects.toThrow(`DOMOVOY_OPENBAO ${problem}`);
+    }
+  });
+
+  it('comes from PATH under either name, and then from the cache', async () => {
+    const [path, cache] = [fresh(), fresh()];
+    const cached = bao(join(cache, 'domovoy/tools/openbao-2.7.2'));
+    await expect(findOpenBao({ PATH: path, XDG_CACHE_HOME: cache }, none)).resolves.toBe(cached);
+    const vault = writeProgram(path, 'vault', `echo 'Vault v1.21.0 (abc), built today'`);
+    await expect(findOpenBao({ PATH: path, XDG_CACHE_HOME: cache }, none)).resolves.toBe(vault);
+    const program = bao(path);
+    await expect(findOpenBao({ PATH: path, XDG_CACHE_HOME: cache }, none)).resolves.toBe(program);
+  });
+
+  it('is none where it cannot be fetched, which is said', async () => {
+    const [path, cache] = [fresh(), fresh()];
+    const lines: string[] = [];
+    const nowhere = { PATH: path, XDG_CACHE_HOME: cache };
+    await expect(findOpenBao(nowhere, (line) => lines.push(line))).resolves.toBeNull();
+    writeProgram(path, 'python3', 'echo "no route" >&2; exit 1');
+    await expect(findOpenBao(nowhere, (line) => lines.push(line))).resolves.toBeNull();
+    expect(lines[0]).toContain('there is no Python to fetch it with');
+    expect(lines.at(-1)).toBe('No OpenBao: fetching OpenBao failed: no route.');
+    expect(readdirSync(join(cache, 'domovoy/tools'))).toEqual([]);
   });
 });
 

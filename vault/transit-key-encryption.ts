@@ -8,7 +8,8 @@ import type { KeyEncryption, WrappedKey } from './key-encryption';
 /** What kept the key management service from serving. Nothing that was sent or answered is part of it. */
 export class TransitFailure extends Error {
   override readonly name = 'TransitFailure';
-  readonly code: 'unreachable' | 'unauthorized' | 'throttled' | 'failed' | 'misanswered';
+  /** `underived`: the key is one that takes no notice of places. */
+  readonly code: 'unreachable' | 'unauthorized' | 'throttled' | 'failed' | 'misanswered' | 'underived';
   constructor(code: TransitFailure['code']) {
     super(`The key management service did not serve: ${code}.`);
     this.code = code;
@@ -38,7 +39,9 @@ const TRANSIT = 'transit';
 const CIPHERTEXT = /^(?:vault|bao):v(\d+):[A-Za-z0-9+/]+={0,2}$/;
 const Encrypted = z.object({ data: z.object({ ciphertext: z.string().regex(CIPHERTEXT) }) });
 const Decrypted = z.object({ data: z.object({ plaintext: z.base64() }) });
-const Described = z.object({ data: z.object({ latest_version: z.number().int().positive() }) });
+const Described = z.object({
+  data: z.object({ latest_version: z.number().int().positive(), derived: z.boolean() }),
+});
 
 const MAX_ANSWER_BYTES = 100_000;
 /** How long the newest version of the key is taken for known, milliseconds: it is asked for in each batch of a rewrap. */
@@ -56,6 +59,7 @@ export function transitKeyEncryption(settings: TransitSettings): KeyEncryption &
     connect: { ca: settings.caPem, rejectUnauthorized: true, minVersion: 'TLSv1.2', timeout: settings.timeoutMs },
     maxResponseSize: MAX_ANSWER_BYTES,
   });
+  let known: Promise<number> | undefined;
   let newest: { readonly keyId: string; readonly knownUntilMs: number } | undefined;
 
   async function ask<T>(method: 'GET' | 'POST', path: string, schema: z.ZodType<T>, json?: object): Promise<T> {
@@ -115,8 +119,24 @@ export function transitKeyEncryption(settings: TransitSettings): KeyEncryption &
     return ciphertext;
   };
 
+  /** @returns its newest version. A key that is not derived would ignore the context, and open at every place. */
+  async function describedKey(): Promise<number> {
+    const { data } = await ask('GET', `keys/${key}`, Described);
+    if (!data.derived) throw new TransitFailure('underived');
+    return data.latest_version;
+  }
+  /** Once: a key is made derived or never is. */
+  async function assertDerived(): Promise<void> {
+    known ??= describedKey();
+    await known.catch((error: unknown) => {
+      known = undefined;
+      throw error;
+    });
+  }
+
   return {
     async wrap(plain, place) {
+      await assertDerived();
       const question = { plaintext: plain.toString('base64'), context: contextOf(place) };
       return wrappedIn(await ask('POST', `encrypt/${key}`, Encrypted, question));
     },
@@ -127,12 +147,12 @@ export function transitKeyEncryption(settings: TransitSettings): KeyEncryption &
     },
     async rewrap(wrapped, place) {
       const question = { ciphertext: ciphertextOf(wrapped), context: contextOf(place) };
+      await assertDerived();
       return wrappedIn(await ask('POST', `rewrap/${key}`, Encrypted, question));
     },
     async currentKeyId() {
       if (newest && newest.knownUntilMs > performance.now()) return newest.keyId;
-      const { data } = await ask('GET', `keys/${key}`, Described);
-      const keyId = keyIdOf(data.latest_version.toString());
+      const keyId = keyIdOf((await describedKey()).toString());
       newest = { keyId, knownUntilMs: performance.now() + VERSION_KNOWN_MS };
       return keyId;
     },

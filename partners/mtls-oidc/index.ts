@@ -5,7 +5,13 @@ import { authorizedBy } from '../bearer';
 import { agreedOnly, type AgreedFields, type PartnerCallName } from '../data-set';
 import { PartnerError } from '../failure';
 import { answerCode, parseAnswer, refuse, type HttpAnswer, type PartnerHttp } from '../http';
-import { certificateRequestOf, tlsIdentityOf, withCertificate, type TlsIdentity } from '../client-certificate';
+import {
+  certificateRequestOf,
+  hasCertificate,
+  tlsIdentityOf,
+  withCertificate,
+  type TlsIdentity,
+} from '../client-certificate';
 import type { CredentialCheck, PartnerCall, PartnerGateway } from '../ports';
 import type { NoteRequest } from '../noted-request';
 import type { PartnerSecrets, ProfileOf } from '../profile';
@@ -174,6 +180,8 @@ export function createMtlsOidcPartner(deps: {
     credentials: {
       async add({ name, id, value }, call) {
         if (name === 'tls-key') {
+          // Whoever died after it was stored asks once more, and has no request any more to ask with.
+          if (hasCertificate(value)) return value;
           const answer = await tell('/v1/account/certificates', { id, csr: certificateRequestOf(value) }, call);
           if (answer.status !== 200) refuse(answer);
           const issued = parseAnswer(answer, CertificateIssued);

@@ -16,8 +16,10 @@ export function createAppBackend(options: {
   scope?: string;
   /** Signs what is posted, for a backend whose client has a key. */
   signing?: SigningKey;
+  /** 0: what fails once has failed, where failures are counted. */
+  keepTryingMs?: number;
 }) {
-  const http = createClient(options.caPem);
+  const http = createClient(options.caPem, options.keepTryingMs);
   let token: { value: string; untilMs: number } | undefined;
 
   async function bearer(): Promise<string> {

@@ -11,8 +11,9 @@ export const KEEP_TRYING_MS = 60_000;
  * the very same request, whose Idempotency-Key makes that harmless.
  *
  * @param caPem certificate authority to trust, and no other; `null` for plain HTTP on the loopback
+ * @param keepTryingMs 0: what fails once has failed
  */
-export function createClient(caPem: string | null) {
+export function createClient(caPem: string | null, keepTryingMs = KEEP_TRYING_MS) {
   const dispatcher = new Agent(caPem === null ? {} : { connect: { ca: caPem } });
   return {
     /** What is no JSON, as it came. */
@@ -23,7 +24,7 @@ export function createClient(caPem: string | null) {
     },
     /** @param makeInit makes each attempt anew: a signature is good once */
     async send(url: string, makeInit: RequestInit | (() => Promise<RequestInit>)): Promise<Answer> {
-      const untilMs = Date.now() + KEEP_TRYING_MS;
+      const untilMs = Date.now() + keepTryingMs;
       for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 2_000)) {
         const answer = await attempt(url, typeof makeInit === 'function' ? await makeInit() : makeInit);
         if (answer !== null && !isPassing(answer)) return answer;

@@ -9,8 +9,8 @@ import { openDatabase } from '../../prisma/database';
 import { revokeNow } from '../../workflows/credential-rotation/start';
 import type { Stack } from '../stack';
 import { NAMESPACE } from '../temporal-server';
-import { RESIDENTS, type TownPartner } from '../town';
-import type { AppBackend } from './app-backend';
+import { APP_CLIENT_ID, RESIDENTS, type TownPartner } from '../town';
+import { createAppBackend } from './app-backend';
 import { createClient } from './http';
 import { onDemandBy, type Cast } from './opening-chapter';
 
@@ -20,17 +20,24 @@ const REPLACED_WITHIN_MS = 60_000;
 const CALLERS = 4;
 const OPENINGS_AT_LEAST = 20;
 
-/** Opens the door again and again, each time by an opening of its own, until it is told to stop. */
-function openWithoutPause(app: AppBackend, partner: TownPartner) {
+/** Opens the door again and again, each time by an opening of its own and a single request, until it is told to stop. */
+function openWithoutPause(stack: Stack, partner: TownPartner) {
+  const app = createAppBackend({
+    apiUrl: stack.apiUrl,
+    caPem: stack.companyCaPem,
+    clientId: APP_CLIENT_ID,
+    clientSecret: stack.secrets.appClient.value,
+    keepTryingMs: 0,
+  });
   let made = 0;
   let failed = 0;
   let isOn = true;
   const caller = async (): Promise<void> => {
     while (isOn) {
       const opening = { residentId: RESIDENTS.anna.id };
-      const { status, body } = await app.post(`/app/v1/access-points/${partner.doorId}/openings`, opening);
+      const answer = await app.post(`/app/v1/access-points/${partner.doorId}/openings`, opening).catch(() => null);
       made++;
-      if (status !== 200 || body['status'] !== 'opened') failed++;
+      if (answer?.status !== 200 || answer.body['status'] !== 'opened') failed++;
     }
   };
   const callers = Array.from({ length: CALLERS }, caller);
@@ -39,6 +46,7 @@ function openWithoutPause(app: AppBackend, partner: TownPartner) {
     async stop() {
       isOn = false;
       await Promise.all(callers);
+      await app.close();
       return { made, failed };
     },
   };
@@ -70,7 +78,7 @@ export async function tellRotation(
         expected: 'replaced, 0 openings failed',
       },
       async () => {
-        const traffic = openWithoutPause(app, partner);
+        const traffic = openWithoutPause(stack, partner);
         const { version } = await inUse();
         await revokeNow(client, { integration, partnerId, direction: 'presented', name });
         for (const untilMs = Date.now() + REPLACED_WITHIN_MS; Date.now() < untilMs;) {

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createKeyRewrapActivities } from '../../activities/key-rewrap';
 import { openDatabase, type Database } from '../../prisma/database';
+import { findOpenBao } from '../../stack/openbao/find';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption, type KeyEncryption } from '../../vault/key-encryption';
 import { WRAPPED_TABLES } from '../../vault/rewrap';
@@ -9,7 +10,10 @@ import { createSealedFiles } from '../../vault/sealed-files';
 import { createPhotoStage } from '../../vault/staged-photos';
 import { createSubjectVault } from '../../vault/subject-keys';
 import { createOwnKeyStore, newOwnKey } from '../../vault/own-keys';
+import { transitKeyEncryption } from '../../vault/transit-key-encryption';
 import { createTestDatabase, type TestDatabase } from '../support/database';
+import { startTransitEngine } from '../support/transit-engine';
+import { startTransitStandIn } from '../support/transit-stand-in';
 
 const oldKey = newKey();
 const nextKey = newKey();
@@ -36,23 +40,27 @@ beforeEach(async () => {
   db = await createTestDatabase();
   owner = openDatabase(db.ownerUrl, 3);
   core = openDatabase(db.urlFor('domovoy_core'), 3);
-  const subjects = createSubjectVault(before);
   await owner.resident.createMany({ data: residents.map((id) => ({ id })) });
-  for (const id of residents) await subjects.createKey(owner, id);
   enrollmentId = await anEnrollment(residents[0] ?? '');
-  await createPhotoStage(before).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
-  await createOwnKeyStore(before, 'token').adopt(owner, [TOKEN_KEY]);
-  await createSealedFiles(before).put(owner, { id: FILE, mediaType: 'application/pdf', content: PHOTO });
-  const store = createSecretStore(before);
-  for (const value of ['first', 'second']) {
-    await store.put(owner, { owner: 'p', name: 'password', integration: 'smart-home', value });
-  }
 });
 afterEach(async () => {
   await core.$disconnect();
   await owner.$disconnect();
   await db.drop();
 });
+
+/** Something in every table that holds wrapped keys. */
+async function fill(keyEncryption: KeyEncryption): Promise<void> {
+  const subjects = createSubjectVault(keyEncryption);
+  for (const id of residents) await subjects.createKey(owner, id);
+  await createPhotoStage(keyEncryption).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
+  await createOwnKeyStore(keyEncryption, 'token').adopt(owner, [TOKEN_KEY]);
+  await createSealedFiles(keyEncryption).put(owner, { id: FILE, mediaType: 'application/pdf', content: PHOTO });
+  const store = createSecretStore(keyEncryption);
+  for (const value of ['first', 'second']) {
+    await store.put(owner, { owner: 'p', name: 'password', integration: 'smart-home', value });
+  }
+}
 
 async function anEnrollment(residentId: string): Promise<string> {
   const integration = 'smart-home';
@@ -96,6 +104,8 @@ async function readEverything(keyEncryption: KeyEncryption): Promise<void> {
 }
 
 describe('replacing the key-encryption key', () => {
+  beforeEach(() => fill(before));
+
   it('leaves everything readable before, while and after it is wrapped anew, and nothing under the old key', async () => {
     await readEverything(during);
     expect(await rewrapAll(during)).toBe(0);
@@ -143,5 +153,28 @@ describe('replacing the key-encryption key', () => {
     };
     await createKeyRewrapActivities({ database: core, keyEncryption: slow }).rewrapSome('secrets');
     await expect(store.read(owner, { owner: 'p', name: 'password' }, 2)).rejects.toThrow('There is no version 2');
+  });
+});
+
+describe('rotating the key of a transit engine', () => {
+  let engine: { settings: Parameters<typeof transitKeyEncryption>[0]; rotate(): unknown; close(): Promise<unknown> };
+  beforeAll(async () => {
+    const program = await findOpenBao(process.env, () => undefined);
+    engine = program === null ? await startTransitStandIn() : await startTransitEngine(program);
+  });
+  afterAll(() => engine.close());
+
+  it('leaves everything readable before, while and after it is wrapped anew, and nothing under the old version', async () => {
+    // One for each process: which version is the newest is remembered for a while.
+    const [writing, reading, rewrapping] = [1, 2, 3].map(() => transitKeyEncryption(engine.settings));
+    if (!writing || !reading || !rewrapping) throw new Error('no keys');
+    await fill(writing);
+    await engine.rotate();
+    await readEverything(reading);
+    expect(await owner.subjectKey.count({ where: { keyId: 'transit/domovoy/v1' } })).toBe(RESIDENTS);
+    expect(await rewrapAll(rewrapping)).toBe(0);
+    await readEverything(reading);
+    expect(await owner.subjectKey.count({ where: { keyId: 'transit/domovoy/v2' } })).toBe(RESIDENTS);
+    await Promise.all([writing, reading, rewrapping].map((each) => each.close()));
   });
 });

@@ -85,6 +85,16 @@ describe.each(CASES)('replacing $name at $adapter.name', ({ adapter, name }) => 
     expect(await town.effects(adapter, call.idempotencyKey)).toMatchObject([{ kind: 'credential-add', attempts: 2 }]);
   });
 
+  test('what came of the first time, handed over once more by one who died after that, changes nothing', async () => {
+    const { credentials, issue } = await house();
+    const next = await issue();
+    const call = newCall();
+    const value = await credentials().add(next, call);
+    expect(await credentials().add({ ...next, value }, call)).toBe(value);
+    expect(await credentials().check({ name, value }, newCall())).toBe('accepted');
+    expect(await town.effects(adapter, call.idempotencyKey)).toMatchObject([{ kind: 'credential-add' }]);
+  });
+
   test('one that the partner does not know cannot be kept alone', async () => {
     const { credentials, issue, opened } = await house();
     const keep = (await issue()).id;

@@ -10,6 +10,7 @@ import { preparePostgresHome, removePostgres } from '../../stack/postgres-home';
 import { openStateFolder } from '../../stack/state-folder';
 import { createSupervisor } from '../../stack/supervisor';
 import { findTemporalCli } from '../../stack/temporal-cli';
+import { findOpenBao, NO_OPENBAO } from '../../stack/openbao/find';
 import { findPromtool } from '../../stack/promtool/find';
 import { findTestServer } from '../../stack/test-server/find';
 import { copyDatabase, serverUrl, TEMPLATES, TEST_LOGINS } from './database';
@@ -31,6 +32,7 @@ export default async function globalSetup(): Promise<void> {
   process.env['TEMPORAL_TEST_SERVER'] = await findTestServer(process.env, console.log);
   process.env['DOMOVOY_TEMPORAL_CLI'] = await findTemporalCli(process.env, console.log);
   process.env['DOMOVOY_PROMTOOL'] = await findPromtool(process.env, console.log);
+  process.env['DOMOVOY_OPENBAO'] = (await findOpenBao(process.env, console.log)) ?? NO_OPENBAO;
   const password = randomBytes(16).toString('hex');
   const [port = 0] = await freePorts(1);
   const state = join(tmpdir(), `domovoy-test-${randomBytes(6).toString('hex')}`);

@@ -97,9 +97,10 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
  * @param options.server `real` for what the time-skipping server cannot do, such as listing executions
  * @param options.settings more dynamic settings of a real server
  * @param options.core with the worker of what belongs to no integration, without its schedules and the journal's sealing
+ * @param options.tokenKeyLeadMs how long a key of ours is published before it signs; half an hour, which can be skipped
  * @param options.openWithinMs time of an opening, milliseconds; long, because the first one meets cold workers on a busy machine
  * @param options.attempts failed identifications that are borne, where it is not the usual number
- * @param options.wrap what stands between the integrations' workers and their activities
+ * @param options.wrap what stands between the workers and their activities
  */
 export async function createHarness(
   options: {
@@ -108,6 +109,7 @@ export async function createHarness(
     settings?: readonly string[];
     core?: boolean;
     attempts?: Partial<LockoutAttempts>;
+    tokenKeyLeadMs?: number;
     wrap?: <T extends object>(activities: T) => T;
   } = {},
 ): Promise<Harness> {
@@ -306,17 +308,18 @@ export async function createHarness(
         }
         if (options.core !== true) return;
         const database = openDatabase(db.urlFor('domovoy_core'), 4);
+        const activities = coreWithoutJournal({
+          database,
+          keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
+          subjects,
+          tokenKeyLeadMs: options.tokenKeyLeadMs ?? 30 * 60_000,
+          ...processesOf(temporal.client),
+        });
         const worker = await createWorker({
           connection: temporal.nativeConnection,
           namespace: temporal.namespace ?? 'default',
           taskQueue: 'core',
-          activities: coreWithoutJournal({
-            database,
-            keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
-            subjects,
-            tokenKeyLeadMs: 30 * 60_000,
-            ...processesOf(temporal.client),
-          }),
+          activities: options.wrap?.(activities) ?? activities,
           workflows: { workflowBundle: workflowBundle() },
           dataConverter,
           identity: `core-${randomUUID()}`,
