@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Agent, request } from 'undici';
+import { promisify } from 'node:util';
+import { Agent, fetch as send, request } from 'undici';
 import { parseKeyRing } from '../../config/environment';
 import { projectFile } from '../../config/project-root';
 import { openDatabase } from '../../prisma/database';
@@ -15,14 +16,15 @@ import { moveIn } from '../../stack/seed';
 import { openStateFolder } from '../../stack/state-folder';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
-import { APP_CLIENT_ID, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
+import { onPath } from '../../stack/tool-cache';
+import { APP_CLIENT_ID, partnerById, PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { readLogSegment } from '../../vault/log-segments';
 import { askedOfPrometheus, namesIn } from '../support/promql';
 import { until } from '../support/until';
 
-const vizor = PARTNERS.find(({ id }) => id === 'vizor') as TownPartner;
-const kluch = PARTNERS.find(({ id }) => id === 'kluch') as TownPartner;
+const run = promisify(execFile);
+const [vizor, kluch, shlagbaum] = [partnerById('vizor'), partnerById('kluch'), partnerById('shlagbaum')];
 const anna = RESIDENTS.anna.id;
 const photo = readFileSync(projectFile('sandbox/media/resident.jpg'));
 const OFFSET = '1300';
@@ -51,6 +53,9 @@ describe('the running stack', () => {
     );
   }
 
+  /** Every process of the stack, by its name. */
+  const running = (): string[] =>
+    readdirSync(join(state, 'run')).flatMap((file) => (file.endsWith('.pid') ? [file.slice(0, -'.pid'.length)] : []));
   const pidFile = (name: string): string => join(state, 'run', `${name}.pid`);
   function pidOf(name: string): number {
     return (JSON.parse(readFileSync(pidFile(name), 'utf8')) as { pid: number }).pid;
@@ -66,13 +71,19 @@ describe('the running stack', () => {
       clientSecret: readFileSync(join(state, 'secrets/app-client-secret'), 'utf8'),
     });
     sandbox = createSandbox({ controlUrl: `http://127.0.0.1:${ports.sandboxControl.toString()}` });
-    consentId = await consentOf(anna);
+    consentId = await consentOf(anna, kluch);
   }, 180_000);
 
-  afterAll(async () => {
+  /** As Ctrl-C does; once more does nothing. */
+  async function stop(): Promise<void> {
+    if (stack.exitCode !== null || stack.signalCode !== null) return;
     const ended = new Promise((resolve) => stack.once('exit', resolve));
     stack.kill('SIGTERM');
     await ended;
+  }
+
+  afterAll(async () => {
+    await stop();
     await Promise.allSettled([app.close(), sandbox.close()]);
     rmSync(state, { recursive: true, force: true });
   }, 60_000);
@@ -80,23 +91,27 @@ describe('the running stack', () => {
   const ownerUrl = ({ postgres }: StackSecrets): string => postgresUrl(ports.postgres, postgres.value, DATABASE);
 
   /**
-   * An opening and somebody's enrollment, both under way while `disturb` strikes. The opening is answered by then, or
-   * says that it is not.
+   * An opening and somebody's enrollment, each at a partner, both under way while `disturb` strikes. The opening is
+   * answered by then, or says that it is not.
    *
    * @returns the enrollment, which may take longer: what a dead worker was about is given to another after half a minute
    */
-  async function live(residentId: string, disturb: () => void): Promise<string> {
+  async function live(
+    residentId: string,
+    { opensAt, enrollsAt }: { opensAt: TownPartner; enrollsAt: TownPartner },
+    disturb: () => void,
+  ): Promise<string> {
     const openingKey = randomUUID();
-    const openPath = `/app/v1/access-points/${vizor.doorId}/openings`;
-    const consentId = await consentOf(residentId);
-    const enrollPath = `/app/v1/residents/${residentId}/face-enrollments?consentId=${consentId}&houseId=${kluch.houseId}`;
+    const openPath = `/app/v1/access-points/${opensAt.doorId}/openings`;
+    const consentId = await consentOf(residentId, enrollsAt);
+    const enrollPath = `/app/v1/residents/${residentId}/face-enrollments?consentId=${consentId}&houseId=${enrollsAt.houseId}`;
     const opening = app.post(openPath, { residentId: anna }, openingKey);
     const enrollment = app.post(enrollPath, photo, randomUUID());
     setTimeout(disturb, 20);
 
     const { status, body } = await opening;
     const openingId = String(body['openingId']);
-    const effects = await sandbox.effects('vizor', `open/${openingId}`);
+    const effects = await sandbox.effects(opensAt.id, `open/${openingId}`);
     if (status === 200) expect(effects).toBe(1);
     else {
       expect(status).toBeGreaterThanOrEqual(400);
@@ -106,9 +121,9 @@ describe('the running stack', () => {
     return String((await enrollment).body['enrollmentId']);
   }
 
-  async function consentOf(residentId: string): Promise<string> {
+  async function consentOf(residentId: string, { id: partnerId }: TownPartner): Promise<string> {
     const form = await app.get('/app/v1/consent-forms/current');
-    const request = { partnerId: 'kluch', formId: form.body['formId'], formSha256: form.body['sha256'] };
+    const request = { partnerId, formId: form.body['formId'], formSha256: form.body['sha256'] };
     return String((await app.post(`/app/v1/residents/${residentId}/consents`, request)).body['consentId']);
   }
 
@@ -117,34 +132,38 @@ describe('the running stack', () => {
 
   it('goes on when any one process is killed, and the stack itself: what was under way ends as it should, with one effect', async () => {
     const secrets = stackSecrets(openStateFolder(env));
-    const victims = ['api', 'worker-smart-home', 'partners', 'billing', 'temporal', 'postgres', 'the stack'];
-    const flat = { name: 'Кто-то Ещё', partnerId: kluch.id, flat: kluch.flats.paid };
-    const people: string[] = [];
-    while (people.length < victims.length) people.push(await moveIn(ownerUrl(secrets), secrets, flat));
-    const enrollments: string[] = [];
-    for (const [index, name] of victims.entries()) {
+    expect(running()).toEqual(expect.arrayContaining(['api', 'worker-communal', 'worker-core', 'identity-provider']));
+    const enrollments: { enrollmentId: string; partnerId: string }[] = [];
+    for (const name of [...running(), 'the stack']) {
+      // What is under way is what the victim works on, where it works on any.
+      const where =
+        name === 'worker-communal'
+          ? { opensAt: shlagbaum, enrollsAt: shlagbaum }
+          : { opensAt: vizor, enrollsAt: kluch };
+      const { id: partnerId, flats } = where.enrollsAt;
+      const somebody = { name: 'Кто-то Ещё', partnerId, flat: flats.paid };
+      const residentId = await moveIn(ownerUrl(secrets), secrets, somebody);
       const pid = name === 'the stack' ? 0 : pidOf(name);
       let back = (): Promise<void> =>
         until(`${name} is back`, () => Promise.resolve(existsSync(pidFile(name)) && pidOf(name) !== pid));
-      enrollments.push(
-        await live(people[index] ?? '', () => {
-          if (name === 'the stack') {
-            stack.kill('SIGKILL');
-            const again = start();
-            back = () => again;
-          } else process.kill(pid, 'SIGKILL');
-        }),
-      );
+      const enrollmentId = await live(residentId, where, () => {
+        if (name === 'the stack') {
+          stack.kill('SIGKILL');
+          const again = start();
+          back = () => again;
+        } else process.kill(pid, 'SIGKILL');
+      });
+      enrollments.push({ enrollmentId, partnerId });
       await back();
       await serves();
     }
-    for (const enrollmentId of enrollments) {
+    for (const { enrollmentId, partnerId } of enrollments) {
       await until(
         'the enrollment ends',
         async () => (await app.get(`/app/v1/face-enrollments/${enrollmentId}`)).body['state'] === 'active',
         120_000,
       );
-      expect(await sandbox.effects('kluch', `enroll/${enrollmentId}`)).toBe(1);
+      expect(await sandbox.effects(partnerId, `enroll/${enrollmentId}`)).toBe(1);
     }
   }, 400_000);
 
@@ -197,6 +216,45 @@ describe('the running stack', () => {
     );
   }, 90_000);
 
+  it('has every process in order again when everything is back', async () => {
+    const { billingControl, identityProviderControl, securityDeskControl, sandboxControl } = ports;
+    const { apiHealth, smartHomeHealth, communalHealth, coreHealth } = ports;
+    const ours = [apiHealth, smartHomeHealth, communalHealth, coreHealth];
+    for (const port of [...ours, billingControl, identityProviderControl, securityDeskControl, sandboxControl]) {
+      await until(
+        `what listens on ${port.toString()} is ready`,
+        async () => (await fetch(`http://127.0.0.1:${port.toString()}/health/ready`)).ok,
+      );
+    }
+  });
+
+  it('prints addresses that answer', async () => {
+    const printed = output.slice(output.lastIndexOf('\nAPI '), output.lastIndexOf('Open a door on demand:'));
+    const addresses = printed.match(/https?:\/\/[^\s,)]+/g) ?? [];
+    expect(addresses.length).toBeGreaterThan(6);
+    const ca = readFileSync(join(state, 'certificates/company-ca.pem'), 'utf8');
+    const dispatcher = new Agent({ connect: { ca } });
+    const answered = await Promise.all(
+      addresses.map(async (address) => {
+        const url = new URL(address.replace('NAME', 'operations'));
+        const { status } = await send(url, { dispatcher, redirect: 'manual' });
+        // An origin is where something is served, and not always itself a page.
+        return [address, url.pathname === '/' ? status < 500 : status < 400];
+      }),
+    );
+    // Pages that nobody reads to their end.
+    await dispatcher.destroy();
+    expect(answered).toEqual(addresses.map((address) => [address, true]));
+  });
+
+  (onPath('curl', process.env) ? it : it.skip)('prints a curl that opens a door as it stands', async () => {
+    const line = output.slice(output.lastIndexOf('Open a door on demand:')).split('\n')[1] ?? '';
+    const { stdout } = await run('/bin/sh', ['-c', line]);
+    const { openingId, status } = JSON.parse(stdout) as { openingId: string; status: string };
+    expect(status).toBe('opened');
+    expect(await sandbox.effects(PARTNERS[0]?.id ?? '', `open/${openingId}`)).toBe(1);
+  });
+
   it('shows every figure that the dashboards and the alert rules ask for', async () => {
     const { apiHealth, smartHomeHealth, communalHealth, coreHealth } = ports;
     const shown = await Promise.all(
@@ -239,15 +297,19 @@ describe('the running stack', () => {
   });
 
   it('leaves no process behind when it is asked to end', async () => {
-    const pids = ['api', 'worker-smart-home', 'worker-communal', 'worker-core', 'partners', 'temporal', 'postgres'].map(
-      pidOf,
-    );
-    const ended = new Promise((resolve) => stack.once('exit', resolve));
-    stack.kill('SIGTERM');
-    await ended;
+    const pids = running().map(pidOf);
+    expect(pids.length).toBeGreaterThan(9);
+    await stop();
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
     await start();
     expect((await app.get('/app/v1/consent-forms/current')).status).toBe(200);
     expect((await app.get(`/app/v1/consents/${consentId}`)).body['status']).toBe('granted');
   }, 180_000);
+
+  it('leaves nothing of its folder when it is reset', async () => {
+    await stop();
+    const { stdout } = await run(process.execPath, [projectFile('dist/stack/reset.js')], { env });
+    expect(stdout).toContain(`Removed ${state}.`);
+    expect(existsSync(state)).toBe(false);
+  }, 60_000);
 });
