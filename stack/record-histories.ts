@@ -29,6 +29,8 @@ const WANTED: Readonly<Record<string, string>> = {
   'credential-rotation/token-key': replaced('domovoy/own/token-signing-key'),
   'credential-rotation/message-key': replaced('domovoy/own/message-signing-key'),
   'credential-rotation/tls-key': replaced('shlagbaum/presented/tls-key'),
+  'credential-rotation/alarms-beside': replaced('kluch/issued/kluch'),
+  'credential-rotation/round': done('credentialRoundWorkflow'),
   'access-review/closed': done('accessReviewWorkflow'),
   'attestation-round/done': done('attestationRoundWorkflow'),
   'log-export/received': done('logExportWorkflow'),
