@@ -48,7 +48,8 @@ export function writeLeftBehind(
 }
 
 /** The row of `journal_spools` stays, so that its process, if it lives after all, knows what is written. */
-async function writeLines(database: Database, { id, read }: LeftBehind, isStopped: () => boolean): Promise<void> {
+async function writeLines(database: Database, spool: LeftBehind, isStopped: () => boolean): Promise<void> {
+  const { id } = spool;
   let written = await writtenOf(database, id);
   let batch: Numbered[] = [];
   async function write(): Promise<void> {
@@ -60,7 +61,7 @@ async function writeLines(database: Database, { id, read }: LeftBehind, isStoppe
       batch = batch.filter(({ number }) => number >= written);
     }
   }
-  for await (const line of read()) {
+  for await (const line of spool.read()) {
     if (isStopped()) return;
     if (line.number >= written && batch.push(line) === AT_ONCE) await write();
   }

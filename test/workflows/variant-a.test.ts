@@ -168,11 +168,12 @@ describe('variant A: identified at our token endpoint, then the opening names th
   });
 
   test('who is not let in there is an opening that was denied: with device, client, the whole reason, and about whom', async () => {
-    const right = { where: { id: vizor.flats.paid.rightId } };
-    await h.owner.propertyRight.update({ ...right, data: { endsAt: new Date(Date.now() - 1) } });
     const since = new Date();
-    const statuses = [(await byPlate('К777КК77')).status, (await byPlate(PLATE)).status];
-    await h.owner.propertyRight.update({ ...right, data: { endsAt: null } });
+    const unknownStatus = (await byPlate('К777КК77')).status;
+    const barrierRow = { where: { id: vizor.barrierId } };
+    await h.owner.accessPoint.update({ ...barrierRow, data: { status: 'blocked' } });
+    const statuses = [unknownStatus, (await byPlate(PLATE)).status];
+    await h.owner.accessPoint.update({ ...barrierRow, data: { status: 'active' } });
     expect(statuses).toEqual([400, 400]);
     const openings = await h.owner.opening.findMany({
       where: { requestedAt: { gte: since } },
@@ -187,13 +188,13 @@ describe('variant A: identified at our token endpoint, then the opening names th
     };
     expect(openings).toMatchObject([
       { ...common, reason: 'identity-unknown', residentId: null },
-      { ...common, reason: 'no-right', residentId: anna },
+      { ...common, reason: 'device-unavailable', residentId: anna },
     ]);
     const entryOf = (objectId: string) => h.owner.journalEntry.findMany({ where: { objectId } });
     const [unknown, known] = openings;
     const denied = { kind: 'opening', actor: 'vizor', integration: 'smart-home', outcome: 'denied' };
     expect(await entryOf(unknown?.id ?? '')).toMatchObject([{ ...denied, reason: 'identity-unknown', subject: null }]);
-    expect(await entryOf(known?.id ?? '')).toMatchObject([{ ...denied, reason: 'no-right' }]);
+    expect(await entryOf(known?.id ?? '')).toMatchObject([{ ...denied, reason: 'device-unavailable' }]);
     const [about] = await entriesOfSubject(h.owner, h.subjects, anna, { from: since });
     expect(about).toMatchObject({
       objectId: known?.id,
