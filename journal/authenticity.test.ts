@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createEntryAuthenticator, type EntryContent } from './authenticity';
+import { createEntryAuthenticator, isByCommand, type EntryContent } from './authenticity';
 
 const [old, fresh] = [randomBytes(32), randomBytes(32)];
 const authenticator = createEntryAuthenticator({ keys: new Map([['k.1', old]]), currentId: 'k.1' });
@@ -18,6 +18,14 @@ const written = (change: Partial<EntryContent> & { at?: Date; mac?: string | nul
   at: new Date(),
   mac: authenticator.macOf(content),
   ...change,
+});
+
+test('only what the command notes of itself goes without a code', () => {
+  const noted = { ...content, kind: 'log-reading', outcome: 'by-command', mac: null };
+  expect(isByCommand(noted)).toBe(true);
+  for (const other of [{ kind: 'opening' }, { outcome: 'opened' }, { mac: 'k.1...' }]) {
+    expect(isByCommand({ ...noted, ...other })).toBe(false);
+  }
 });
 
 describe('the code of an entry', () => {

@@ -20,6 +20,13 @@ export type EntryAuthenticator = {
   readonly isAuthentic: (entry: EntryContent & { readonly at: Date; readonly mac: string | null }) => boolean;
 };
 
+/**
+ * What a function of the database writes for the command (cli/), whose users hold no key: that the journal or logs are
+ * taken out (`note_taken_out`). Nothing else goes without a code.
+ */
+export const isByCommand = ({ kind, outcome, mac }: EntryContent & { readonly mac: string | null }): boolean =>
+  mac === null && outcome === 'by-command' && (kind === 'journal-export' || kind === 'log-reading');
+
 const PURPOSE = 'domovoy/journal-entry';
 const NONCE_BYTES = 9;
 const MAC_BYTES = 16;

@@ -9,7 +9,7 @@ import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
 import { acceptErasuresAgain } from '../erasure/again';
 import { openErasureLedger } from '../erasure/ledger';
-import { createEntryAuthenticator } from '../journal/authenticity';
+import { createEntryAuthenticator, isByCommand } from '../journal/authenticity';
 import type { ExchangeJournal } from '../journal/exchanges';
 import { openHeadsFolder } from '../journal/heads-folder';
 import { callNotes } from '../partners/journaled-calls';
@@ -118,7 +118,7 @@ export function composeCoreActivities(
     signer: documentSigner(secrets.DOCUMENT_SIGNING_KEY),
     tokenKeyLeadMs: settings.TOKEN_KEY_LEAD_MINUTES * 60_000,
     outside: openHeadsFolder(settings.JOURNAL_HEADS_DIR),
-    isAuthentic: (entry) => isAuthentic(entry) || (isUnauthenticatedPlaced && entry.mac === null),
+    isAuthentic: (entry) => isAuthentic(entry) || isByCommand(entry) || (isUnauthenticatedPlaced && entry.mac === null),
     ...processesOf(client),
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
     executions: createErasureExecutions(client),
