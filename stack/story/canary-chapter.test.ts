@@ -1,4 +1,6 @@
-import { plantedIn } from './canary-chapter';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { plantedIn, seenOfProcesses } from './canary-chapter';
 
 const secrets = {
   appClient: { path: '/p', value: 'an-app-secret-of-some-length' },
@@ -31,5 +33,28 @@ describe('the search of what the story left behind', () => {
     expect(
       found(`${line} local-1 d0300000-0000-4000-8009-000000000001 domovoy_calls_total{le="0.0250"} 0.1234`),
     ).toEqual([]);
+  });
+});
+
+describe('the search of what others see of the processes', () => {
+  it('finds the command lines of what a process started, and no environment that only its user may read', async () => {
+    const env = { PATH: process.env['PATH'], CANARY: 'of-the-environment' };
+    const middle = spawn(
+      'sh',
+      ['-c', `${process.execPath} -e 'console.log(1); setInterval(() => {}, 1e6)' of-the-line; :`],
+      {
+        env,
+        detached: true,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
+    await once(middle.stdout, 'data');
+    const seen = seenOfProcesses([middle.pid ?? 0]);
+    const [strangers, others] = [seenOfProcesses([]), seenOfProcesses([process.pid])];
+    process.kill(-(middle.pid ?? 0), 'SIGKILL');
+    expect(seen).toContain('\0of-the-line\0');
+    expect(others).toContain('of-the-line');
+    expect(seen + others).not.toContain('of-the-environment');
+    expect(strangers).toBe('');
   });
 });

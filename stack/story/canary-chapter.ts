@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
@@ -39,6 +39,11 @@ export async function tellCanaries(teller: Teller, stack: Stack): Promise<void> 
   );
   await step('nor in any history', 'every execution, as stored and as decoded', () => historiesOf(stack));
   await step('nor in any figure', '/metrics of every process', () => figuresOf(stack));
+  // Not every system shows its processes so.
+  if (!existsSync(PROCESSES)) return;
+  await step('nor in what other users of the machine see of the processes', `${PROCESSES} of every process`, () =>
+    Promise.resolve([seenOfProcesses([process.pid, ...stack.pids().values()])]),
+  );
 }
 
 type Planted = { readonly what: string; readonly isIn: (text: string) => boolean };
@@ -126,6 +131,36 @@ async function decodedOf(value: unknown, codec: PayloadCodec): Promise<string[]>
     return payload;
   });
   return texts;
+}
+
+const PROCESSES = '/proc';
+
+/**
+ * What any user of the machine may read of these processes and of all that they started: command lines, and environments
+ * where their files let others in.
+ */
+export function seenOfProcesses(pids: readonly number[]): string {
+  const running = readdirSync(PROCESSES).filter((name) => /^\d+$/.test(name));
+  const parents = new Map(running.map((pid) => [pid, / \S (\d+) /.exec(afterName(seen(pid, 'stat')))?.[1] ?? '0']));
+  const isOurs = (pid: string | undefined): boolean =>
+    pid !== undefined && (pids.includes(Number(pid)) || isOurs(parents.get(pid)));
+  return running
+    .filter(isOurs)
+    .map((pid) => `${seen(pid, 'cmdline')}\n${seen(pid, 'environ')}`)
+    .join('\n');
+}
+
+/** A program's name may hold whatever it likes, brackets too. */
+const afterName = (stat: string): string => stat.slice(stat.lastIndexOf(')') + 1);
+
+/** @returns what is in the file, if others may read it; nothing of a process that has ended */
+function seen(pid: string, file: string): string {
+  const path = join(PROCESSES, pid, file);
+  try {
+    return (statSync(path).mode & 0o004) === 0 ? '' : readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 const figuresOf = ({ ports }: Stack): Promise<string[]> =>

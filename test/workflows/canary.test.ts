@@ -1,15 +1,18 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Agent, request } from 'undici';
 import { parseKeyRing } from '../../config/environment';
 import { projectRoot } from '../../config/project-root';
 import { OWN_CREDENTIALS } from '../../contracts/credentials';
-import { PARTNERS, RESIDENTS } from '../../stack/town';
+import { APP_CLIENT_ID, PARTNERS, RESIDENTS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
 import { createOwnKeyStore, OWN_KEY_PURPOSES } from '../../vault/own-keys';
 import { CREDENTIALS, credentialsOf, rotationOf } from '../support/credentials';
 import { breakPartner, mendEverything } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
+import { staffMember } from '../support/staff';
 import { textsOf } from '../support/histories';
 import { until } from '../support/until';
 
@@ -17,6 +20,7 @@ let h: Harness;
 /** Every value that was a secret at any time of this test. */
 const canaries = new Set<string>();
 const printed: string[] = [];
+let refusals: readonly { readonly status: number; readonly text: string }[] = [];
 
 beforeAll(async () => {
   for (const stream of [process.stdout, process.stderr]) {
@@ -29,8 +33,10 @@ beforeAll(async () => {
   h = await createHarness({ server: 'real', core: true });
   await collectSecrets();
   for (const secret of Object.values(h.secrets).flat()) {
-    if ('value' in secret) canaries.add(secret.value);
-    else
+    if ('value' in secret) {
+      canaries.add(secret.value);
+      addPrivateLines(secret.value);
+    } else
       for (const { value } of [secret.password, ...(secret.totpSecret ? [secret.totpSecret] : [])]) canaries.add(value);
   }
 
@@ -55,6 +61,7 @@ beforeAll(async () => {
   for (const { doorId } of PARTNERS) {
     await h.app.post(`/app/v1/access-points/${doorId}/openings`, { residentId: RESIDENTS.anna.id });
   }
+  refusals = await beRefused();
 }, 240_000);
 afterAll(async () => {
   jest.restoreAllMocks();
@@ -69,6 +76,27 @@ function filesOf(folder: string): string[] {
     if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : filesOf(path);
     return entry.isFile() ? [path] : [];
   });
+}
+
+const SECRETS_OF_ANYBODY = [
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[\w+/]{40}/,
+  /"kty": ?"OKP"[^}]*"d": ?"[\w-]{43}"/,
+  // Of Vault and OpenBao, GitHub, AWS.
+  /\bhv[sb]\.[\w-]{24}|\bs\.[A-Za-z0-9]{24}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bAKIA[0-9A-Z]{16}\b/,
+];
+const isSecretOfAnybody = (text: string): boolean => SECRETS_OF_ANYBODY.some((secret) => secret.test(text));
+
+/** Every version of every file that git has, with its object id, and what was said of it. */
+function* objectsOf(repository: string): Generator<{ id: string; text: string }> {
+  const all = ['cat-file', '--batch-all-objects', '--batch', '--unordered', '--buffer'];
+  const output = execFileSync('git', all, { cwd: repository, maxBuffer: 1_000_000_000, timeout: 60_000 });
+  for (let offset = 0; offset < output.length;) {
+    const begin = output.indexOf('\n', offset) + 1;
+    const [id = '', type = '', size = ''] = output.toString('latin1', offset, begin - 1).split(' ');
+    const end = begin + Number(size);
+    if (type !== 'tree') yield { id, text: output.toString('latin1', begin, end) };
+    offset = end + 1;
+  }
 }
 
 async function collectSecrets(): Promise<void> {
@@ -94,6 +122,43 @@ async function collectSecrets(): Promise<void> {
 function addPrivateLines(pem: string): void {
   const body = /-----BEGIN PRIVATE KEY-----([^-]+)-----END/.exec(pem)?.[1] ?? '';
   for (const line of body.split('\n')) if (line.length >= 40) canaries.add(line);
+}
+
+/** Shows our API secrets in wrong places. */
+async function beRefused() {
+  const dispatcher = new Agent({ connect: { ca: h.caPem } });
+  const { fromVizorSecret, fromKluchPassword, fromKluchSigningKey, appClient } = h.secrets;
+  const basic = (id: string, secret: string): string => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const ask = async (method: 'GET' | 'POST', path: string, headers: Record<string, string>, body: string | null) => {
+    const answer = await request(h.apiUrl + path, { dispatcher, method, headers, body });
+    return { status: answer.statusCode, text: JSON.stringify(answer.headers) + (await answer.body.text()) };
+  };
+  const askToken = (headers: Record<string, string>, body = 'grant_type=client_credentials') =>
+    ask('POST', '/oauth/token', { ...form, ...headers }, body);
+  const security = await staffMember(h, ['information-security']);
+  const privateKey = fromKluchSigningKey.value;
+  const announced = await security.call('post', '/staff/v1/partners/kluch/announced-credentials', {
+    body: { name: 'message-key', keyId: 'by-mistake', publicKeyPem: privateKey },
+  });
+  const doors = `/app/v1/access-points/${PARTNERS[0]?.doorId ?? ''}/openings`;
+  const byTheApp = [
+    await h.app.get(`/app/v1/residents/${appClient.value}/reminders`),
+    await h.app.post(doors, { residentId: appClient.value }),
+  ];
+  const refused = [
+    await askToken({ authorization: basic('shlagbaum', fromVizorSecret.value) }),
+    await askToken({ authorization: basic('nobody', appClient.value) }),
+    await askToken({}, `client_id=${APP_CLIENT_ID}&client_secret=${appClient.value}&grant_type=password`),
+    await ask('POST', `/oauth/token?client_secret=${appClient.value}`, form, ''),
+    await ask('GET', '/partner/v1/obligations', { authorization: basic('kluch', fromKluchPassword.value) }, null),
+    await ask('GET', '/partner/v1/obligations', { authorization: `Bearer ${appClient.value}` }, null),
+    await ask('POST', '/oauth/token', { 'content-type': 'application/json' }, `{"secret":"${appClient.value}"`),
+    { status: announced.status, text: announced.bytes.toString() },
+    ...byTheApp.map(({ status, body }) => ({ status, text: JSON.stringify(body) })),
+  ];
+  await dispatcher.close();
+  return refused;
 }
 
 /** As yes or no, and never the secret: a failing match would print it. */
@@ -141,15 +206,29 @@ describe('of no secret that was in use before, during or after a rotation is any
     expect(holdsACanary(JSON.stringify(rows))).toBe(false);
   });
 
-  it('in the repository, which holds no private key of anybody either', () => {
+  it('in what whoever is refused is told', () => {
+    const statuses = refusals.map(({ status }) => status);
+    expect(statuses.filter((status) => status >= 400 && status < 500)).toEqual(statuses);
+    expect(statuses.length).toBeGreaterThanOrEqual(10);
+    expect(refusals.filter(({ text }) => holdsACanary(text)).map(({ status }) => status)).toEqual([]);
+  });
+
+  it('in the repository, which holds no key and no token of anybody either', () => {
     const files = filesOf(projectRoot());
     expect(files.length).toBeGreaterThan(300);
     // By their names: a failing match would print the key.
     const holding = (isKey: (text: string) => boolean): string[] =>
       files.filter((file) => isKey(readFileSync(file, 'latin1')));
     expect(holding(holdsACanary)).toEqual([]);
-    expect(holding((text) => /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[\w+/]{40}/.test(text))).toEqual([]);
-    expect(holding((text) => /"kty": ?"OKP"[^}]*"d": ?"[\w-]{43}"/.test(text))).toEqual([]);
+    expect(holding(isSecretOfAnybody)).toEqual([]);
+  });
+
+  // A copy without its history has none to search.
+  (existsSync(join(projectRoot(), '.git')) ? it : it.skip)('in the history of the repository', () => {
+    const objects = [...objectsOf(projectRoot())];
+    expect(objects.length).toBeGreaterThan(0);
+    expect(isSecretOfAnybody(['-----BEGIN', 'PRIVATE KEY-----\n'].join(' ') + 'A'.repeat(64))).toBe(true);
+    expect(objects.filter(({ text }) => isSecretOfAnybody(text)).map(({ id }) => id)).toEqual([]);
   });
 
   it('in the arguments of a process', () => {
