@@ -1,6 +1,6 @@
 import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
-import type { SaleRequest } from '../contracts/property-sales';
+import { KEYS_AND_FOBS, type SaleRequest } from '../contracts/property-sales';
 import { forgetOldRights } from '../erasure/register';
 import { raiseAlertOnce } from '../journal/alerts';
 import { hasRest, makeMonths, retireMonths } from '../journal/retention';
@@ -96,7 +96,7 @@ export function createHousekeepingActivities(deps: {
 
     /**
      * Sees to it that every sale of which somebody has to hear, or whose date is yet to come, has an execution: a
-     * process may have died right after the commit that says so.
+     * process may have died right after the commit that says so. Calls about keys that somebody took in hand are over.
      *
      * @returns how many sales are not confirmed everywhere
      */
@@ -105,6 +105,11 @@ export function createHousekeepingActivities(deps: {
       for (const { id: saleId, effectiveAt } of due) {
         await deps.resumeSale({ saleId, effectiveAt: effectiveAt.toISOString() });
       }
+      // Of keys and fobs nobody but the person who has them in hand can say that they are re-coded.
+      await database.escalation.updateMany({
+        where: { process: 'property-sale', reason: KEYS_AND_FOBS, acknowledgedAt: { not: null }, resolvedAt: null },
+        data: { resolvedAt: new Date() },
+      });
       return due.length;
     },
 

@@ -49,7 +49,7 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
           min(follow_up_at) FILTER (WHERE follow_up_at < now()),
           min(follow_up_at) + ${FOLLOW_UP_TAKES_MS}::float8 * interval '1 millisecond'
         FROM erasures WHERE state = 'erased'
-      UNION ALL SELECT 'sales', count(*)::int, min(effective_at), NULL
+      UNION ALL SELECT 'sales', count(*)::int, min(greatest(effective_at, created_at, reversed_at)), NULL
         FROM property_sales WHERE fan_out = 'due' AND effective_at < now()
       UNION ALL SELECT 'escalations', count(*)::int, min(raised_at), NULL FROM escalations WHERE resolved_at IS NULL
       UNION ALL SELECT 'consents', 0, NULL, min(expires_at) FROM consents WHERE status = 'granted'
@@ -60,6 +60,8 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
       if (due === null) dueIn.remove({ kind });
       else dueIn.set({ kind }, (due.getTime() - Date.now()) / 1_000);
     }
+      UNION ALL SELECT 'sales-not-in-force', count(*)::int, min(greatest(effective_at, created_at)), NULL
+        FROM property_sales WHERE state = 'scheduled' AND effective_at < now()
   }
 
   async function ofAlerts(): Promise<void> {
