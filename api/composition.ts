@@ -120,7 +120,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption, subjects, plateIndex, identification, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
   const announcements = { database, temporal, clientAuthorities: deps.clientAuthorities };
-  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) };
+  const operator = { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS };
+  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings), operator };
   return [
     {
       base: '/app/v1',
@@ -129,7 +130,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...consentReceiptOperations({
           database,
           signer: deps.signer,
-          operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
+          operator,
         }),
         ...consentOperations({ database, temporal, subjects, log: deps.log }),
         ...reminderOperations({ database }),
@@ -205,6 +206,7 @@ const erasureClocks = (settings: ErasureSettings): ErasureClocks => ({
   withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
   demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
   prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
+  warnDays: settings.ERASURE_WARN_DAYS,
 });
 
 /** The whole API as an Express application that does not listen yet. */

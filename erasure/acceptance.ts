@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ErasureBasis } from '../contracts/erasure';
+import type { ErasureBasis, ErasureEvent } from '../contracts/erasure';
 import { appendJournal, type JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import type { Transaction } from '../prisma/database';
@@ -132,7 +132,12 @@ async function stopAt(
 export async function journalErasure(
   tx: Transaction,
   erasureId: string,
-  entry: { readonly actor: string; readonly outcome: string; readonly reason?: string; readonly integration?: string },
+  entry: {
+    readonly actor: string;
+    readonly outcome: ErasureEvent;
+    readonly reason?: string;
+    readonly integration?: string;
+  },
 ): Promise<void> {
   const { integration = null, ...rest } = entry;
   await appendJournal(tx, { kind: 'erasure', integration, objectId: erasureId, ...rest });

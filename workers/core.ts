@@ -54,10 +54,12 @@ export async function composeCore(
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  showWhatIsDue(registry, database, client);
+  showWhatIsDue(registry, database, client, { warnDays: settings.ERASURE_WARN_DAYS });
   const core = composeCoreActivities(database, client, settings, secrets, keyEncryption);
   await core.eraseAgain();
+  const watching = keepCompared(database, core.eraseAgain, log);
   const close = async (): Promise<void> => {
+    await watching.close();
     await core.close();
     await client.connection.close();
   };
@@ -88,6 +90,7 @@ export function composeCoreActivities(
     withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
     demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
     prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
+    warnDays: settings.ERASURE_WARN_DAYS,
   };
   const webhook = securityWebhookOf(settings, secrets);
   const activities = coreActivities({
@@ -98,6 +101,9 @@ export function composeCoreActivities(
     outside: openHeadsFolder(settings.JOURNAL_HEADS_DIR),
     ...processesOf(client),
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
+    responsible: { name: settings.ERASURE_RESPONSIBLE_NAME, position: settings.ERASURE_RESPONSIBLE_POSITION },
+    backupDays: settings.BACKUP_RETENTION_DAYS,
+    clocks,
     executions: createErasureExecutions(client),
     ledger,
     subjects,

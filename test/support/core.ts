@@ -36,6 +36,9 @@ export async function startCore(
       ERASURES_DIR: erasuresFolder(h),
       ERASURE_SEARCH_DIRS: [searchedFolder(h)],
       TOKEN_KEY_LEAD_MINUTES: 30,
+      BACKUP_RETENTION_DAYS: 30,
+      ERASURE_RESPONSIBLE_NAME: 'Мария Иванова',
+      ERASURE_RESPONSIBLE_POSITION: 'Ответственный за обработку персональных данных',
       ERASURE_FOLLOW_UP_MS: options.followUpMs ?? 7 * 86_400_000,
       ...ERASURE_CLOCKS,
       OPERATOR_NAME: 'PropDevelopment (tests)',
@@ -75,4 +78,5 @@ const ERASURE_CLOCKS = {
   ERASURE_WITHDRAWAL_DAYS: 30,
   ERASURE_DEMAND_WORKING_DAYS: 10,
   ERASURE_PROLONG_WORKING_DAYS: 5,
+  ERASURE_WARN_DAYS: 3,
 };

@@ -378,6 +378,7 @@ function apiSettings(
     ERASURE_WITHDRAWAL_DAYS: 30,
     ERASURE_DEMAND_WORKING_DAYS: 10,
     ERASURE_PROLONG_WORKING_DAYS: 5,
+    ERASURE_WARN_DAYS: 3,
     OPERATOR_NAME: 'PropDevelopment (tests)',
     OPERATOR_ADDRESS: '1 Example Street, Moscow',
   };
