@@ -22,7 +22,7 @@ import { certificateOf, type Operator, type Responsible } from '../erasure/certi
 import { CERTIFICATE_TYPE } from '../contracts/erasure-certificate';
 import { warnAt, type ErasureClocks } from '../erasure/clocks';
 import { locked, stateOf } from '../erasure/hold';
-import type { ErasureLedger } from '../erasure/ledger';
+import type { ErasureLedger, LedgerDemand } from '../erasure/ledger';
 import { forgetOldRights } from '../erasure/register';
 import { Identifiers, searchStores } from '../erasure/search';
 import { raiseCall } from '../journal/alerts';
@@ -118,8 +118,10 @@ export function createErasureActivities(deps: {
           })),
         };
       }
-      if (row.holdReason !== null) return { ...known, state: 'held' };
       const { residentId } = row;
+      // Before anything is destroyed: a demand that waits is not lost with the rows that a restored backup lacks.
+      deps.ledger.enter(residentId, ledgerDemandOf(row));
+      if (row.holdReason !== null) return { ...known, state: 'held' };
       await database.$transaction(async (tx) => {
         await lockResident(tx, residentId);
         await stopEverything(tx, deps.subjects, { residentId, actor: ACTOR });
@@ -140,8 +142,8 @@ export function createErasureActivities(deps: {
     },
 
     async enterLedger(erasureId: string): Promise<void> {
-      const { residentId } = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
-      deps.ledger.enter(residentId, erasureId);
+      const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      deps.ledger.enter(row.residentId, ledgerDemandOf(row));
     },
 
     /**
@@ -201,6 +203,7 @@ export function createErasureActivities(deps: {
         });
         await resolveCalls(tx, erasureId, now);
       });
+      await keepOutside(erasureId);
     },
 
     /** Holders were asked once more and hold nothing: the tokens by which they were asked go as well. */
@@ -250,6 +253,16 @@ export function createErasureActivities(deps: {
       left += await executions.remove(workflowIds.slice(at, at + IDS_AT_ONCE));
     }
     return left;
+  }
+
+  /** Beside the database, so that a backup which is restored has lost nothing of it. Also when it was done before. */
+  async function keepOutside(erasureId: string): Promise<void> {
+    const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId }, include: { certificates: true } });
+    for (const { version, issuedAt, document } of row.certificates) {
+      const act = { erasureId, version, issuedAt: issuedAt.toISOString() };
+      deps.ledger.keep({ ...act, document: document as Record<string, unknown> });
+    }
+    deps.ledger.enter(row.residentId, ledgerDemandOf(row));
   }
 
   async function reopen(erasureId: string): Promise<void> {
@@ -366,6 +379,15 @@ const standingOf = (row: Erasure, clocks: Pick<ErasureClocks, 'warnDays'>): Eras
   followUpAt: row.followUpAt?.toISOString() ?? null,
   followUpLateAt: row.followUpAt && new Date(row.followUpAt.getTime() + FOLLOW_UP_TAKES_MS).toISOString(),
   holders: [],
+});
+
+const ledgerDemandOf = (row: Erasure): LedgerDemand => ({
+  erasureId: row.id,
+  basis: row.basis as LedgerDemand['basis'],
+  requestedAt: row.requestedAt.toISOString(),
+  dueAt: row.dueAt.toISOString(),
+  holdReason: row.holdReason as LedgerDemand['holdReason'],
+  erasedAt: row.erasedAt?.toISOString() ?? null,
 });
 
 function identifiersOf({ identifiers }: Erasure): Identifiers | null {

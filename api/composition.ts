@@ -52,6 +52,7 @@ import { partnerWebhookOperations } from './partner/webhooks';
 import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
+import type { RestoreGate } from './restore-gate';
 import { accessReviewOperations } from './staff/access-reviews';
 import { announcedCredentialOperations } from './staff/announced-credentials';
 import { codecCors, codecOperations } from './staff/codec';
@@ -92,6 +93,8 @@ export type ApiDependencies = {
   readonly log: Logger;
   readonly metrics?: RequestMetrics;
   readonly refusals?: Pick<RefusalJournal, 'refused'>;
+  /** Left out: nobody may have restored the database. */
+  readonly restoreGate?: Pick<RestoreGate, 'admit'>;
 };
 
 /** What the operations are made of. */
@@ -105,6 +108,7 @@ type OperationDependencies = Omit<
   | 'ownKeys'
   | 'metrics'
   | 'refusals'
+  | 'restoreGate'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -278,9 +282,10 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
-  const { metrics, refusals } = deps;
+  const { metrics, refusals, restoreGate } = deps;
   const watched = {
     ...(metrics && { metrics }),
+    ...(restoreGate && { gate: restoreGate.admit }),
     ...(refusals && { refusals: noteRefusals(refusals, secrets.HIDDEN_ID_KEY) }),
   };
   return createApp({

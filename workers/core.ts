@@ -2,13 +2,15 @@ import { readFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
 import type { Registry } from 'prom-client';
 import type { CoreSecrets, CoreSettings, ProcessSettings } from '../config/environment';
+import type { Logger } from '../config/logger';
 import { connectTemporal } from '../config/temporal';
 import type { DeletionRequest } from '../contracts/deletions';
 import type { AlertRequest } from '../contracts/security-alerts';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
-import { acceptErasuresAgain } from '../erasure/again';
+import { acceptErasuresAgain, restoreActs } from '../erasure/again';
 import { openErasureLedger } from '../erasure/ledger';
+import { isComparedWithLedger, noteComparedWithLedger } from '../erasure/restore-check';
 import { openHeadsFolder } from '../journal/heads-folder';
 import { createSecurityWebhook, type SecurityWebhook } from '../partners/security-webhook';
 import type { Database } from '../prisma/database';
@@ -51,6 +53,7 @@ export async function composeCore(
   secrets: Secrets & Pick<CoreSecrets, 'PAYLOAD_KEYS'>,
   keyEncryption: KeyEncryption,
   registry: Registry,
+  log: Logger,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
@@ -64,6 +67,29 @@ export async function composeCore(
     await client.connection.close();
   };
   return { activities: core.activities, close };
+}
+
+const COMPARE_EVERY_MS = 2_000;
+
+/** A database may be restored, or its server started, under a worker that runs: until it is compared the API is shut. */
+function keepCompared(database: Database, compare: () => Promise<void>, log: Logger): { close: () => Promise<void> } {
+  let comparing = Promise.resolve();
+  const timer = setInterval(() => {
+    comparing = comparing
+      .then(async () => {
+        if (!(await isComparedWithLedger(database))) await compare();
+      })
+      .catch((error: unknown) => {
+        log.warn({ event: 'restore-gate', error }, 'the database could not be compared with the ledger of erasures');
+      });
+  }, COMPARE_EVERY_MS);
+  timer.unref();
+  return {
+    async close() {
+      clearInterval(timer);
+      await comparing;
+    },
+  };
 }
 
 /** `null`: no receiver is configured; alerts are in the API all the same. */
@@ -114,6 +140,8 @@ export function composeCoreActivities(
   });
   const eraseAgain = async (): Promise<void> => {
     const erasureIds = await acceptErasuresAgain(database, { subjects, ledger, clocks });
+    await noteComparedWithLedger(database);
+    await restoreActs(database, ledger);
     for (const erasureId of erasureIds) await startErasure(client, erasureId);
   };
   const close = async (): Promise<void> => {

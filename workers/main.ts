@@ -92,8 +92,8 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     return {
       settings,
       secrets,
-      compose: (database, registry) =>
-        composeCore(database, settings, secrets, createKeyEncryption(settings, secrets), registry),
+      compose: (database, registry, log) =>
+        composeCore(database, settings, secrets, createKeyEncryption(settings, secrets), registry, log),
     };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);

@@ -12,6 +12,7 @@ import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
+import { openRestoreGate } from '../../api/restore-gate';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { configuredKey, openOwnKeys } from '../../api/own-keys';
 import { parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
@@ -79,8 +80,12 @@ export type Harness = {
   readonly logLines: string[];
   /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
   readonly stateFolder: string;
-  /** Another API process on the same database and Temporal. */
-  startAnotherApi(): Promise<{ apiUrl: string }>;
+  /**
+   * Another API process on the same database and Temporal.
+   *
+   * @param options.restoreGate shut while the database may be a restored backup, as the process itself is
+   */
+  startAnotherApi(options?: { restoreGate?: boolean }): Promise<{ apiUrl: string }>;
   /** Ends the workers as a crash would: nobody polls any more until `startWorkers`. */
   stopWorkers(): Promise<void>;
   startWorkers(): Promise<void>;
@@ -143,7 +148,7 @@ export async function createHarness(
   await workers.start();
   closers.push(() => workers.stop());
 
-  async function startApi(port: number): Promise<void> {
+  async function startApi(port: number, { restoreGate: isGated = false } = {}): Promise<void> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
     const identificationGuard = createIdentificationGuard({
       databaseUrl: db.urlFor('domovoy_api'),
@@ -172,8 +177,10 @@ export async function createHarness(
       log,
       lookEveryMs: 500,
     });
+    const restoreGate = isGated ? await openRestoreGate({ database, log }) : undefined;
     const app = createStack({
       identityProvider,
+      ...(restoreGate && { restoreGate }),
       ownKeys,
       settings,
       secrets: apiSecrets(secrets),
@@ -197,6 +204,7 @@ export async function createHarness(
     closers.push(
       () => database.$disconnect(),
       ownKeys.close,
+      async () => restoreGate?.close(),
       identificationGuard.close,
       requestLimits.close,
       pluginTokenGuesses.close,
@@ -243,9 +251,9 @@ export async function createHarness(
     ports,
     logLines,
     stateFolder: state.path,
-    async startAnotherApi() {
+    async startAnotherApi(more) {
       const [port = 0] = await freePorts(1);
-      await startApi(port);
+      await startApi(port, more);
       return { apiUrl: `https://localhost:${port.toString()}` };
     },
     stopWorkers: () => workers.stop(),
