@@ -13,6 +13,8 @@ export type CoreWorker = { readonly stop: () => Promise<void> };
 
 /** Folder that keeps who was erased, outside of the database. */
 export const erasuresFolder = (h: Harness): string => join(h.stateFolder, 'erasures');
+/** For who tidies up where nobody was erased. */
+export const noLedger = { ledger: { retire: () => 0 }, backupDays: 30 };
 /** Folder that is searched before an erasure is certified. */
 export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs');
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
+import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -21,6 +22,7 @@ import { dataConverterWith, WORKFLOW_INTERCEPTORS } from '../../config/temporal'
 import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { openErasureLedger } from '../../erasure/ledger';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { createRefusalJournal } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
@@ -311,6 +313,8 @@ export async function createHarness(
             keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
             subjects,
             tokenKeyLeadMs: 30 * 60_000,
+            ledger: openErasureLedger(join(state.path, 'erasures')),
+            backupDays: 30,
             ...processesOf(temporal.client),
           }),
           workflows: { workflowBundle: workflowBundle() },
