@@ -42,14 +42,17 @@ export function createPropertySaleActivities(deps: {
   const { database, subjects } = deps;
 
   return {
-    /** The date of a sale has come. */
+    /** The date of a sale has come. A person is called about what no partner takes an order for. */
     async takeSaleEffect({ saleId }: SaleRequest): Promise<SaleState> {
-      return database.$transaction((tx) => takeEffect(tx, saleId, { actor: ACTOR, subjects }), TRANSACTION);
+      return database.$transaction(async (tx) => {
+        const state = await takeEffect(tx, saleId, { actor: ACTOR, subjects });
+        if (state === 'in-force') await callAboutKeys(tx, saleId);
+        return state;
+      }, TRANSACTION);
     },
 
     /**
-     * Tells everybody at each partner who has not confirmed, and calls a person about what no partner takes an order for;
-     * one who cannot be told keeps no other waiting.
+     * Tells everybody at each partner who has not confirmed; one who cannot be told keeps no other waiting.
      *
      * @returns how many could not be told
      */
@@ -67,7 +70,6 @@ export function createPropertySaleActivities(deps: {
           data: isTold ? { told: { increment: 1 }, lastToldAt: now } : { lastAnswer: NOT_TOLD, lastAnswerAt: now },
         });
       }
-      await database.$transaction((tx) => callAboutKeys(tx, saleId), TRANSACTION);
       if (untold > 0) log.warn('partners of a sale could not be told', { event: 'sale-not-told', count: untold });
       return untold;
     },
@@ -158,11 +160,11 @@ export function createPropertySaleActivities(deps: {
 
   /** Nobody's port takes an order about keys and fobs: a person has them re-coded, and says so by taking the call in hand. */
   async function callAboutKeys(tx: Transaction, saleId: string): Promise<void> {
-    const { state, partners } = await tx.propertySale.findUniqueOrThrow({
+    const { partners } = await tx.propertySale.findUniqueOrThrow({
       where: { id: saleId },
       include: { partners: { include: { partner: true }, orderBy: { partnerId: 'asc' } } },
     });
-    if (state !== 'in-force' || (await tx.propertySaleRight.count({ where: { saleId } })) === 0) return;
+    if ((await tx.propertySaleRight.count({ where: { saleId } })) === 0) return;
     for (const { partnerId, partner } of partners) {
       const { integration } = partner;
       const call = { integration, process: PROCESS, objectId: keysOf(saleId, partnerId), reason: KEYS_AND_FOBS };
