@@ -16,14 +16,16 @@ import {
   vehicleAccessWorkflowId,
   type Integration,
 } from '../contracts/ids';
+import type { CallingSeverity } from '../contracts/security-alerts';
 import { journalErasure, lockResident, stopEverything } from '../erasure/acceptance';
-import { certificateOf, type Operator } from '../erasure/certificate';
+import { certificateOf, type Operator, type Responsible } from '../erasure/certificate';
 import { CERTIFICATE_TYPE } from '../contracts/erasure-certificate';
-import { warnAt } from '../erasure/clocks';
+import { warnAt, type ErasureClocks } from '../erasure/clocks';
 import { locked, stateOf } from '../erasure/hold';
-import type { ErasureLedger } from '../erasure/ledger';
+import type { ErasureLedger, LedgerDemand } from '../erasure/ledger';
 import { forgetOldRights } from '../erasure/register';
 import { Identifiers, searchStores } from '../erasure/search';
+import { raiseCall } from '../journal/alerts';
 import type { Database, Transaction } from '../prisma/database';
 import type { Erasure, Prisma } from '../prisma/generated/client';
 import { deletionRequestOf } from '../vault/biometrics';
@@ -54,6 +56,19 @@ export type NamingExecutions = {
   readonly unreadable: number;
 };
 
+type ErasureCall = {
+  readonly level: number;
+  readonly reason: ErasureCallReason;
+  readonly raisedAt: string;
+  /** Which end of the law's time it is about; executions from before do not say. */
+  readonly dueAt?: string;
+};
+
+const SEVERITY = {
+  'due-soon': 'medium',
+  overdue: 'high',
+  'follow-up-unanswered': 'medium',
+} as const satisfies Record<ErasureCallReason, CallingSeverity>;
 const ACTOR = 'erasure-process';
 const PROCESS = 'erasure';
 const IN_FLIGHT = ['requested', 'processing'];
@@ -66,6 +81,10 @@ export function createErasureActivities(deps: {
   database: Database;
   signer: DocumentSigner;
   operator: Operator;
+  responsible: Responsible;
+  /** After how many days a backup is destroyed, as the act says. */
+  backupDays: number;
+  clocks: Pick<ErasureClocks, 'warnDays'>;
   executions: ErasureExecutions;
   ledger: ErasureLedger;
   subjects: SubjectVault;
@@ -76,20 +95,21 @@ export function createErasureActivities(deps: {
   followUpMs: number;
 }) {
   const { database, executions } = deps;
+  const standing = (row: Erasure): ErasureStanding => standingOf(row, deps.clocks);
 
   return {
     /** How far it is. Stops what came in meanwhile, and sees to it that whoever has to do something was told. */
     async surveyErasure(erasureId: string): Promise<ErasureStanding> {
       const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
       const state = stateOf(row);
-      const standing = standingOf(row);
-      if (state === 'closed') return standing;
+      const known = standing(row);
+      if (state === 'closed') return known;
       if (state === 'erased' || state === 'reopened') {
         const holders = await database.erasureHolder.findMany({ where: { erasureId, token: { not: null } } });
         const isReopened = state === 'reopened' || holders.some(({ foundAt }) => foundAt !== null);
         if (isReopened && state === 'erased') await reopen(erasureId);
         return {
-          ...standing,
+          ...known,
           state: isReopened ? 'reopened' : 'erased',
           holders: holders.map(({ id, integration, foundAt }) => ({
             holderId: id,
@@ -98,19 +118,21 @@ export function createErasureActivities(deps: {
           })),
         };
       }
-      if (row.holdReason !== null) return { ...standing, state: 'held' };
       const { residentId } = row;
+      // Before anything is destroyed: a demand that waits is not lost with the rows that a restored backup lacks.
+      deps.ledger.enter(residentId, ledgerDemandOf(row));
+      if (row.holdReason !== null) return { ...known, state: 'held' };
       await database.$transaction(async (tx) => {
         await lockResident(tx, residentId);
         await stopEverything(tx, deps.subjects, { residentId, actor: ACTOR });
       });
-      return { ...standing, pending: await pendingOf(residentId) };
+      return { ...known, pending: await pendingOf(residentId) };
     },
 
     /** What the row says, and nothing else: for when it cannot be found out how far it is. */
     async readErasure(erasureId: string): Promise<ErasureStanding> {
       const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
-      return { ...standingOf(row), state: row.holdReason === null ? stateOf(row) : 'held' };
+      return { ...standing(row), state: row.holdReason === null ? stateOf(row) : 'held' };
     },
 
     /** @returns how many executions of the person were still there: it has to be asked again until there are none */
@@ -120,13 +142,13 @@ export function createErasureActivities(deps: {
     },
 
     async enterLedger(erasureId: string): Promise<void> {
-      const { residentId } = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
-      deps.ledger.enter(residentId, erasureId);
+      const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+      deps.ledger.enter(row.residentId, ledgerDemandOf(row));
     },
 
     /**
-     * Deletes our own rows and the key, in one transaction: what is sealed, in backups and in the journal, is dark from
-     * then on.
+     * Deletes our own rows and the key, in one transaction: what is sealed, in the journal too, is dark from then on;
+     * backups of before have both until they are destroyed themselves (docs/adr/0077).
      *
      * @returns `false` when it was paused, or something came up that has to be waited for
      */
@@ -165,7 +187,9 @@ export function createErasureActivities(deps: {
         const version = (await tx.erasureCertificate.count({ where: { erasureId } })) + 1;
         const now = new Date();
         await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'certified', reason: version.toString() });
-        const content = await certificateOf(tx, { erasureId, operator: deps.operator, version, issuedAt: now });
+        const { operator, responsible, backupDays } = deps;
+        const said = { erasureId, operator, responsible, backupDays, version, issuedAt: now };
+        const content = await certificateOf(tx, said);
         const document = signDocument(deps.signer, CERTIFICATE_TYPE, content);
         await tx.erasureCertificate.create({ data: { id: randomUUID(), erasureId, version, document, issuedAt: now } });
         await tx.erasure.update({
@@ -179,6 +203,7 @@ export function createErasureActivities(deps: {
         });
         await resolveCalls(tx, erasureId, now);
       });
+      await keepOutside(erasureId);
     },
 
     /** Holders were asked once more and hold nothing: the tokens by which they were asked go as well. */
@@ -195,17 +220,28 @@ export function createErasureActivities(deps: {
       });
     },
 
-    /** Calls a person, once for each level, and about holders that do not answer once for each certificate and level. */
-    async escalateErasure(
-      erasureId: string,
-      { level, reason, raisedAt }: { level: number; reason: ErasureCallReason; raisedAt: string },
-    ): Promise<void> {
+    /**
+     * Calls a person, once for each level of each end of the law's time, and about holders that do not answer once for
+     * each certificate and level. The security desk is told as of an alert, until somebody has looked.
+     */
+    async escalateErasure(erasureId: string, call: ErasureCall): Promise<void> {
+      const { level, reason, raisedAt } = call;
       const isNew = await database.$transaction(async (tx) => {
-        const objectId = reason === 'follow-up-unanswered' ? await followUpOf(tx, erasureId) : erasureId;
+        const objectId =
+          reason === 'follow-up-unanswered' ? await followUpOf(tx, erasureId) : await deadlineOf(tx, erasureId, call);
         const row = { id: randomUUID(), integration: 'core', process: PROCESS, objectId, reason, level };
         const { count } = await tx.escalation.createMany({ data: [{ ...row, raisedAt }], skipDuplicates: true });
-        if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
-        return count > 0;
+        if (count === 0) return false;
+        await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
+        await raiseCall(tx, {
+          process: PROCESS,
+          objectId,
+          reason,
+          level,
+          integration: null,
+          severity: SEVERITY[reason],
+        });
+        return true;
       });
       if (isNew) log.error('an erasure is not over', { event: 'escalated', code: reason, count: level });
     },
@@ -217,6 +253,16 @@ export function createErasureActivities(deps: {
       left += await executions.remove(workflowIds.slice(at, at + IDS_AT_ONCE));
     }
     return left;
+  }
+
+  /** Beside the database, so that a backup which is restored has lost nothing of it. Also when it was done before. */
+  async function keepOutside(erasureId: string): Promise<void> {
+    const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId }, include: { certificates: true } });
+    for (const { version, issuedAt, document } of row.certificates) {
+      const act = { erasureId, version, issuedAt: issuedAt.toISOString() };
+      deps.ledger.keep({ ...act, document: document as Record<string, unknown> });
+    }
+    deps.ledger.enter(row.residentId, ledgerDemandOf(row));
   }
 
   async function reopen(erasureId: string): Promise<void> {
@@ -300,6 +346,13 @@ function withExecutions(stores: SearchResult, named: NamingExecutions): SearchRe
   };
 }
 
+/** An end of the law's time that was put off has calls of its own. */
+async function deadlineOf(tx: Transaction, erasureId: string, { dueAt }: ErasureCall): Promise<string> {
+  const row = await tx.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+  const isLater = row.prolongedAt !== null && dueAt === row.dueAt.toISOString();
+  return isLater ? `${erasureId}/prolonged` : erasureId;
+}
+
 /** What a person is called about when holders do not answer what they are asked after this certificate. */
 async function followUpOf(tx: Transaction, erasureId: string): Promise<string> {
   const version = await tx.erasureCertificate.count({ where: { erasureId } });
@@ -318,14 +371,23 @@ async function resolveCalls(tx: Transaction, erasureId: string, resolvedAt: Date
   });
 }
 
-const standingOf = (row: Erasure): ErasureStanding => ({
+const standingOf = (row: Erasure, clocks: Pick<ErasureClocks, 'warnDays'>): ErasureStanding => ({
   state: stateOf(row),
-  warnAt: warnAt(row.requestedAt, row.dueAt).toISOString(),
+  warnAt: warnAt(row.requestedAt, row.dueAt, clocks).toISOString(),
   dueAt: row.dueAt.toISOString(),
   pending: [],
   followUpAt: row.followUpAt?.toISOString() ?? null,
   followUpLateAt: row.followUpAt && new Date(row.followUpAt.getTime() + FOLLOW_UP_TAKES_MS).toISOString(),
   holders: [],
+});
+
+const ledgerDemandOf = (row: Erasure): LedgerDemand => ({
+  erasureId: row.id,
+  basis: row.basis as LedgerDemand['basis'],
+  requestedAt: row.requestedAt.toISOString(),
+  dueAt: row.dueAt.toISOString(),
+  holdReason: row.holdReason as LedgerDemand['holdReason'],
+  erasedAt: row.erasedAt?.toISOString() ?? null,
 });
 
 function identifiersOf({ identifiers }: Erasure): Identifiers | null {
@@ -407,19 +469,11 @@ async function rememberHolders(tx: Transaction, { id: erasureId, residentId }: E
     const asked = { ...base, token, confirmedAt: confirmedAt(partnerId) };
     return [...houseIds].map((houseId) => ({ id: randomUUID(), ...asked, houseId }));
   });
-  const plates = await Promise.all(
-    vehicles.map(async ({ vehicleId, partnerId, integration }): Promise<NewHolder> => {
-      const entry = await tx.journalEntry.findFirst({
-        where: { kind: 'vehicle', objectId: vehicleId, integration, outcome: 'removed-at-partner' },
-        orderBy: { seq: 'desc' },
-      });
-      const isKept = entry?.reason === KEPT_FOR_ANOTHER;
-      return {
-        ...{ id: randomUUID(), erasureId, partnerId, integration, kind: 'plate' },
-        ...(isKept ? { standing: KEPT_FOR_ANOTHER } : { confirmedAt: entry?.at ?? null }),
-      };
-    }),
-  );
+  const plates = vehicles.map(({ partnerId, integration, closedAt, keptForAnother }): NewHolder => {
+    // One that let go before the day was written down has let go by now at the latest.
+    const said = keptForAnother ? { standing: KEPT_FOR_ANOTHER } : { confirmedAt: closedAt ?? new Date() };
+    return { ...{ id: randomUUID(), erasureId, partnerId, integration, kind: 'plate' }, ...said };
+  });
   const holders = [...faces, ...plates];
   await tx.erasureHolder.createMany({ data: holders });
   for (const { partnerId, integration, standing } of holders) {

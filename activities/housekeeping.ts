@@ -1,7 +1,8 @@
 import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
-import type { SaleRequest } from '../contracts/property-sales';
-import { forgetOldRights } from '../erasure/register';
+import { KEYS_AND_FOBS, type SaleRequest } from '../contracts/property-sales';
+import type { ErasureLedger } from '../erasure/ledger';
+import { forgetErasedIds, forgetOldRights } from '../erasure/register';
 import { raiseAlertOnce } from '../journal/alerts';
 import { hasRest, makeMonths, retireMonths } from '../journal/retention';
 import { appendAbout } from '../journal/subjects';
@@ -15,8 +16,9 @@ export type HousekeepingActivities = ReturnType<typeof createHousekeepingActivit
 const ABANDONED_AFTER_MS = 3_600_000;
 /** Three years: acts by order 179, openings as evidence of the building's security. */
 const RETAINED_MS = 3 * 366 * 24 * 3_600_000;
+const DAY_MS = 24 * 3_600_000;
 /** What billing said last is of no use any more long before: the outage policy believes it for a day or so. */
-const STANDING_KEPT_MS = 30 * 24 * 3_600_000;
+const STANDING_KEPT_MS = 30 * DAY_MS;
 
 /**
  * Effects of the scheduled tidying, run by the `core` worker.
@@ -33,6 +35,9 @@ export function createHousekeepingActivities(deps: {
   startDeletion: (request: DeletionRequest, integration: Integration) => Promise<void>;
   resumeSale: (request: SaleRequest) => Promise<void>;
   startErasure: (erasureId: string) => Promise<void>;
+  ledger: Pick<ErasureLedger, 'retire'>;
+  /** After how many days a backup is destroyed: the ledger is needed as long as one is older than what it says. */
+  backupDays: number;
   startLogExport: (request: { demandId: string; dueAt: string; integration: string }) => Promise<void>;
   startReview: (request: { reviewId: string; workflowId: string; dueAt: string }) => Promise<void>;
 }) {
@@ -96,11 +101,16 @@ export function createHousekeepingActivities(deps: {
 
     /**
      * Sees to it that every sale of which somebody has to hear, or whose date is yet to come, has an execution: a
-     * process may have died right after the commit that says so.
+     * process may have died right after the commit that says so. Calls about keys that somebody took in hand are over.
      *
      * @returns how many sales are not confirmed everywhere
      */
     async resumeSales(): Promise<number> {
+      // Of keys and fobs nobody but the person who has them in hand can say that they are re-coded.
+      await database.escalation.updateMany({
+        where: { process: 'property-sale', reason: KEYS_AND_FOBS, acknowledgedAt: { not: null }, resolvedAt: null },
+        data: { resolvedAt: new Date() },
+      });
       const due = await database.propertySale.findMany({ where: { fanOut: 'due' }, orderBy: { createdAt: 'asc' } });
       for (const { id: saleId, effectiveAt } of due) {
         await deps.resumeSale({ saleId, effectiveAt: effectiveAt.toISOString() });
@@ -155,13 +165,14 @@ export function createHousekeepingActivities(deps: {
 
     /**
      * What is kept, and for how long (docs/retention.md): acts of destruction and what proves them go after their time,
-     * as do rights that the register no longer has to know, openings, and what billing once said of an account.
+     * as do rights that the register no longer has to know and the ids of whom it knows no more, openings, calls to
+     * people, reviews, and what billing once said of an account; at last what the ledger has outside of the database.
      *
-     * @returns how many rows went
+     * @returns how many rows and files went
      */
     async endRetention(): Promise<number> {
       const before = new Date(Date.now() - RETAINED_MS);
-      return database.$transaction(async (tx) => {
+      const gone = await database.$transaction(async (tx) => {
         const over = await tx.erasure.findMany({
           where: { state: 'closed', completedAt: { lt: before } },
           select: { id: true, residentId: true },
@@ -175,8 +186,18 @@ export function createHousekeepingActivities(deps: {
         const standings = await tx.billingAnswer.deleteMany({
           where: { asOf: { lt: new Date(Date.now() - STANDING_KEPT_MS) } },
         });
-        return erasures.count + (await forgetOldRights(tx)) + openings.count + standings.count + exports.count;
+        const calls = await tx.escalation.deleteMany({ where: { resolvedAt: { lt: before } } });
+        const review = { state: 'closed', closedAt: { lt: before } };
+        await tx.accessReviewItem.deleteMany({ where: { review } });
+        const reviews = await tx.accessReview.deleteMany({ where: review });
+        const rights = await forgetOldRights(tx);
+        const ids = await forgetErasedIds(tx);
+        const others = [erasures, openings, standings, exports, calls, reviews];
+        return others.reduce((sum, { count }) => sum + count, rights + ids);
       });
+      // A day more than the longest-lived backup has: that it is gone is seen to by others.
+      const backedUp = new Date(Date.now() - (deps.backupDays + 1) * DAY_MS);
+      return gone + deps.ledger.retire({ erasedAt: backedUp, actIssuedAt: before });
     },
 
     /**
@@ -200,7 +221,7 @@ export function createHousekeepingActivities(deps: {
         tx,
         {
           ...{ kind: 'journal-month', severity: 'high', scope: 'missing', objectId: 'journal', integration: null },
-          ...{ until: new Date(now.getTime() + 86_400_000), raisedAt: now },
+          ...{ until: new Date(now.getTime() + DAY_MS), raisedAt: now },
         },
         { cause: day, kind: 'security-alert', actor: 'housekeeping' },
       ),

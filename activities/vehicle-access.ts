@@ -136,14 +136,14 @@ export function createVehicleAccessActivities(deps: {
   async function close(subject: PlateAtPartner): Promise<void> {
     const { vehicleId, partnerId, plateIndex } = subject;
     await database.$transaction(async (tx) => {
+      // Every order is settled: what the partner still has of the plate, it has for somebody else of the family.
+      const keptForAnother = (await tx.plateHolding.count({ where: { partnerId, plateIndex } })) > 0;
       const { count } = await tx.vehiclePartner.updateMany({
         where: { vehicleId, partnerId, state: 'open' },
-        data: { state: 'closed' },
+        data: { state: 'closed', closedAt: new Date(), keptForAnother },
       });
       if (count === 0) return;
-      // Every order is settled: what the partner still has of the plate, it has for somebody else of the family.
-      const held = await tx.plateHolding.count({ where: { partnerId, plateIndex } });
-      await record(tx, subject, 'removed-at-partner', held > 0 ? KEPT_FOR_ANOTHER : undefined);
+      await record(tx, subject, 'removed-at-partner', keptForAnother ? KEPT_FOR_ANOTHER : undefined);
     });
   }
 

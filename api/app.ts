@@ -24,6 +24,8 @@ export function createApp(deps: {
   refusals?: RequestHandler;
   /** Answers what browsers ask before they send from another origin. */
   cors?: Router;
+  /** Stands before everything. */
+  gate?: RequestHandler;
   routers: Readonly<Record<string, Router>>;
   open: readonly Router[];
   admitAnyone: RequestHandler;
@@ -39,6 +41,7 @@ export function createApp(deps: {
   app.set('trust proxy', false);
   app.use(requestIds, requestLog(deps.log, deps.metrics), helmet(), singleFields);
   if (deps.refusals) app.use(deps.refusals);
+  if (deps.gate) app.use(deps.gate);
   if (deps.cors) app.use(deps.cors);
   for (const [path, router] of Object.entries(deps.routers)) app.use(path, router);
   app.use(deps.admitAnyone, inItsName, ...deps.open);

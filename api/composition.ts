@@ -52,6 +52,7 @@ import { partnerWebhookOperations } from './partner/webhooks';
 import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
+import type { RestoreGate } from './restore-gate';
 import { accessReviewOperations } from './staff/access-reviews';
 import { announcedCredentialOperations } from './staff/announced-credentials';
 import { codecCors, codecOperations } from './staff/codec';
@@ -95,6 +96,8 @@ export type ApiDependencies = {
   readonly log: Logger;
   readonly metrics?: RequestMetrics;
   readonly refusals?: Pick<RefusalJournal, 'refused'>;
+  /** Left out: nobody may have restored the database. */
+  readonly restoreGate?: Pick<RestoreGate, 'admit'>;
 };
 
 /** What the operations are made of. */
@@ -108,6 +111,7 @@ type OperationDependencies = Omit<
   | 'ownKeys'
   | 'metrics'
   | 'refusals'
+  | 'restoreGate'
 > & {
   readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
@@ -123,7 +127,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption, subjects, plateIndex, identification, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
   const announcements = { database, temporal, clientAuthorities: deps.clientAuthorities };
-  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) };
+  const operator = { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS };
+  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings), operator };
   return [
     {
       base: '/app/v1',
@@ -132,7 +137,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...consentReceiptOperations({
           database,
           signer: deps.signer,
-          operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
+          operator,
         }),
         ...consentOperations({ database, temporal, subjects, log: deps.log }),
         ...reminderOperations({ database }),
@@ -211,6 +216,7 @@ const erasureClocks = (settings: ErasureSettings): ErasureClocks => ({
   withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
   demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
   prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
+  warnDays: settings.ERASURE_WARN_DAYS,
 });
 
 /** The whole API as an Express application that does not listen yet. */
@@ -289,9 +295,10 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
-  const { metrics, refusals } = deps;
+  const { metrics, refusals, restoreGate } = deps;
   const watched = {
     ...(metrics && { metrics }),
+    ...(restoreGate && { gate: restoreGate.admit }),
     ...(refusals && { refusals: noteRefusals(refusals, secrets.HIDDEN_ID_KEY) }),
   };
   return createApp({

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../config/logger';
-import { FOLLOW_UP_TAKES_MS, type ErasureBasis, type HoldReason } from '../contracts/erasure';
+import { FOLLOW_UP_TAKES_MS, type ErasureBasis, type HoldReason, type ProlongReason } from '../contracts/erasure';
 import { ErasureCertificate } from '../contracts/erasure-certificate';
-import type { ErasureView } from '../contracts/erasures';
+import type { ErasureView, ProlongationNotice } from '../contracts/erasures';
 import { acceptErasure, journalErasure } from '../erasure/acceptance';
+import type { Operator } from '../erasure/certificate';
 import { warnAt, type ErasureClocks } from '../erasure/clocks';
 import { holdErasure, prolongErasure, releaseErasure, viewOfErasure, type Refused } from '../erasure/hold';
+import { prolongationNotice } from '../erasure/notice';
 import { renderCertificate } from '../erasure/paper';
 import type { Database, Transaction } from '../prisma/database';
 import { verifyDocument } from '../vault/document-signature';
@@ -22,6 +24,7 @@ export type ErasureDependencies = {
   readonly temporal: Client;
   readonly subjects: SubjectVault;
   readonly clocks: ErasureClocks;
+  readonly operator: Operator;
   readonly log: Logger;
 };
 
@@ -49,8 +52,15 @@ export function erasureDesk(deps: ErasureDependencies) {
       changed(erasureId, (tx) => holdErasure(tx, erasureId, hold)),
     release: (erasureId: string, actor: string): Promise<ErasureView> =>
       changed(erasureId, (tx) => releaseErasure(tx, erasureId, actor)),
-    prolong: (erasureId: string, actor: string): Promise<ErasureView> =>
-      changed(erasureId, (tx) => prolongErasure(tx, erasureId, { actor, clocks })),
+    prolong: (erasureId: string, { reason, actor }: { reason: ProlongReason; actor: string }): Promise<ErasureView> =>
+      changed(erasureId, (tx) => prolongErasure(tx, erasureId, { reason, actor, clocks })),
+    /** @throws HttpProblem 404, also when it was not prolonged */
+    async notice(erasureId: string): Promise<ProlongationNotice> {
+      const row = await database.erasure.findUnique({ where: { id: erasureId } });
+      const notice = row && prolongationNotice(row, deps.operator);
+      if (!notice) throw notFound();
+      return notice;
+    },
     certificate,
     /** The certificate on paper. @throws HttpProblem as {@link certificate} does */
     paper: async (erasureId: string): Promise<Buffer> => renderCertificate(certificateIn(await certificate(erasureId))),
@@ -72,7 +82,7 @@ export function erasureDesk(deps: ErasureDependencies) {
         return {
           ...viewOfErasure(row),
           overdue: isDue && row.dueAt <= now,
-          dueSoon: isDue && row.dueAt > now && warnAt(row.requestedAt, row.dueAt) <= now,
+          dueSoon: isDue && row.dueAt > now && warnAt(row.requestedAt, row.dueAt, clocks) <= now,
           followUpLate: !isDue,
         };
       });

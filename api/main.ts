@@ -23,6 +23,7 @@ import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
 import { configuredKey, openOwnKeys } from './own-keys';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
+import { openRestoreGate } from './restore-gate';
 import { createIdentityProvider } from './staff/identity-provider';
 
 /** The API process: authorization server, app, partner and registry APIs over TLS, health on a port of its own. */
@@ -68,7 +69,9 @@ async function main(): Promise<void> {
     message: [configuredKey(settings.MESSAGE_KEY_ID, secrets.MESSAGE_SIGNING_KEY)],
   };
   const ownKeys = await openOwnKeys({ database, keyEncryption, configured, log });
+  const restoreGate = await openRestoreGate({ database, log });
   const app = createStack({
+    restoreGate,
     identityProvider,
     ownKeys,
     pluginTokenGuesses,
@@ -99,6 +102,7 @@ async function main(): Promise<void> {
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
       ownKeys: ownKeys.assertFresh,
+      restoreGate: restoreGate.assertOpen,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),
     },
   });
@@ -117,6 +121,7 @@ async function main(): Promise<void> {
         exchanges.close,
         identityProvider.close,
         ownKeys.close,
+        restoreGate.close,
         tracing.close,
       ]).catch(() => undefined);
     });

@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../config/logger';
-import { PropertySaleReport, type PropertySaleImport, type PropertySaleView } from '../contracts/property-sales';
+import {
+  KEYS_AND_FOBS,
+  PropertySaleReport,
+  type PropertySaleImport,
+  type PropertySaleView,
+} from '../contracts/property-sales';
 import type { Database } from '../prisma/database';
 import { acceptSale, reverseSale, type SaleReport } from '../registry/sale';
 import { saleProgress } from '../registry/sale-progress';
@@ -142,13 +147,29 @@ export function saleDesk(deps: SaleDependencies) {
       rightsEnded: ended.length,
       rightsRestored: ended.filter(({ restoredAt }) => restoredAt !== null).length,
       done: sale.fanOut === 'done',
-      partners: progress.partners.map((partner) => ({
-        ...partner,
-        told: sale.partners.find(({ partnerId }) => partnerId === partner.partnerId)?.told ?? 0,
-        escalations: calls.filter(({ objectId }) => objectId.split('/')[1] === partner.partnerId).length,
-      })),
+      partners: progress.partners.map((partner) => {
+        const row = sale.partners.find(({ partnerId }) => partnerId === partner.partnerId);
+        const about = calls.filter(({ objectId }) => objectId.split('/')[1] === partner.partnerId);
+        return {
+          ...partner,
+          told: row?.told ?? 0,
+          lastToldAt: row?.lastToldAt?.toISOString() ?? null,
+          lastAnswer: row?.lastAnswer ?? null,
+          lastAnswerAt: row?.lastAnswerAt?.toISOString() ?? null,
+          keysAndFobs: keysAndFobs(about),
+          escalations: about.filter(({ reason }) => reason !== KEYS_AND_FOBS).length,
+        };
+      }),
     };
   }
+}
+
+type Call = { readonly reason: string; readonly acknowledgedAt: Date | null };
+
+function keysAndFobs(calls: readonly Call[]): PropertySaleView['partners'][number]['keysAndFobs'] {
+  const call = calls.find(({ reason }) => reason === KEYS_AND_FOBS);
+  if (!call) return 'none';
+  return call.acknowledgedAt === null ? 'to-recode' : 'in-hand';
 }
 
 /** Ids come in either case, and in any order. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { CONSENT_RECEIPT_TYPE, ConsentReceipt } from '../contracts/consent-receipt';
-import { CERTIFICATE_TYPE, ErasureCertificate } from '../contracts/erasure-certificate';
+import { CERTIFICATE_TYPE, ErasureCertificate, type HolderStanding } from '../contracts/erasure-certificate';
 import { verifyDocument, type DocumentCheck } from '../vault/document-signature';
 import { CommandRefusal } from './refusal';
 import { parseJson, readText } from './text-file';
@@ -51,20 +51,26 @@ function summary(type: string, content: unknown): string[] {
   ];
 }
 
-/** What was destroyed, who confirmed it, and what the search found. */
+/** What was destroyed, who confirmed it, who was never asked, what backups hold, and what the search found. */
 function certificateSummary(content: unknown): string[] {
   const certificate = ErasureCertificate.safeParse(content);
   if (!certificate.success) {
     throw new CommandRefusal('NOT VALID: signed, but not a certificate of destruction as its type says.');
   }
-  const { subject, operator, destroyed_at: at, destroyed, holders, search, version } = certificate.data;
-  const confirmed = holders.map(
-    ({ party, category, confirmed_at }) => `${party} (${category}, ${confirmed_at ?? 'by us'})`,
-  );
+  const { subject, operator, destroyed_at: at, destroyed, holders, backups, search, version } = certificate.data;
+  const of = (standing: HolderStanding): string => {
+    const named = holders
+      .filter((holder) => holder.standing === standing)
+      .map(({ party, category, confirmed_at: when }) => `${party} (${category}${when === null ? '' : `, ${when}`})`);
+    return named.length === 0 ? 'none' : named.join(', ');
+  };
   return [
     `Destruction of personal data on request ${subject.request_id}, certificate version ${version.toString()}`,
     `  by ${operator.name}, ${at}: ${destroyed.map(({ category }) => category).join(', ')}`,
-    `  holders that confirmed: ${confirmed.length === 0 ? 'there were none' : confirmed.join(', ')}`,
+    `  holders that confirmed: ${of('confirmed')}`,
+    `  held by the operator for: ${of('held-by-operator')}`,
+    `  kept for another person by: ${of('kept-for-another')}`,
+    `  in backups made before, sealed, with the wrapped key: ${backups === null ? 'not said' : `until ${backups.hold_until}`}`,
     `  searched ${search.places.toString()} places on ${search.searched_at}: nothing found`,
   ];
 }

@@ -42,7 +42,8 @@ describe('the configuration', () => {
     const pem = '-----BEGIN PRIVATE KEY-----';
     const folders = { JOURNAL_HEADS_DIR: 'heads', ERASURES_DIR: 'erasures' };
     const operator = { OPERATOR_NAME: 'Company', OPERATOR_ADDRESS: 'Street' };
-    const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, ...folders, ...operator };
+    const act = { BACKUP_RETENTION_DAYS: '30', ERASURE_RESPONSIBLE_NAME: 'A', ERASURE_RESPONSIBLE_POSITION: 'B' };
+    const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, ...folders, ...operator, ...act };
     expect(readCoreConfiguration(env).secrets.DOCUMENT_SIGNING_KEY).toBe(pem);
     expect(readCoreConfiguration(env).secrets).not.toHaveProperty('BILLING_SECRET');
     expect(JSON.stringify(readWorkerConfiguration(env))).not.toContain(pem);

@@ -139,6 +139,8 @@ const ErasureClocks = z.object({
   ERASURE_WITHDRAWAL_DAYS: z.coerce.number().int().min(1).max(30).default(30),
   ERASURE_DEMAND_WORKING_DAYS: z.coerce.number().int().min(1).max(10).default(10),
   ERASURE_PROLONG_WORKING_DAYS: z.coerce.number().int().min(1).max(5).default(5),
+  /** How many days before the time is over a person is called; at most half of it. */
+  ERASURE_WARN_DAYS: z.coerce.number().int().min(1).max(29).default(3),
 });
 /** Name and address of the company, as receipts and certificates show them (152-FZ, article 9 part 4). */
 const Operator = z.object({ OPERATOR_NAME: z.string().min(1).max(200), OPERATOR_ADDRESS: z.string().min(1).max(500) });
@@ -227,6 +229,11 @@ const CoreSettings = SharedSettings.extend({
   ...Operator.shape,
   /** Where it is kept who was erased: a place that is not restored together with the database. */
   ERASURES_DIR: z.string().min(1),
+  /** After how many days a backup of the database is destroyed. Acts of destruction say it: no default would be true. */
+  BACKUP_RETENTION_DAYS: z.coerce.number().int().min(1).max(3_660),
+  /** The person who answers for destructions, as acts name them (order 179). */
+  ERASURE_RESPONSIBLE_NAME: z.string().min(1).max(200),
+  ERASURE_RESPONSIBLE_POSITION: z.string().min(1).max(200),
   /** Folders whose files are searched before an erasure is certified, such as logs; comma separated. */
   ERASURE_SEARCH_DIRS: z
     .string()

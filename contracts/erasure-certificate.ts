@@ -2,7 +2,9 @@ import { z } from 'zod';
 
 /** Type of the signed document, as its header names it. */
 export const CERTIFICATE_TYPE = 'domovoy-erasure-certificate+json';
-export const CERTIFICATE_SCHEMA = 'RKN-179-2022/1';
+export const CERTIFICATE_SCHEMA = 'RKN-179-2022/2';
+/** Acts of the first form lack what has a default below; they stay valid as they were signed. */
+const CERTIFICATE_SCHEMAS = ['RKN-179-2022/1', CERTIFICATE_SCHEMA] as const;
 
 /**
  * What an act may say of somebody else: it `confirmed`; was never asked, because all of it was `held-by-operator`; or keeps
@@ -21,7 +23,7 @@ const Party = z.strictObject({ name: z.string(), address: z.string().nullable() 
  * them": the number of their request and a pseudonym. A name would be personal data that the act itself would keep.
  */
 export const ErasureCertificate = z.strictObject({
-  schema_version: z.literal(CERTIFICATE_SCHEMA),
+  schema_version: z.enum(CERTIFICATE_SCHEMAS),
   certificate_id: z.uuid(),
   version: z.number().int().min(1),
   issued_at: Moment,
@@ -32,7 +34,12 @@ export const ErasureCertificate = z.strictObject({
     request_id: z.uuid().describe('Number of the demand, which the person has'),
     pseudonym: z.string().nullable().describe('Made with the key that was destroyed: nobody can make it again'),
   }),
-  performed_by: z.strictObject({ system: z.string(), position: z.string(), signature: z.string() }),
+  performed_by: z.strictObject({
+    system: z.string(),
+    name: z.string().nullable().default(null).describe('The person who answers for the destruction'),
+    position: z.string(),
+    signature: z.string(),
+  }),
   reason: z.strictObject({ basis: z.enum(['stop-processing', 'consent-withdrawn']), law: z.string() }),
   requested_at: Moment,
   destroyed_at: Moment,
@@ -47,6 +54,16 @@ export const ErasureCertificate = z.strictObject({
       }),
     )
     .describe('Empty when the person was erased before, and nothing was left of them'),
+  backups: z
+    .strictObject({
+      key_destroyed_at: Moment.describe('From then on the system itself opens nothing of the person'),
+      retention_days: z.number().int().min(1),
+      hold_until: Moment.describe('When the last backup that was made before the destruction is destroyed'),
+      statement: z.string(),
+    })
+    .nullable()
+    .default(null)
+    .describe('What older backups hold, and until when; acts of the first form do not say'),
   holders: z.array(
     z.strictObject({
       party: z.string(),
@@ -73,6 +90,11 @@ export const ErasureCertificate = z.strictObject({
         category: z.string().nullable(),
         system: z.string(),
         reason: z.string(),
+        detail: z
+          .string()
+          .nullable()
+          .default(null)
+          .describe('What the entry says besides: a listed word or an opaque id'),
       }),
     )
     .min(1),

@@ -11,12 +11,36 @@ export type ErasureBasis = (typeof ERASURE_BASES)[number];
 export const HOLD_REASONS = ['legal-hold', 'dispute', 'authority-request'] as const;
 export type HoldReason = (typeof HOLD_REASONS)[number];
 
+/** Why a demand takes longer than the law gives at first; the resident is told which (152-FZ, article 21 part 5.1). */
+export const PROLONG_REASONS = ['holder-not-confirmed', 'remains-found', 'system-fault'] as const;
+export type ProlongReason = (typeof PROLONG_REASONS)[number];
+
 /**
  * `waiting` for holders; `erasing`: our own rows and the key are gone, the search is not clean yet; `erased`: certified,
  * holders are asked once more later; `reopened`: one of them still had something; `closed`: they were asked.
  */
 export const ERASURE_STATES = ['waiting', 'erasing', 'erased', 'reopened', 'closed'] as const;
 export type ErasureState = (typeof ERASURE_STATES)[number];
+
+/** What the journal says of an erasure; the act tells each of them in Russian (erasure/paper.ts). */
+export const ERASURE_EVENTS = [
+  'requested',
+  'held',
+  'released',
+  'prolonged',
+  'escalated',
+  'confirmed-by-holder',
+  'kept-for-another',
+  'found-at-holder',
+  'reopened',
+  'destroyed',
+  'search-found',
+  'search-clean',
+  'certified',
+  'restored',
+  'closed',
+] as const;
+export type ErasureEvent = (typeof ERASURE_EVENTS)[number];
 
 /** Why a partner that let go of a vehicle has its plate still: another person has registered the same car. */
 export const KEPT_FOR_ANOTHER = 'kept-for-another';

@@ -24,8 +24,17 @@ export type SaleProgress = {
   readonly partners: readonly SalePartnerProgress[];
 };
 
-/** What an escalation of a sale gives as its reason. */
-export type SaleObstacle = 'PlatesNotSettled' | 'BiometricsNotDeleted';
+/** What an escalation of a sale gives as its reason; `StepFailed`: a step of our own keeps failing. */
+export type SaleObstacle = 'PlatesNotSettled' | 'BiometricsNotDeleted' | 'StepFailed';
+
+/**
+ * What a person is called about besides, once for each partner of the house: physical keys and fobs are no one's in our
+ * tables, and no partner takes an order about them. They are re-coded by hand (docs/operations.md).
+ */
+export const KEYS_AND_FOBS = 'KeysAndFobsToRecode';
+
+/** Why a partner has no answer: it could not be told, for a reason of our own. */
+export const NOT_TOLD = 'NotTold';
 
 const RegistryReference = z
   .string()
@@ -66,6 +75,17 @@ export const PropertySaleView = z
         plates: z.enum(['none', 'settling', 'settled']),
         biometrics: z.enum(['none', 'deleting', 'deleted']),
         told: z.int().describe('How often it was told'),
+        lastToldAt: z.iso.datetime().nullable(),
+        lastAnswer: z
+          .string()
+          .nullable()
+          .describe('When a person was called last: `ok`, the name of a failure, or `NotTold`'),
+        lastAnswerAt: z.iso.datetime().nullable(),
+        keysAndFobs: z
+          .enum(['none', 'to-recode', 'in-hand'])
+          .describe(
+            'Physical keys and fobs are re-coded by a person: nobody has taken it in hand yet, or somebody has',
+          ),
         escalations: z.int().describe('How often a person was called about it'),
       }),
     ),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ErasureBasis } from '../contracts/erasure';
+import type { ErasureBasis, ErasureEvent } from '../contracts/erasure';
 import { appendJournal, type JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import type { Transaction } from '../prisma/database';
@@ -7,6 +7,7 @@ import type { Erasure } from '../prisma/generated/client';
 import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
 import type { SubjectVault } from '../vault/subject-keys';
 import { dueAt, type ErasureClocks } from './clocks';
+import type { LedgerDemand } from './ledger';
 import { removeVehicle } from './vehicle-removal';
 
 /** The person's name in the act of destruction: of another purpose than the journal's, so that the two do not lead to each other. */
@@ -29,9 +30,11 @@ export async function acceptErasure(
     readonly basis: ErasureBasis;
     readonly actor: string;
     readonly clocks: ErasureClocks;
+    /** It was accepted before, in what a restored backup has lost: the law's time and a hold are as they were. */
+    readonly earlier?: Earlier;
   },
 ): Promise<Erasure | null> {
-  const { erasureId, residentId, basis, actor, clocks } = demand;
+  const { erasureId, residentId, basis, actor, clocks, earlier } = demand;
   if (!(await lockResident(tx, residentId))) return null;
   const known = await tx.erasure.findUnique({ where: { residentId } });
   if (known) return known;
@@ -45,12 +48,20 @@ export async function acceptErasure(
     actor,
     requestedAt,
     dueAt: dueAt(basis, requestedAt, clocks),
+    ...(earlier && asBefore(earlier, requestedAt)),
   };
   const erasure = await tx.erasure.create({ data: row });
   await journalErasure(tx, erasureId, { actor, outcome: 'requested', reason: basis });
   await stopEverything(tx, subjects, { residentId, actor });
   return erasure;
 }
+
+type Earlier = Pick<LedgerDemand, 'requestedAt' | 'dueAt' | 'holdReason'>;
+
+const asBefore = ({ requestedAt, dueAt: due, holdReason }: Earlier, now: Date) => ({
+  ...{ requestedAt, dueAt: due, holdReason },
+  heldAt: holdReason === null ? null : now,
+});
 
 /** Not as strong as a deletion would lock: rows that refer to the resident are written all the same, and found later. */
 export async function lockResident(tx: Transaction, residentId: string): Promise<boolean> {
@@ -132,7 +143,12 @@ async function stopAt(
 export async function journalErasure(
   tx: Transaction,
   erasureId: string,
-  entry: { readonly actor: string; readonly outcome: string; readonly reason?: string; readonly integration?: string },
+  entry: {
+    readonly actor: string;
+    readonly outcome: ErasureEvent;
+    readonly reason?: string;
+    readonly integration?: string;
+  },
 ): Promise<void> {
   const { integration = null, ...rest } = entry;
   await appendJournal(tx, { kind: 'erasure', integration, objectId: erasureId, ...rest });

@@ -11,6 +11,8 @@ import { RETAINED } from './search';
 
 /** The company, as papers name it. */
 export type Operator = { readonly name: string; readonly address: string };
+/** Who answers for the destruction: order 179 wants a name, a position and a signature. */
+export type Responsible = { readonly name: string; readonly position: string };
 
 const SYSTEM = 'Domovoy';
 /** Order 179: the act and the extract are kept for three years. */
@@ -19,8 +21,14 @@ const LAW = {
   'stop-processing': 'Federal Law 152-FZ, article 21 part 5.1 and article 14',
   'consent-withdrawn': 'Federal Law 152-FZ, article 21 part 5',
 } as const;
-const METHOD = 'deleted from the database; the key of the person, under which all of it was sealed, was destroyed';
-const MEDIUM = 'database of the information system, its backups included (by destruction of the key)';
+const METHOD =
+  'deleted from the database; the key of the person, under which all of it was sealed, was destroyed there';
+const MEDIUM = 'database of the information system';
+/** docs/adr/0077: what is true of backups, and no more. */
+const BACKUPS =
+  'backups made before the destruction hold the data, sealed, and the key of the person, wrapped; each is destroyed when ' +
+  'its term is over; one that is restored before then opens nothing to anybody until this erasure has begun in it again';
+const DAY_MS = 24 * 3_600_000;
 const CONFIRMED = {
   face: 'said that nothing is held, in its answer to the order or asked afterwards',
   plate: 'confirmed every order to block the plate, and has it no more',
@@ -45,9 +53,16 @@ const Found = z.object({ searchedAt: z.string(), places: z.number(), found: z.ar
  */
 export async function certificateOf(
   tx: Transaction,
-  options: { erasureId: string; operator: Operator; version: number; issuedAt: Date },
+  options: {
+    erasureId: string;
+    operator: Operator;
+    responsible: Responsible;
+    backupDays: number;
+    version: number;
+    issuedAt: Date;
+  },
 ): Promise<ErasureCertificate> {
-  const { erasureId, operator, version, issuedAt } = options;
+  const { erasureId, operator, responsible, backupDays, version, issuedAt } = options;
   const row = await tx.erasure.findUniqueOrThrow({ where: { id: erasureId }, include: { holders: true } });
   const entries = await tx.journalEntry.findMany({
     where: { kind: 'erasure', objectId: erasureId },
@@ -58,6 +73,9 @@ export async function certificateOf(
   const search = Found.parse(row.search);
   const basis = row.basis === 'consent-withdrawn' ? 'consent-withdrawn' : 'stop-processing';
   const destroyed = entries.filter(({ outcome }) => outcome === 'destroyed');
+  const destroyedAt = row.erasedAt ?? issuedAt;
+  // Backups that were made until the last of it was destroyed have it.
+  const lastAt = Math.max(destroyedAt.getTime(), ...destroyed.map(({ at }) => at.getTime()));
   return ErasureCertificate.parse({
     schema_version: CERTIFICATE_SCHEMA,
     certificate_id: randomUUID(),
@@ -65,17 +83,20 @@ export async function certificateOf(
     issued_at: issuedAt.toISOString(),
     keep_until: new Date(issuedAt.getTime() + KEEP_MS).toISOString(),
     operator,
-    // Its address is in the contract with the partner, which this system does not hold.
-    processors: partners.map(({ id, displayName }) => ({ id, name: displayName, address: null })),
+    processors: partners.map(({ id, displayName, legalName, legalAddress }) => ({
+      id,
+      name: legalName ?? displayName,
+      address: legalAddress,
+    })),
     subject: { request_id: erasureId, pseudonym: row.subject },
     performed_by: {
-      system: SYSTEM,
-      position: 'automated process "erasure"',
-      signature: 'electronic, of this document',
+      system: `${SYSTEM}, automated process "erasure"`,
+      ...responsible,
+      signature: 'electronic, of this document; by hand on its paper form',
     },
     reason: { basis, law: LAW[basis] },
     requested_at: row.requestedAt.toISOString(),
-    destroyed_at: (row.erasedAt ?? issuedAt).toISOString(),
+    destroyed_at: destroyedAt.toISOString(),
     destroyed: destroyed.map(({ reason, at }) => ({
       category: reason ?? '',
       system: SYSTEM,
@@ -83,6 +104,12 @@ export async function certificateOf(
       method: METHOD,
       destroyed_at: at.toISOString(),
     })),
+    backups: {
+      key_destroyed_at: destroyedAt.toISOString(),
+      retention_days: backupDays,
+      hold_until: new Date(lastAt + backupDays * DAY_MS).toISOString(),
+      statement: BACKUPS,
+    },
     holders: row.holders.map(({ partnerId, kind, confirmedAt, askedAt, orders, ...holder }) => {
       const standing = HOLDER_STANDINGS.find((known) => known === holder.standing) ?? 'confirmed';
       return {
@@ -107,7 +134,8 @@ export async function certificateOf(
       subject: erasureId,
       category: outcome === 'destroyed' ? reason : null,
       system: SYSTEM,
-      reason: outcome === 'destroyed' ? basis : (reason ?? basis),
+      reason: basis,
+      detail: outcome === 'destroyed' ? null : reason,
     })),
   });
 }

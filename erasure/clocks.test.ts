@@ -1,6 +1,6 @@
 import { addWorkingDays, dueAt, warnAt } from './clocks';
 
-const clocks = { withdrawalDays: 30, demandWorkingDays: 10, prolongByWorkingDays: 5 };
+const clocks = { withdrawalDays: 30, demandWorkingDays: 10, prolongByWorkingDays: 5, warnDays: 3 };
 const friday = new Date('2026-11-20T09:00:00.000Z');
 
 describe('the time that the law gives for an erasure', () => {
@@ -18,9 +18,11 @@ describe('the time that the law gives for an erasure', () => {
     expect(addWorkingDays(new Date('2026-11-20T22:30:00.000Z'), 1)).toEqual(new Date('2026-11-22T22:30:00.000Z'));
   });
 
-  it('has a warning three days before its end, or at its half when it is short', () => {
+  it('has a warning some days before its end, as configured, or at its half when it is short', () => {
     const due = dueAt('consent-withdrawn', friday, clocks);
-    expect(due.getTime() - warnAt(friday, due).getTime()).toBe(3 * 86_400_000);
-    expect(warnAt(friday, new Date(friday.getTime() + 1_000))).toEqual(new Date(friday.getTime() + 500));
+    for (const warnDays of [3, 7]) {
+      expect(due.getTime() - warnAt(friday, due, { warnDays }).getTime()).toBe(warnDays * 86_400_000);
+    }
+    expect(warnAt(friday, new Date(friday.getTime() + 1_000), clocks)).toEqual(new Date(friday.getTime() + 500));
   });
 });

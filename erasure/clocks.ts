@@ -5,11 +5,11 @@ export type ErasureClocks = {
   readonly withdrawalDays: number;
   readonly demandWorkingDays: number;
   readonly prolongByWorkingDays: number;
+  /** A person is called this long before the time is over, or when half of it is. */
+  readonly warnDays: number;
 };
 
 const DAY_MS = 24 * 3_600_000;
-/** A person is called this long before the time is over, or when half of it is. */
-const WARN_BEFORE_MS = 3 * DAY_MS;
 
 /** @returns by when the law wants it done */
 export function dueAt(basis: ErasureBasis, requestedAt: Date, clocks: ErasureClocks): Date {
@@ -34,7 +34,7 @@ export function addWorkingDays(from: Date, days: number): Date {
 const MOSCOW_MS = 3 * 3_600_000;
 
 /** @returns when a person is called although the time is not over yet */
-export function warnAt(requestedAt: Date, due: Date): Date {
+export function warnAt(requestedAt: Date, due: Date, { warnDays }: Pick<ErasureClocks, 'warnDays'>): Date {
   const halfMs = (due.getTime() - requestedAt.getTime()) / 2;
-  return new Date(due.getTime() - Math.min(WARN_BEFORE_MS, halfMs));
+  return new Date(due.getTime() - Math.min(warnDays * DAY_MS, halfMs));
 }

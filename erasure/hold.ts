@@ -1,4 +1,4 @@
-import { ERASURE_STATES, type ErasureState, type HoldReason } from '../contracts/erasure';
+import { ERASURE_STATES, type ErasureState, type HoldReason, type ProlongReason } from '../contracts/erasure';
 import type { ErasureView } from '../contracts/erasures';
 import type { Transaction } from '../prisma/database';
 import type { Erasure } from '../prisma/generated/client';
@@ -34,19 +34,22 @@ export async function releaseErasure(tx: Transaction, erasureId: string, actor: 
   return null;
 }
 
-/** 152-FZ, article 21 part 5.1: once, by 5 working days, with a notice that says why. */
+/** 152-FZ, article 21 part 5.1: once, by 5 working days, with a notice that says why (erasure/notice.ts). */
 export async function prolongErasure(
   tx: Transaction,
   erasureId: string,
-  { actor, clocks }: { readonly actor: string; readonly clocks: ErasureClocks },
+  { reason, actor, clocks }: { readonly reason: ProlongReason; readonly actor: string; readonly clocks: ErasureClocks },
 ): Promise<Refused | null> {
   const row = await locked(tx, erasureId);
   if (!row) return 'unknown';
   if (row.prolongedAt !== null) return null;
   if (row.basis !== 'stop-processing' || row.completedAt !== null) return 'too-late';
   const dueAt = addWorkingDays(row.dueAt, clocks.prolongByWorkingDays);
-  await tx.erasure.update({ where: { id: erasureId }, data: { prolongedAt: new Date(), dueAt } });
-  await journalErasure(tx, erasureId, { actor, outcome: 'prolonged' });
+  await tx.erasure.update({
+    where: { id: erasureId },
+    data: { prolongedAt: new Date(), prolongedFrom: row.dueAt, prolongReason: reason, dueAt },
+  });
+  await journalErasure(tx, erasureId, { actor, outcome: 'prolonged', reason });
   return null;
 }
 
@@ -67,6 +70,7 @@ export const viewOfErasure = (row: Erasure): ErasureView => ({
   requestedAt: row.requestedAt.toISOString(),
   dueAt: row.dueAt.toISOString(),
   prolongedAt: row.prolongedAt?.toISOString() ?? null,
+  prolongReason: row.prolongReason as ErasureView['prolongReason'],
   holdReason: row.holdReason as ErasureView['holdReason'],
   erasedAt: row.erasedAt?.toISOString() ?? null,
   completedAt: row.completedAt?.toISOString() ?? null,

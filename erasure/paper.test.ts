@@ -1,4 +1,5 @@
 import { CERTIFICATE_SCHEMA, ErasureCertificate } from '../contracts/erasure-certificate';
+import { ERASURE_EVENTS } from '../contracts/erasure';
 import { renderCertificate, sectionsOf } from './paper';
 
 const at = '2026-11-21T09:00:00.000Z';
@@ -10,13 +11,17 @@ const certificate = ErasureCertificate.parse({
   issued_at: at,
   keep_until: '2029-11-23T09:00:00.000Z',
   operator: { name: 'ПропДевелопмент', address: 'Москва' },
-  processors: [{ id: 'kluch', name: 'Ключ', address: null }],
+  processors: [
+    { id: 'kluch', name: 'ООО «Ключ»', address: 'Москва, Ключевая ул., 1' },
+    { id: 'vizor', name: 'Визор', address: null },
+  ],
   subject: { request_id: id, pseudonym: null },
-  performed_by: { system: 'Domovoy', position: 'process', signature: 'electronic' },
+  performed_by: { system: 'Domovoy', name: 'Иванова М. П.', position: 'Ответственный', signature: 'electronic' },
   reason: { basis: 'stop-processing', law: '152-FZ' },
   requested_at: at,
   destroyed_at: at,
   destroyed: [{ category: 'profile', system: 'Domovoy', medium: 'database', method: 'deleted', destroyed_at: at }],
+  backups: { key_destroyed_at: at, retention_days: 30, hold_until: '2026-12-21T09:00:00.000Z', statement: 'said' },
   holders: [
     { party: 'kluch', category: 'face', confirmed_at: at, confirmation: 'said so', ordered_again: 0 },
     {
@@ -47,18 +52,27 @@ const certificate = ErasureCertificate.parse({
       system: 'Domovoy',
       reason: 'stop-processing',
     },
+    ...ERASURE_EVENTS.map((event, index) => ({
+      ...{ entry: (index + 2).toString(), at, event, subject: id, category: null, system: 'Domovoy' },
+      ...{ reason: 'stop-processing', detail: event === 'held' ? 'legal-hold' : null },
+    })),
   ],
 });
+const textOf = (of: ErasureCertificate): string =>
+  sectionsOf(of)
+    .map(({ title, lines }) => [title, ...lines].join('\n'))
+    .join('\n');
 
 describe('the act of destruction on paper', () => {
   it('names what order 179 asks for, in Russian and in Moscow’s time', () => {
-    const text = sectionsOf(certificate)
-      .map(({ title, lines }) => [title, ...lines].join('\n'))
-      .join('\n');
+    const text = textOf(certificate);
     for (const field of [
       'ПропДевелопмент; Москва',
-      'Ключ; адрес — в договоре поручения',
+      'ООО «Ключ»; Москва, Ключевая ул., 1',
+      'Визор; адрес — в договоре поручения',
       `Требование № ${id}`,
+      'Иванова М. П., Ответственный',
+      'Ответственный: ____________________ / Иванова М. П. /',
       'Имя и контакты: Domovoy',
       'требование о прекращении обработки',
       'kluch: биометрические данные; подтверждено 21.11.2026',
@@ -70,6 +84,37 @@ describe('the act of destruction on paper', () => {
       expect(text).toContain(field);
     }
     expect(text.match(/подтверждено/g)).toHaveLength(1);
+  });
+
+  it('says in each line of the journal’s extract whose, which data, in which system, why and when, in Russian', () => {
+    const extract = sectionsOf(certificate).find(({ title }) => title.startsWith('Выгрузка'))?.lines ?? [];
+    expect(extract).toHaveLength(ERASURE_EVENTS.length + 1);
+    expect(extract[0]).toBe(
+      `№ 1; 21.11.2026, 12:00:00 МСК; уничтожено; субъект: требование № ${id}; категория данных: Имя и контакты; ` +
+        'система: Domovoy; причина: требование о прекращении обработки (152-ФЗ, ст. 14 и ч. 5.1 ст. 21)',
+    );
+    expect(extract.join('\n')).toContain('приостановлено (судебное разбирательство)');
+    for (const line of extract) expect(line.replaceAll(id, '').replaceAll('Domovoy', '')).not.toMatch(/[a-z]/i);
+  });
+
+  it('does not say that backups are unreadable: it says what they hold, and until when', () => {
+    const text = textOf(certificate);
+    expect(text).toContain('содержат данные в зашифрованном виде и ключ субъекта');
+    expect(text).toContain('дней: 30; последняя из таких копий уничтожается 21.12.2026, 12:00:00 МСК');
+    expect(text).not.toContain('база данных и её резервные копии');
+  });
+
+  it('is made of an act of the first form as well, and says what that does not say', () => {
+    const first = ErasureCertificate.parse({
+      ...certificate,
+      schema_version: 'RKN-179-2022/1',
+      performed_by: { system: 'Domovoy', position: 'process', signature: 'electronic' },
+      backups: undefined,
+    });
+    const text = textOf(first);
+    expect(text).toContain('срок хранения резервных копий не указан');
+    expect(text).toContain('Лицо этой формой акта не названо');
+    expect(text).not.toContain('null');
   });
 
   it('says that nothing was left to destroy of somebody who was erased before', () => {

@@ -1,5 +1,7 @@
 import PDFDocument from 'pdfkit';
+import type { ErasureEvent } from '../contracts/erasure';
 import type { ErasureCertificate } from '../contracts/erasure-certificate';
+import { REASONS_RU } from './notice';
 
 /** PT Serif has Cyrillic and may be embedded (SIL Open Font License). */
 const REGULAR = require.resolve('@expo-google-fonts/pt-serif/400Regular/PTSerif_400Regular.ttf');
@@ -42,7 +44,8 @@ type Section = { readonly title: string; readonly lines: readonly string[] };
 
 /** What stands in the act, section by section. */
 export function sectionsOf(certificate: ErasureCertificate): Section[] {
-  const { operator, processors, subject, performed_by: performer, destroyed, holders, search } = certificate;
+  const { operator, processors, subject, performed_by: performer, destroyed, backups, holders, search } = certificate;
+  const { name: responsible } = performer;
   return [
     { title: 'Оператор', lines: [`${operator.name}; ${operator.address ?? ''}`] },
     {
@@ -56,7 +59,8 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
     {
       title: 'Уничтожение выполнено',
       lines: [
-        `${performer.system}: автоматизированный процесс «erasure»; подпись — электронная, в подписанном документе`,
+        responsible === null ? 'Лицо этой формой акта не названо' : `${responsible}, ${performer.position}`,
+        'Средствами информационной системы Domovoy (автоматизированный процесс «erasure»)',
         `Дата требования: ${moscow(certificate.requested_at)}`,
         `Дата уничтожения: ${moscow(certificate.destroyed_at)}`,
         `Причина: ${REASONS[certificate.reason.basis]}`,
@@ -67,10 +71,25 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
       lines: listed(
         destroyed.map(
           ({ category, system, destroyed_at: at }) =>
-            `${CATEGORIES[category] ?? category}: ${system}, база данных и её резервные копии; удаление записей и уничтожение ` +
+            `${CATEGORIES[category] ?? category}: ${system}, база данных; удаление записей и уничтожение ` +
             `ключа шифрования; ${moscow(at)}`,
         ),
       ),
+    },
+    {
+      title: 'Резервные копии',
+      lines:
+        backups === null
+          ? ['Этой формой акта срок хранения резервных копий не указан']
+          : [
+              `Ключ шифрования субъекта уничтожен в системе: ${moscow(backups.key_destroyed_at)}`,
+              'Резервные копии, сделанные до уничтожения, содержат данные в зашифрованном виде и ключ субъекта, ' +
+                'защищённый ключом системы',
+              `Срок хранения резервной копии, дней: ${backups.retention_days.toString()}; последняя из таких копий ` +
+                `уничтожается ${moscow(backups.hold_until)}`,
+              'База данных, восстановленная из такой копии до этого срока, закрыта для доступа, пока уничтожение не ' +
+                'начато в ней повторно по реестру уничтожений',
+            ],
     },
     {
       title: 'Подтверждения других держателей',
@@ -91,11 +110,8 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
       ],
     },
     {
-      title: 'Выгрузка из журнала регистрации событий',
-      lines: certificate.journal_extract.map(
-        ({ entry, at, event, category }) =>
-          `№ ${entry}, ${moscow(at)}: ${EVENTS[event] ?? event}${category === null ? '' : `: ${CATEGORIES[category] ?? category}`}`,
-      ),
+      title: 'Выгрузка из журнала регистрации событий в информационной системе персональных данных',
+      lines: certificate.journal_extract.map(extractLine),
     },
     {
       title: 'Хранение',
@@ -104,8 +120,34 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
         'Подписанный документ — JSON; проверка без сети: domovoy verify erasure-certificate.json',
       ],
     },
+    {
+      title: 'Подпись лица, ответственного за уничтожение',
+      lines: [
+        ...(responsible === null ? [] : [`${performer.position}: ____________________ / ${responsible} /`]),
+        'Электронная подпись оператора — в подписанном документе (JSON)',
+      ],
+    },
   ];
 }
+
+type Entry = ErasureCertificate['journal_extract'][number];
+
+/** Each line says by itself what order 179 asks of the extract: whose, which data, in which system, why and when. */
+function extractLine({ entry, at, event, subject, category, system, reason, detail }: Entry): string {
+  const words: Readonly<Record<string, string | undefined>> = EVENTS;
+  return [
+    `№ ${entry}`,
+    moscow(at),
+    (words[event] ?? event) + (detail === null ? '' : ` (${wordsOf(detail)})`),
+    `субъект: требование № ${subject}`,
+    `категория данных: ${category === null ? '—' : (CATEGORIES[category] ?? category)}`,
+    `система: ${system}`,
+    `причина: ${reason in REASONS ? REASONS[reason as keyof typeof REASONS] : (DETAILS[reason] ?? reason)}`,
+  ].join('; ');
+}
+
+/** A number is that of a version of the act. */
+const wordsOf = (detail: string): string => (/^\d+$/.test(detail) ? `версия ${detail}` : (DETAILS[detail] ?? detail));
 
 const REASONS = {
   'stop-processing': 'требование о прекращении обработки (152-ФЗ, ст. 14 и ч. 5.1 ст. 21)',
@@ -128,7 +170,7 @@ const CATEGORIES: Readonly<Record<string, string>> = {
   'encryption-key': 'Ключ шифрования субъекта',
 };
 
-const EVENTS: Readonly<Record<string, string>> = {
+const EVENTS: Readonly<Record<ErasureEvent, string>> = {
   requested: 'требование принято',
   held: 'приостановлено',
   released: 'возобновлено',
@@ -142,6 +184,22 @@ const EVENTS: Readonly<Record<string, string>> = {
   'search-found': 'поиск: найдены остатки',
   'search-clean': 'поиск: ничего не найдено',
   certified: 'составлен акт',
+  restored: 'акт возвращён после восстановления базы данных из резервной копии',
+  closed: 'держатели опрошены повторно, требование закрыто',
+};
+
+/** What an entry may say besides; ids of partners are told as they are. */
+const DETAILS: Readonly<Record<string, string>> = {
+  'stop-processing': 'требование о прекращении обработки',
+  'consent-withdrawn': 'отзыв согласия',
+  'legal-hold': 'судебное разбирательство',
+  dispute: 'спор',
+  'authority-request': 'запрос уполномоченного органа',
+  'due-soon': 'срок истекает',
+  overdue: 'срок истёк',
+  'follow-up-unanswered': 'держатель не отвечает на повторный вопрос',
+  'key-is-back': 'данные вернулись из резервной копии',
+  ...REASONS_RU,
 };
 
 const listed = (lines: readonly string[]): readonly string[] => (lines.length === 0 ? ['нет'] : lines);

@@ -4,6 +4,20 @@ import type { Transaction } from '../prisma/database';
 const RIGHTS_KEPT_MS = 3 * 366 * 24 * 3_600_000;
 
 /**
+ * Lets go of the opaque ids of people who are erased, once the register has no right of theirs and the demand has outlived
+ * its term: until then whoever asks again is told that it is done.
+ *
+ * @returns how many went
+ */
+export async function forgetErasedIds(tx: Transaction): Promise<number> {
+  return tx.$executeRaw`
+    DELETE FROM residents r WHERE r.status = 'erased'
+       AND NOT EXISTS (SELECT FROM property_rights WHERE resident_id = r.id)
+       AND NOT EXISTS (SELECT FROM erasures WHERE resident_id = r.id)
+       AND NOT EXISTS (SELECT FROM subject_keys WHERE resident_id = r.id)`;
+}
+
+/**
  * Lets the register of owners forget people who are erased, right by right as each has outlived its term: the right, and
  * what sales say of it. Who has no right left is taken out of the sales as well.
  *

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Severity } from '../contracts/security-alerts';
+import type { CallingSeverity, Severity } from '../contracts/security-alerts';
 import type { Transaction } from '../prisma/database';
 import { appendJournal, type JournalRecord } from './journal';
 
@@ -32,6 +32,33 @@ export async function raiseAlertOnce(
   const { integration, objectId, scope } = alert;
   await appendJournal(tx, { kind, integration, objectId, actor, outcome: 'alert', reason: scope });
   return true;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Tells the security desk of a call to a person (`escalations`), each of which is a cause of its own: nobody has to look
+ * at the list of them to hear that something is late.
+ */
+export async function raiseCall(
+  tx: Transaction,
+  call: {
+    readonly process: string;
+    readonly objectId: string;
+    readonly reason: string;
+    readonly level: number;
+    readonly integration: string | null;
+    readonly severity: CallingSeverity;
+  },
+): Promise<void> {
+  const { process, objectId, reason, level, integration, severity } = call;
+  const raisedAt = new Date();
+  const alert = { kind: `${process}-late`, severity, scope: reason, objectId, integration, raisedAt };
+  await raiseAlertOnce(
+    tx,
+    { ...alert, until: new Date(raisedAt.getTime() + DAY_MS) },
+    { cause: `${objectId}/${reason}/${level.toString()}`, kind: 'security-alert', actor: `${process}-process` },
+  );
 }
 
 /** The same cause, the same id (RFC 9562, version 8). */

@@ -133,6 +133,9 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
             SECURITY_WEBHOOK_SECRETS_FILE: secrets.securityWebhook.path,
             JOURNAL_HEADS_DIR: parts.journalHeads,
             ERASURES_DIR: parts.erasures,
+            BACKUP_RETENTION_DAYS: '30',
+            ERASURE_RESPONSIBLE_NAME: 'Иванова Мария Петровна (local stack)',
+            ERASURE_RESPONSIBLE_POSITION: 'Ответственный за организацию обработки персональных данных',
             ERASURE_SEARCH_DIRS: [parts.logs, parts.journalHeads, parts.journalSpools, parts.erasures].join(','),
           }
         : {

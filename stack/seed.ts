@@ -114,10 +114,19 @@ export async function moveIn(
 }
 
 async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seeding): Promise<void> {
-  const { id, integration, custody, displayName, houseId, partnerHouseId } = partner;
+  const { id, integration, custody, displayName, legalName, legalAddress, houseId, partnerHouseId } = partner;
   const profile = profileOf(partner, seeding);
   const logExportKey = documentSigner(logExportKeyOf(id, seeding.secrets)).keyId;
-  const row = { integration, custody, displayName, profile, agreedFields: [...DATA_SET_FIELDS], logExportKey };
+  const legal = { legalName, legalAddress };
+  const row = {
+    integration,
+    custody,
+    displayName,
+    ...legal,
+    profile,
+    agreedFields: [...DATA_SET_FIELDS],
+    logExportKey,
+  };
   const known = await tx.partner.findUnique({ where: { id } });
   if (!known) {
     await tx.partner.create({ data: { id, ...row } });
@@ -126,6 +135,7 @@ async function seedPartner(tx: Transaction, partner: TownPartner, seeding: Seedi
     await tx.partner.update({ where: { id }, data: { profile, revision: { increment: 1 } } });
   }
   await tx.partner.updateMany({ where: { id, logExportKey: null }, data: { logExportKey } });
+  await tx.partner.updateMany({ where: { id, legalName: null }, data: legal });
   await seedHouse(tx, partner);
   await tx.housePartner.createMany({
     data: [{ houseId, partnerId: id, integration, partnerHouseId }],

@@ -12,6 +12,8 @@ export type TownPartner = {
   readonly integration: 'smart-home' | 'communal';
   readonly custody: 'company' | 'partner';
   readonly displayName: string;
+  readonly legalName: string;
+  readonly legalAddress: string;
   readonly houseId: string;
   readonly partnerHouseId: string;
   readonly doorId: string;
@@ -30,10 +32,11 @@ const flat = (number: number): TownFlat => ({
 
 function partner(
   number: number,
-  words: Pick<TownPartner, 'id' | 'profile' | 'integration' | 'custody' | 'displayName'>,
+  words: Pick<TownPartner, 'id' | 'profile' | 'integration' | 'custody' | 'displayName' | 'legalName'>,
 ): TownPartner {
   return {
     ...words,
+    legalAddress: `${number.toString()} Example Street, Moscow`,
     houseId: id(1, number),
     partnerHouseId: `${words.id}-house-${number.toString()}`,
     doorId: id(5, number * 10 + 1),
@@ -51,6 +54,7 @@ export const PARTNERS: readonly TownPartner[] = [
     integration: 'smart-home',
     custody: 'company',
     displayName: 'Vizor',
+    legalName: 'Vizor LLC (sandbox)',
   }),
   partner(2, {
     id: 'kluch',
@@ -58,6 +62,7 @@ export const PARTNERS: readonly TownPartner[] = [
     integration: 'smart-home',
     custody: 'partner',
     displayName: 'Kluch',
+    legalName: 'Kluch LLC (sandbox)',
   }),
   partner(3, {
     id: 'shlagbaum',
@@ -65,6 +70,7 @@ export const PARTNERS: readonly TownPartner[] = [
     integration: 'communal',
     custody: 'partner',
     displayName: 'Shlagbaum',
+    legalName: 'Shlagbaum JSC (sandbox)',
   }),
 ];
 

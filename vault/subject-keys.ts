@@ -7,7 +7,7 @@ const PSEUDONYM_BYTES = 16;
 
 /**
  * The key of one subject: everything personal about them at rest is sealed under it, and destroying its row erases all
- * of that at once, in backups too (design rule 2).
+ * of that at once (design rule 2); backups of before hold both until they are destroyed (docs/adr/0077).
  */
 export type SubjectVault = {
   /** Makes the subject's key. Called once, in the transaction that creates the resident. */

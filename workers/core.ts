@@ -2,15 +2,17 @@ import { readFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
 import type { Registry } from 'prom-client';
 import type { CoreSecrets, CoreSettings, ProcessSettings } from '../config/environment';
+import type { Logger } from '../config/logger';
 import { connectTemporal } from '../config/temporal';
 import type { DeletionRequest } from '../contracts/deletions';
 import type { AlertRequest } from '../contracts/security-alerts';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
-import { acceptErasuresAgain } from '../erasure/again';
+import { acceptErasuresAgain, restoreActs } from '../erasure/again';
 import { openErasureLedger } from '../erasure/ledger';
 import { createEntryAuthenticator, isByCommand } from '../journal/authenticity';
 import type { ExchangeJournal } from '../journal/exchanges';
+import { isComparedWithLedger, noteComparedWithLedger } from '../erasure/restore-check';
 import { openHeadsFolder } from '../journal/heads-folder';
 import { callNotes } from '../partners/journaled-calls';
 import { measuredCall } from '../partners/measured';
@@ -56,17 +58,44 @@ export async function composeCore(
   keyEncryption: KeyEncryption,
   registry: Registry,
   journal: Pick<ExchangeJournal, 'called'>,
+  log: Logger,
 ): Promise<Integrated> {
   const client = await connectTemporal(secrets.PAYLOAD_KEYS);
   await ensureSchedules(client);
-  showWhatIsDue(registry, database, client, openHeadsFolder(settings.JOURNAL_HEADS_DIR));
+  const heads = openHeadsFolder(settings.JOURNAL_HEADS_DIR);
+  showWhatIsDue(registry, database, client, { heads, warnDays: settings.ERASURE_WARN_DAYS });
   const core = composeCoreActivities(database, client, settings, secrets, keyEncryption, journal);
   await core.eraseAgain();
+  const watching = keepCompared(database, core.eraseAgain, log);
   const close = async (): Promise<void> => {
+    await watching.close();
     await core.close();
     await client.connection.close();
   };
   return { activities: core.activities, close };
+}
+
+const COMPARE_EVERY_MS = 2_000;
+
+/** A database may be restored, or its server started, under a worker that runs: until it is compared the API is shut. */
+function keepCompared(database: Database, compare: () => Promise<void>, log: Logger): { close: () => Promise<void> } {
+  let comparing = Promise.resolve();
+  const timer = setInterval(() => {
+    comparing = comparing
+      .then(async () => {
+        if (!(await isComparedWithLedger(database))) await compare();
+      })
+      .catch((error: unknown) => {
+        log.warn({ event: 'restore-gate', error }, 'the database could not be compared with the ledger of erasures');
+      });
+  }, COMPARE_EVERY_MS);
+  timer.unref();
+  return {
+    async close() {
+      clearInterval(timer);
+      await comparing;
+    },
+  };
 }
 
 /** `null`: no receiver is configured; alerts are in the API all the same. */
@@ -108,6 +137,7 @@ export function composeCoreActivities(
     withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
     demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
     prolongByWorkingDays: settings.ERASURE_PROLONG_WORKING_DAYS,
+    warnDays: settings.ERASURE_WARN_DAYS,
   };
   const webhook = notedWebhook(securityWebhookOf(settings, secrets), journal);
   const { isAuthentic } = createEntryAuthenticator(secrets.PAYLOAD_KEYS);
@@ -121,6 +151,9 @@ export function composeCoreActivities(
     isAuthentic: (entry) => isAuthentic(entry) || isByCommand(entry) || (isUnauthenticatedPlaced && entry.mac === null),
     ...processesOf(client),
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
+    responsible: { name: settings.ERASURE_RESPONSIBLE_NAME, position: settings.ERASURE_RESPONSIBLE_POSITION },
+    backupDays: settings.BACKUP_RETENTION_DAYS,
+    clocks,
     executions: createErasureExecutions(client),
     ledger,
     subjects,
@@ -131,6 +164,8 @@ export function composeCoreActivities(
   });
   const eraseAgain = async (): Promise<void> => {
     const erasureIds = await acceptErasuresAgain(database, { subjects, ledger, clocks });
+    await noteComparedWithLedger(database);
+    await restoreActs(database, ledger);
     for (const erasureId of erasureIds) await startErasure(client, erasureId);
   };
   const close = async (): Promise<void> => {

@@ -4,6 +4,7 @@ import { Gauge, type Registry } from 'prom-client';
 import { FOLLOW_UP_TAKES_MS } from '../contracts/erasure';
 import { TASK_QUEUES } from '../contracts/ids';
 import { SEVERITIES } from '../contracts/security-alerts';
+import type { ErasureClocks } from '../erasure/clocks';
 import { dueAt, rotatingCredentials } from '../governance/held-credentials';
 import type { HeadsFolder } from '../journal/heads-folder';
 import type { Database } from '../prisma/database';
@@ -16,7 +17,12 @@ const KEEP_MS = 10_000;
  * deletions and erasures that are not confirmed, credentials whose life ends, alerts that nobody has looked at, tasks that
  * no worker has taken. One process shows it for all: the worker `core`.
  */
-export function showWhatIsDue(registry: Registry, database: Database, temporal: Client, heads: HeadsFolder): void {
+export function showWhatIsDue(
+  registry: Registry,
+  database: Database,
+  temporal: Client,
+  { heads, warnDays }: Pick<ErasureClocks, 'warnDays'> & { readonly heads: HeadsFolder },
+): void {
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     // All of them are read together; the first one that a scrape comes to asks for all.
     new Gauge({ name, help, labelNames, registers: [registry], collect: () => refresh() });
@@ -48,12 +54,17 @@ export function showWhatIsDue(registry: Registry, database: Database, temporal: 
         FROM biometric_deletions WHERE state = 'deleting'
       UNION ALL SELECT 'erasures', count(*)::int, min(requested_at), min(due_at)
         FROM erasures WHERE state NOT IN ('erased', 'closed')
+      UNION ALL SELECT 'erasure-warnings', 0, NULL,
+          min(due_at - least(${warnDays}::float8 * interval '1 day', (due_at - requested_at) / 2))
+        FROM erasures WHERE state NOT IN ('erased', 'closed')
       UNION ALL SELECT 'erasure-follow-ups', (count(*) FILTER (WHERE follow_up_at < now()))::int,
           min(follow_up_at) FILTER (WHERE follow_up_at < now()),
           min(follow_up_at) + ${FOLLOW_UP_TAKES_MS}::float8 * interval '1 millisecond'
         FROM erasures WHERE state = 'erased'
-      UNION ALL SELECT 'sales', count(*)::int, min(effective_at), NULL
+      UNION ALL SELECT 'sales', count(*)::int, min(greatest(effective_at, created_at, reversed_at)), NULL
         FROM property_sales WHERE fan_out = 'due' AND effective_at < now()
+      UNION ALL SELECT 'sales-not-in-force', count(*)::int, min(greatest(effective_at, created_at)), NULL
+        FROM property_sales WHERE state = 'scheduled' AND effective_at < now()
       UNION ALL SELECT 'escalations', count(*)::int, min(raised_at), NULL FROM escalations WHERE resolved_at IS NULL
       UNION ALL SELECT 'consents', 0, NULL, min(expires_at) FROM consents WHERE status = 'granted'
       UNION ALL SELECT 'journal-head', 0, max(at), NULL FROM journal_heads

@@ -61,7 +61,7 @@ async function main(): Promise<void> {
 
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
-  const { activities, close } = await compose({ database, registry, keyEncryption, journal });
+  const { activities, close } = await compose({ database, registry, keyEncryption, journal, log });
   const worker = await createWorker({
     connection,
     namespace,
@@ -107,6 +107,7 @@ type WorkerConfiguration = {
     readonly registry: Registry;
     readonly keyEncryption: KeyEncryption;
     readonly journal: ExchangeJournal;
+    readonly log: Logger;
   }) => Promise<Integrated>;
 };
 
@@ -117,8 +118,8 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     return {
       settings,
       secrets,
-      compose: ({ database, registry, keyEncryption, journal }) =>
-        composeCore(database, settings, secrets, keyEncryption, registry, journal),
+      compose: ({ database, registry, keyEncryption, journal, log }) =>
+        composeCore(database, settings, secrets, keyEncryption, registry, journal, log),
     };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);

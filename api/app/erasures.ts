@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SignedDocumentView } from '../../contracts/consent-receipt';
-import { ErasureDemand, ErasureView } from '../../contracts/erasures';
+import { ErasureDemand, ErasureView, ProlongationNotice } from '../../contracts/erasures';
 import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
@@ -36,6 +36,16 @@ export function erasureOperations(deps: ErasureDependencies): Operation[] {
       params: OneErasure,
       responses: { 200: { description: 'The erasure', schema: ErasureView } },
       handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
+    }),
+    defineOperation({
+      id: 'getErasureProlongationNotice',
+      method: 'get',
+      path: '/erasures/{erasureId}/prolongation-notice',
+      summary: 'That an erasure takes longer and why, as the resident is to be told (152-FZ, article 21 part 5.1)',
+      scope: 'app',
+      params: OneErasure,
+      responses: { 200: { description: 'The notice', schema: ProlongationNotice } },
+      handle: async ({ params }) => ({ status: 200, body: await desk.notice(params.erasureId), headers: PRIVATE }),
     }),
     defineOperation({
       id: 'getErasureCertificate',

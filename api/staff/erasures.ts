@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { SignedDocumentView } from '../../contracts/consent-receipt';
-import { ErasureDemand, ErasureHold, ErasureView } from '../../contracts/erasures';
+import { ErasureDemand, ErasureHold, ErasureProlongation, ErasureView } from '../../contracts/erasures';
 import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
+import { invalidField } from '../problem';
 
 const OneErasure = z.object({ erasureId: z.uuid() });
 const PAGE = 200;
@@ -93,18 +94,32 @@ export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
       }),
     }),
     defineOperation({
+      id: 'prolongErasureForReason',
+      method: 'post',
+      path: '/erasures/{erasureId}/prolongations',
+      summary: 'Give an erasure five working days more, once; the resident gets a notice that says why',
+      description: 'The notice is `GET /app/v1/erasures/{erasureId}/prolongation-notice`.',
+      permission: 'erasures:decide',
+      params: OneErasure,
+      body: { kind: 'json', schema: ErasureProlongation },
+      idempotency: 'own',
+      responses: { 200: { description: 'It may take longer', schema: ErasureView } },
+      handle: async ({ params, body: { reason }, caller }) => ({
+        status: 200,
+        body: await desk.prolong(params.erasureId, { reason, actor: caller.clientId }),
+      }),
+    }),
+    defineOperation({
       id: 'prolongErasure',
       method: 'post',
       path: '/erasures/{erasureId}/prolongation',
-      summary: 'Give an erasure five working days more, once; the resident gets a notice that says why',
+      summary: 'Refused: the law wants a reason, which `…/prolongations` takes',
       permission: 'erasures:decide',
       params: OneErasure,
       idempotency: 'own',
-      responses: { 200: { description: 'It may take longer', schema: ErasureView } },
-      handle: async ({ params, caller }) => ({
-        status: 200,
-        body: await desk.prolong(params.erasureId, caller.clientId),
-      }),
+      deprecation: { since: new Date('2026-12-03T00:00:00Z') },
+      responses: { 200: { description: 'Not given any more', schema: ErasureView } },
+      handle: () => Promise.reject(invalidField('reason', 'is required: POST …/prolongations takes it')),
     }),
     defineOperation({
       id: 'getStaffErasureCertificate',

@@ -4,6 +4,7 @@ import { processesOf } from '../../workers/core';
 import { PLUGIN_TOKEN_GUESSES } from '../../contracts/plugin-sessions';
 import { openDatabase } from '../../prisma/database';
 import { RESIDENTS } from '../../stack/town';
+import { noLedger } from '../support/core';
 import { createHarness, type Harness } from '../support/harness';
 
 const anna = RESIDENTS.anna.id;
@@ -141,7 +142,7 @@ describe('a plugin session', () => {
     const expired = await start('vizor');
     await h.owner.pluginSession.updateMany({ where: { partnerId: 'vizor' }, data: { expiresAt: new Date(0) } });
     const database = openDatabase(h.db.urlFor('domovoy_core'), 1);
-    const deps = { database, subjects: h.subjects, ...processesOf(h.temporal.client) };
+    const deps = { database, subjects: h.subjects, ...noLedger, ...processesOf(h.temporal.client) };
     await createHousekeepingActivities(deps).removeExpired();
     await database.$disconnect();
     expect(await h.owner.pluginSession.count()).toBe(1);

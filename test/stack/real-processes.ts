@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { noteComparedWithLedger } from '../../erasure/restore-check';
 import { apiPlan, workerPlan } from '../../stack/processes';
 import type { TaskQueue } from '../../contracts/ids';
 import type { DatabaseRole } from '../../prisma/logins';
@@ -48,6 +49,8 @@ export function realProcesses(h: Harness) {
     },
     async api(): Promise<RealProcess & { readonly apiUrl: string }> {
       const [port = 0, healthPort = 0] = await freePorts(2);
+      // It opens nothing before the worker `core` has looked, which need not run here.
+      await noteComparedWithLedger(h.owner);
       const { args, env } = apiPlan(parts);
       const running = keepRunning(join(logs, `api-${port.toString()}.log`), healthPort, {
         args,

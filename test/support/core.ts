@@ -14,6 +14,8 @@ export type CoreWorker = { readonly stop: () => Promise<void> };
 
 /** Folder that keeps who was erased, outside of the database. */
 export const erasuresFolder = (h: Harness): string => join(h.stateFolder, 'erasures');
+/** For who tidies up where nobody was erased. */
+export const noLedger = { ledger: { retire: () => 0 }, backupDays: 30 };
 /** Folder that is searched before an erasure is certified. */
 export const searchedFolder = (h: Harness): string => join(h.stateFolder, 'logs');
 
@@ -39,6 +41,9 @@ export async function startCore(
       ERASURES_DIR: erasuresFolder(h),
       ERASURE_SEARCH_DIRS: [searchedFolder(h)],
       TOKEN_KEY_LEAD_MINUTES: 30,
+      BACKUP_RETENTION_DAYS: 30,
+      ERASURE_RESPONSIBLE_NAME: 'Мария Иванова',
+      ERASURE_RESPONSIBLE_POSITION: 'Ответственный за обработку персональных данных',
       ERASURE_FOLLOW_UP_MS: options.followUpMs ?? 7 * 86_400_000,
       ...ERASURE_CLOCKS,
       OPERATOR_NAME: 'PropDevelopment (tests)',
@@ -81,4 +86,5 @@ const ERASURE_CLOCKS = {
   ERASURE_WITHDRAWAL_DAYS: 30,
   ERASURE_DEMAND_WORKING_DAYS: 10,
   ERASURE_PROLONG_WORKING_DAYS: 5,
+  ERASURE_WARN_DAYS: 3,
 };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
+import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { temporal as protocol } from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -12,6 +13,7 @@ import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
+import { openRestoreGate } from '../../api/restore-gate';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { configuredKey, openOwnKeys } from '../../api/own-keys';
 import { lockoutAttempts, parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
@@ -21,6 +23,7 @@ import type { DataConverter } from '@temporalio/common';
 import { INTEGRATIONS } from '../../contracts/ids';
 import { LOCKOUTS, type LockoutAttempts } from '../../contracts/lockout';
 import { INTEGRATION_ATTRIBUTE, PROCESS_ATTRIBUTE, STATE_ATTRIBUTE } from '../../contracts/search-attributes';
+import { openErasureLedger } from '../../erasure/ledger';
 import { createEntryAuthenticator } from '../../journal/authenticity';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { authenticateEntriesWith } from '../../journal/journal';
@@ -83,8 +86,12 @@ export type Harness = {
   readonly logLines: string[];
   /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
   readonly stateFolder: string;
-  /** Another API process on the same database and Temporal. */
-  startAnotherApi(): Promise<{ apiUrl: string }>;
+  /**
+   * Another API process on the same database and Temporal.
+   *
+   * @param options.restoreGate shut while the database may be a restored backup, as the process itself is
+   */
+  startAnotherApi(options?: { restoreGate?: boolean }): Promise<{ apiUrl: string }>;
   /** Ends the workers as a crash would: nobody polls any more until `startWorkers`. */
   stopWorkers(): Promise<void>;
   startWorkers(): Promise<void>;
@@ -152,7 +159,7 @@ export async function createHarness(
   await workers.start();
   closers.push(() => workers.stop());
 
-  async function startApi(port: number): Promise<void> {
+  async function startApi(port: number, { restoreGate: isGated = false } = {}): Promise<void> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
     const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
     const identificationGuard = createIdentificationGuard({
@@ -183,8 +190,10 @@ export async function createHarness(
       log,
       lookEveryMs: 500,
     });
+    const restoreGate = isGated ? await openRestoreGate({ database, log }) : undefined;
     const app = createStack({
       identityProvider,
+      ...(restoreGate && { restoreGate }),
       ownKeys,
       settings,
       secrets: apiSecrets(secrets),
@@ -208,6 +217,7 @@ export async function createHarness(
     closers.push(
       () => database.$disconnect(),
       ownKeys.close,
+      async () => restoreGate?.close(),
       identificationGuard.close,
       requestLimits.close,
       pluginTokenGuesses.close,
@@ -254,9 +264,9 @@ export async function createHarness(
     ports,
     logLines,
     stateFolder: state.path,
-    async startAnotherApi() {
+    async startAnotherApi(more) {
       const [port = 0] = await freePorts(1);
-      await startApi(port);
+      await startApi(port, more);
       return { apiUrl: `https://localhost:${port.toString()}` };
     },
     stopWorkers: () => workers.stop(),
@@ -313,6 +323,8 @@ export async function createHarness(
           keyEncryption: localKeyEncryption(ring.keys, ring.currentId),
           subjects,
           tokenKeyLeadMs: options.tokenKeyLeadMs ?? 30 * 60_000,
+          ledger: openErasureLedger(join(state.path, 'erasures')),
+          backupDays: 30,
           ...processesOf(temporal.client),
         });
         const worker = await createWorker({
@@ -398,6 +410,7 @@ function apiSettings(
     ERASURE_WITHDRAWAL_DAYS: 30,
     ERASURE_DEMAND_WORKING_DAYS: 10,
     ERASURE_PROLONG_WORKING_DAYS: 5,
+    ERASURE_WARN_DAYS: 3,
     OPERATOR_NAME: 'PropDevelopment (tests)',
     OPERATOR_ADDRESS: '1 Example Street, Moscow',
   };

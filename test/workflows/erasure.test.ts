@@ -1,12 +1,17 @@
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { projectFile } from '../../config/project-root';
 import type { SearchResult } from '../../contracts/erasure';
 import { ErasureCertificate } from '../../contracts/erasure-certificate';
-import { residentHash } from '../../erasure/ledger';
+import { openErasureLedger, residentHash } from '../../erasure/ledger';
 import { entriesOfSubject } from '../../journal/subjects';
-import { moveGalinaIn } from '../../stack/seed';
-import { GALINA, PARTNERS } from '../../stack/town';
+import { moveGalinaIn, moveIn } from '../../stack/seed';
+import { createAppBackend } from '../../stack/story/app-backend';
+import { createClient } from '../../stack/story/http';
+import { APP_CLIENT_ID, GALINA, PARTNERS } from '../../stack/town';
 import { verifyDocument } from '../../vault/document-signature';
 import { startErasure } from '../../workflows/erasure/start';
 import { erasuresFolder, searchedFolder, startCore, type CoreWorker } from '../support/core';
@@ -96,10 +101,11 @@ describe('an erasure', () => {
       await decide(randomUUID(), 'hold', { reason: 'dispute' }),
       await decide(randomUUID(), 'hold', { reason: 'because' }),
       await decide(randomUUID(), 'release'),
-      await decide(randomUUID(), 'prolongation'),
+      await decide(randomUUID(), 'prolongations', { reason: 'system-fault' }),
+      await h.app.get(`/app/v1/erasures/${randomUUID()}/prolongation-notice`),
     ];
     expect(answers.map(({ status }) => status)).toEqual([
-      404, 400, 400, 404, 404, 404, 404, 404, 404, 404, 400, 404, 404,
+      404, 400, 400, 404, 404, 404, 404, 404, 404, 404, 400, 404, 404, 404,
     ]);
     expect((await h.owner.resident.findUniqueOrThrow({ where: { id: anna } })).status).toBe('active');
   });
@@ -190,7 +196,43 @@ describe('an erasure', () => {
     );
     const text = JSON.stringify(content);
     for (const personal of [anna, ...tokens, 'Анна', PLATE]) expect(text).not.toContain(personal);
-    expect(readFileSync(join(erasuresFolder(h), 'erased.jsonl'), 'utf8')).toContain(residentHash(anna));
+    const entered = openErasureLedger(erasuresFolder(h)).demands().get(residentHash(anna));
+    expect(entered).toMatchObject({ erasureId, erasedAt: content.destroyed_at });
+
+    // Whom order 179 wants named, and what is true of backups.
+    expect(content.performed_by).toMatchObject({ name: 'Мария Иванова' });
+    for (const { id, name, address } of content.processors) {
+      expect([id, name, address]).toEqual([
+        id,
+        partnerOf(id as 'kluch').legalName,
+        partnerOf(id as 'kluch').legalAddress,
+      ]);
+    }
+    const untilMs = Date.parse(content.backups?.hold_until ?? '') - Date.parse(content.destroyed_at);
+    expect(untilMs).toBeGreaterThanOrEqual(30 * 86_400_000);
+    for (const { medium } of content.destroyed) expect(medium).not.toContain('backup');
+
+    // As anybody checks it: the command alone, in a folder where nothing else is.
+    const folder = mkdtempSync(join(tmpdir(), 'domovoy-verify-'));
+    const file = join(folder, 'erasure-certificate.json');
+    const bytes = Buffer.from(`${JSON.stringify(document)}\n`);
+    const verify = (changed: Buffer) => {
+      writeFileSync(file, changed);
+      const args = [projectFile('dist/cli/main.js'), 'verify', 'erasure-certificate.json'];
+      return spawnSync(process.execPath, args, { cwd: folder, env: {}, encoding: 'utf8' });
+    };
+    const accepted = verify(bytes);
+    expect([accepted.status, accepted.stderr]).toEqual([0, '']);
+    expect(accepted.stdout).toMatch(/^ {2}holders that confirmed: (?!.*vizor).*shlagbaum \(face, 20\d\d-/m);
+    expect(accepted.stdout).toMatch(/^ {2}held by the operator for: vizor \(face\)$/m);
+    for (const at of [0, bytes.length >> 1, bytes.length - 3]) {
+      const changed = Buffer.from(bytes);
+      changed.writeUInt8(bytes.readUInt8(at) ^ 0x01, at);
+      const refused = verify(changed);
+      expect([at, refused.status, refused.stdout]).toEqual([at, 1, '']);
+      expect(refused.stderr).toMatch(/^NOT VALID: /);
+    }
+    rmSync(folder, { recursive: true });
   });
 
   describe('while a partner is silent', () => {
@@ -230,6 +272,9 @@ describe('an erasure', () => {
       await until('a person is called', async () => (await h.owner.escalation.count({ where: called })) > 0);
       expect((await erasure(silentId))['state']).toBe('waiting');
       expect((await h.app.get(`/app/v1/erasures/${silentId}/certificate`)).status).toBe(409);
+      // The security desk hears of it as of an alert.
+      const alert = { kind: 'erasure-late', objectId: silentId, scope: 'overdue', severity: 'high' };
+      expect(await h.owner.securityAlert.count({ where: alert })).toBeGreaterThan(0);
       expect(await hasKey(silent.residentId)).toBe(true);
       const { body } = await compliance.call('get', '/staff/v1/erasures');
       const [first, ...others] = body['erasures'] as { erasureId: string; overdue: boolean }[];
@@ -243,9 +288,24 @@ describe('an erasure', () => {
       const held = await decide(disputedId, 'hold', { reason: 'legal-hold' });
       expect([held.status, held.body['state'], held.body['holdReason']]).toEqual([200, 'held', 'legal-hold']);
       expect((await decide(disputedId, 'hold', { reason: 'legal-hold' })).status).toBe(200);
-      const longer = await decide(disputedId, 'prolongation');
+      const notice = () => h.app.get(`/app/v1/erasures/${disputedId}/prolongation-notice`);
+      expect((await notice()).status).toBe(404);
+      for (const body of [{}, { reason: 'because' }]) {
+        expect((await decide(disputedId, 'prolongations', body)).status).toBe(400);
+      }
+      const unreasoned = await decide(disputedId, 'prolongation');
+      expect([unreasoned.status, (await erasure(disputedId))['prolongedAt']]).toEqual([400, null]);
+      const reason = 'holder-not-confirmed';
+      const longer = await decide(disputedId, 'prolongations', { reason });
       expect(new Date(String(longer.body['dueAt'])).getTime()).toBeGreaterThan(before);
-      expect((await decide(disputedId, 'prolongation')).body['dueAt']).toBe(longer.body['dueAt']);
+      const again = await decide(disputedId, 'prolongations', { reason: 'system-fault' });
+      expect([again.body['dueAt'], again.body['prolongReason']]).toEqual([longer.body['dueAt'], reason]);
+      const { body: told } = await notice();
+      expect(told).toMatchObject({ erasureId: disputedId, reason, dueAt: longer.body['dueAt'] });
+      expect(Date.parse(String(told['previousDueAt']))).toBe(before);
+      expect(told['textRu']).toContain('ещё не подтвердило их уничтожение');
+      const entry = { kind: 'erasure', objectId: disputedId, outcome: 'prolonged', reason };
+      expect(await h.owner.journalEntry.count({ where: entry })).toBe(1);
       // The credential is replaced beside it; the partner is ordered with whichever is good at the time.
       if (!password) throw new Error('no credential');
       await credentials().start(password);
@@ -399,27 +459,112 @@ describe('an erasure', () => {
     expect(plates).toMatchObject([{ party: 'shlagbaum', standing: 'kept-for-another', confirmed_at: null }]);
   });
 
-  it('is done again when a restored backup brings the person back', async () => {
-    const residentId = await moveGalinaIn(h.db.ownerUrl, h.secrets);
-    const key = await h.owner.subjectKey.findUniqueOrThrow({ where: { residentId } });
-    const profile = await h.owner.residentProfile.findUniqueOrThrow({ where: { residentId } });
-    const first = await demanded(residentId);
-    await reaches(first, 'erased');
-    await core.stop();
-    await h.temporal.client.workflow.getHandle(`erasure/${first}`).terminate('the backup is of an earlier day');
-    await h.owner.erasureCertificate.deleteMany({ where: { erasureId: first } });
-    await h.owner.erasure.delete({ where: { id: first } });
-    await h.owner.resident.update({ where: { id: residentId }, data: { status: 'active' } });
-    await h.owner.subjectKey.create({ data: key });
-    await h.owner.residentProfile.create({ data: profile });
+  describe('in a database that is restored from a backup', () => {
+    const TABLES = [
+      ...['subject_keys', 'resident_profiles', 'partner_subjects', 'consents', 'enrollments', 'face_templates'],
+      ...['vehicles', 'plugin_sessions'],
+    ];
+    const vizor = partnerOf('vizor');
+    const SEEN_PLATE = 'А113АА77';
 
-    core = await startCore(h);
-    const again = await h.owner.erasure.findUniqueOrThrow({ where: { residentId } });
-    expect(again.id).not.toBe(first);
-    expect((await h.owner.resident.findUniqueOrThrow({ where: { id: residentId } })).status).toBe('erased');
-    await reaches(again.id, 'erased');
-    expect(await hasKey(residentId)).toBe(false);
-    expect(await h.owner.residentProfile.count({ where: { residentId } })).toBe(0);
+    /** What a backup of now would have of the person. @returns puts it back, as a restored dump has it */
+    async function backup(residentId: string): Promise<() => Promise<void>> {
+      const copies: [string, string][] = [];
+      for (const table of TABLES) {
+        const [row] = await h.owner.$queryRawUnsafe<{ rows: string | null }[]>(
+          `SELECT json_agg(t)::text AS rows FROM ${table} t WHERE resident_id = $1::uuid`,
+          residentId,
+        );
+        copies.push([table, row?.rows ?? '[]']);
+      }
+      return async () => {
+        const where = { where: { residentId } };
+        await h.owner.erasureCertificate.deleteMany({ where: { erasure: { residentId } } });
+        await h.owner.erasureHolder.deleteMany({ where: { erasure: { residentId } } });
+        await h.owner.erasure.deleteMany(where);
+        await h.owner.biometricDeletion.deleteMany(where);
+        await h.owner.resident.update({ where: { id: residentId }, data: { status: 'active' } });
+        for (const [table, rows] of copies) {
+          await h.owner.$executeRawUnsafe(
+            `INSERT INTO ${table} SELECT * FROM json_populate_recordset(null::${table}, $1::json) ON CONFLICT DO NOTHING`,
+            rows,
+          );
+        }
+      };
+    }
+
+    it('people who were erased or asked to be are denied before anything opens, are erased again, and their acts are there', async () => {
+      const residentId = await moveIn(h.db.ownerUrl, h.secrets, {
+        ...{ name: GALINA.name, partnerId: 'vizor', flat: vizor.flats.paid },
+      });
+      await residentOf(h, residentId).enrolled(vizor);
+      const car = { plate: SEEN_PLATE, houseId: vizor.houseId };
+      expect((await h.app.post(`/app/v1/residents/${residentId}/vehicles`, car)).status).toBe(201);
+      const open = (app = h.app) => app.post(`/app/v1/access-points/${vizor.doorId}/openings`, { residentId });
+      const ways = [
+        async () => (await open()).status,
+        async () => (await h.sandbox.showPlate('vizor', vizor.barrierDeviceId, SEEN_PLATE)).company?.status,
+        async () => (await residentOf(h).atTheDoor(vizor)).company?.status,
+      ];
+      const statuses = () => Promise.all(ways.map((way) => way()));
+      const [putBack, other] = [await backup(residentId), await moveGalinaIn(h.db.ownerUrl, h.secrets)];
+      const putOtherBack = await backup(other);
+
+      const first = await demanded(residentId);
+      await reaches(first, 'erased');
+      const act = await certificate(first);
+      await core.stop();
+      // Somebody else asks, and a dispute pauses it.
+      const waiting = await demanded(other);
+      expect((await decide(waiting, 'hold', { reason: 'dispute' })).status).toBe(200);
+      core = await startCore(h);
+      const ledger = openErasureLedger(erasuresFolder(h));
+      const entered = () => Promise.resolve(ledger.demands().get(residentHash(other))?.holdReason === 'dispute');
+      await until('the demand that waits is in the ledger', entered);
+      await core.stop();
+
+      await putBack();
+      await putOtherBack();
+      // Of a dump every row is written by another transaction than it was.
+      await h.owner.$executeRaw`UPDATE restore_checks SET checked_at = checked_at`;
+      expect(await statuses()).toEqual([200, 200, 200]);
+      const { apiUrl } = await h.startAnotherApi({ restoreGate: true });
+      const http = createClient(h.caPem);
+      const asked = `${apiUrl}/app/v1/access-points/${vizor.doorId}/openings`;
+      await expect(http.bytes(asked, { method: 'POST' })).rejects.toThrow('answered 503');
+      await expect(http.bytes(`${apiUrl}/oauth/token`, { method: 'POST' })).rejects.toThrow('answered 503');
+
+      core = await startCore(h);
+      expect(await statuses()).toEqual([403, 403, 403]);
+      const [elsewhere, clientSecret] = [{ ...h, apiUrl }, h.secrets.appClient.value];
+      const app = createAppBackend({ ...elsewhere, clientId: APP_CLIENT_ID, clientSecret });
+      expect((await open(app)).status).toBe(403);
+      const again = await h.owner.erasure.findUniqueOrThrow({ where: { residentId } });
+      expect(again.id).toBe(first);
+      const where = { erasureId_version: { erasureId: first, version: 1 } };
+      expect((await h.owner.erasureCertificate.findUniqueOrThrow({ where })).document).toEqual(act);
+      expect(await evidence(first)).toContain('restored');
+      expect(await erasure(waiting)).toMatchObject({ state: 'held', holdReason: 'dispute' });
+      await reaches(first, 'erased');
+      expect(await hasKey(residentId)).toBe(false);
+      expect(await h.owner.residentProfile.count({ where: { residentId } })).toBe(0);
+      expect(await h.owner.faceTemplate.count({ where: { residentId } })).toBe(0);
+      expect(contentOf(await certificate(first)).version).toBe(2);
+      await Promise.all([app.close(), http.close()]);
+    });
+
+    it('an act is there although the backup has neither the demand nor the person', async () => {
+      const { id: erasureId, residentId } = await h.owner.erasure.findFirstOrThrow({ where: { state: 'erased' } });
+      const act = await certificate(erasureId);
+      await core.stop();
+      await h.owner.erasureCertificate.deleteMany({ where: { erasureId } });
+      await h.owner.erasureHolder.deleteMany({ where: { erasureId } });
+      await h.owner.erasure.delete({ where: { id: erasureId } });
+      core = await startCore(h);
+      expect(await certificate(erasureId)).toEqual(act);
+      expect(await erasure(erasureId)).toMatchObject({ state: 'closed' });
+      expect((await erasure(erasureId))['residentId']).not.toBe(residentId);
+    });
   });
 
   it('that was begun during an enrollment goes on when the deletion is over, and no photo has come late', async () => {

@@ -31,7 +31,15 @@ const vera = RESIDENTS.vera.id;
 const boris = RESIDENTS.boris.id;
 
 type Body = Record<string, unknown>;
-type PartnerPart = { partnerId: string; plates: string; biometrics: string; told: number; escalations: number };
+type PartnerPart = {
+  partnerId: string;
+  plates: string;
+  biometrics: string;
+  told: number;
+  escalations: number;
+  lastAnswer: string | null;
+  lastAnswerAt: string | null;
+};
 
 let h: Harness;
 let resident: ReturnType<typeof residentOf>;
@@ -132,8 +140,16 @@ describe('the property registry', () => {
       expect(await resident.journal(saleId)).toEqual([
         'property-sale reported',
         'property-sale in-force',
+        'escalation raised',
         'property-sale confirmed',
       ]);
+      // Keys and fobs nobody's port takes an order for: a person is called, and the sale says so until somebody has looked.
+      const call = { process: 'property-sale', objectId: `${saleId}/kluch/keys`, resolvedAt: null };
+      expect(await partOf(saleId, 'kluch')).toMatchObject({ keysAndFobs: 'to-recode', escalations: 0 });
+      const { id: callId } = await h.owner.escalation.findFirstOrThrow({ where: call });
+      const operations = await staffMember(h, ['operations']);
+      await operations.call('post', `/staff/v1/escalations/${callId}/acknowledgement`);
+      expect(await partOf(saleId, 'kluch')).toMatchObject({ keysAndFobs: 'in-hand' });
       const told = (await entriesOfSubject(h.owner, h.subjects, owner)).filter(({ kind }) => kind === 'property-right');
       expect(told).toMatchObject([{ outcome: 'ended', details: { rightId: rightIds[0], saleId } }]);
     });
@@ -202,6 +218,41 @@ describe('the property registry', () => {
       expect(await h.owner.propertySaleDeletion.count({ where: { saleId: String(body['saleId']) } })).toBe(0);
       await resident.withdraw(consentId);
       await resident.deleted(consentId);
+    });
+
+    it('leaves the face at another house of the same partner, the consent and the session with it, until that is sold, too', async () => {
+      const owner = await newResident();
+      const second = { ...vizor, houseId: randomUUID() };
+      await h.owner.house.create({ data: { id: second.houseId } });
+      const { id: partnerId, integration } = vizor;
+      const partnerHouseId = `second-${second.houseId}`;
+      await h.owner.housePartner.create({ data: { houseId: second.houseId, partnerId, integration, partnerHouseId } });
+      const [here, there] = [
+        await flatIn(vizor, [{ residentId: owner }]),
+        await flatIn(second, [{ residentId: owner }]),
+      ];
+      const consentId = await resident.consentTo('vizor', owner);
+      for (const house of [vizor, second]) {
+        const { body } = await resident.upload(house, consentId, owner);
+        await ended(h, `enrollment/${String(body['enrollmentId'])}`);
+      }
+      const facesAt = async () =>
+        (await h.owner.faceTemplate.findMany({ where: { residentId: owner, active: true } })).map(
+          (face) => face.houseId,
+        );
+      expect((await facesAt()).toSorted()).toEqual([vizor.houseId, second.houseId].toSorted());
+      const started = await h.app.post('/app/v1/plugin-sessions', { residentId: owner, partnerId: 'vizor' });
+      expect(started.status).toBe(201);
+      const sessions = () => h.owner.pluginSession.count({ where: { residentId: owner, endedAt: null } });
+
+      await confirmed(String((await sell(here.propertyId)).body['saleId']));
+      expect((await open(vizor, owner)).status).toBe(403);
+      expect(await facesAt()).toEqual([second.houseId]);
+      expect([(await resident.consent(consentId)).status, await sessions()]).toEqual(['granted', 1]);
+
+      await confirmed(String((await sell(there.propertyId)).body['saleId']));
+      expect(await facesAt()).toEqual([]);
+      expect([(await resident.consent(consentId)).status, await sessions()]).toEqual(['withdrawn', 0]);
     });
 
     it('ends rights that have yet to begin as well, so that no guest of the seller comes tomorrow', async () => {
@@ -617,6 +668,12 @@ describe('the property registry', () => {
       expect(await h.owner.escalation.findMany({ where: call })).toMatchObject([
         { reason: 'PlatesNotSettled', level: 1, integration: 'communal', resolvedAt: null },
       ]);
+      // With what was tried: how often the partner was told, and what it answered last.
+      const part = await partOf(saleId, 'shlagbaum');
+      expect(part?.lastAnswer).toMatch(/^Partner(Unavailable|Unreachable)$/);
+      expect(part?.lastAnswerAt).not.toBeNull();
+      const alert = { kind: 'property-sale-late', objectId: call.objectId, scope: 'PlatesNotSettled' };
+      expect(await h.owner.securityAlert.count({ where: alert })).toBe(1);
       const [first, second] = [await staffMember(h, ['operations']), await staffMember(h, ['compliance'])];
       const about = async () => {
         const { body } = await second.call('get', '/staff/v1/escalations?open=true');

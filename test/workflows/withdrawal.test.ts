@@ -6,6 +6,7 @@ import { parseKeyRing } from '../../config/environment';
 import { dataConverterWith } from '../../config/temporal';
 import { openDatabase } from '../../prisma/database';
 import { breakPartner, configurePartner, mendEverything } from '../support/faults';
+import { noLedger } from '../support/core';
 import { createHarness, type Harness } from '../support/harness';
 import { partnerOf, residentOf } from '../support/resident';
 import { ended, until } from '../support/until';
@@ -303,11 +304,12 @@ describe('a withdrawal, on a real server,', () => {
 /** One round of the scheduled tidying, by a worker with the rights of `core` and no others. */
 async function tidy(h: Harness): Promise<void> {
   const database = openDatabase(h.db.urlFor('domovoy_core'), 2);
+  const deps = { database, subjects: h.subjects, ...noLedger, ...processesOf(h.temporal.client) };
   const worker = await createWorker({
     connection: h.temporal.nativeConnection,
     namespace: h.temporal.namespace ?? 'default',
     taskQueue: 'core',
-    activities: createHousekeepingActivities({ database, subjects: h.subjects, ...processesOf(h.temporal.client) }),
+    activities: createHousekeepingActivities(deps),
     workflows: { workflowBundle: workflowBundle() },
     dataConverter: dataConverterWith(parseKeyRing(h.secrets.payloadKeys.value)),
   });

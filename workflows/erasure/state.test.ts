@@ -1,5 +1,5 @@
 import { fc, test } from '@fast-check/jest';
-import { begun, callDue, called, callsDue, looked, msUntilCall, pauseMs } from './state';
+import { begun, callDue, called, callsDue, countedFor, looked, msUntilCall, pauseMs } from './state';
 
 const DAY_MS = 86_400_000;
 const t0 = Date.parse('2026-11-20T00:00:00.000Z');
@@ -29,6 +29,19 @@ describe('the calls to a person about an erasure', () => {
   test.prop([fc.nat({ max: 10_000 })])('are never slept through: a pause grows, up to an hour', (looks) => {
     expect(pauseMs({ looks })).toBeGreaterThanOrEqual(300);
     expect(pauseMs({ looks })).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('are counted anew when the law’s time was prolonged, and never twice for the same end of it', () => {
+    const first = { state: 'waiting', ...times, pending: [], followUpAt: null, holders: [] } as const;
+    const later = { ...first, warnAt: at(14), dueAt: at(17) };
+    const made = { ...countedFor(begun, first), level: 2 };
+    const anew = countedFor(made, later);
+    expect(callDue(later, anew, t0 + 13 * DAY_MS)).toBeNull();
+    expect(callDue(later, anew, t0 + 14 * DAY_MS)).toEqual({ level: 1, reason: 'due-soon' });
+    expect(callDue(later, { ...anew, level: 1 }, t0 + 17 * DAY_MS)).toEqual({ level: 2, reason: 'overdue' });
+    expect(callDue(first, countedFor(made, first), t0 + 10 * DAY_MS)).toBeNull();
+    // An execution from before said nothing of the end that it counted for.
+    expect(countedFor({ ...begun, level: 2 }, first).level).toBe(2);
   });
 
   it('of holders that do not answer have levels of their own, counted anew for each certificate', () => {

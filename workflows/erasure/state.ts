@@ -10,8 +10,10 @@ export type Progress = {
   readonly looks: number;
   /** What was left when it last looked. */
   readonly left: string;
-  /** How often a person was called. */
+  /** How often a person was called about the law's time. */
   readonly level: number;
+  /** Which end of that time was counted for. */
+  readonly dueAt?: string;
   /** How often a person was called because holders do not answer, counted anew for each certificate. */
   readonly followUp?: { readonly lateAt: string; readonly level: number };
 };
@@ -24,6 +26,12 @@ export const looked = (progress: Progress, left: string): Progress => ({
   left,
   looks: left === progress.left ? progress.looks + 1 : 0,
 });
+
+/** A time that was prolonged has another end, and calls of its own: those about the first do not count for it. */
+export function countedFor(progress: Progress, { dueAt }: Pick<ErasureStanding, 'dueAt'>): Progress {
+  if (progress.dueAt === dueAt) return progress;
+  return { ...progress, dueAt, level: progress.dueAt === undefined ? progress.level : 0 };
+}
 
 /** How many calls to a person are due: a warning, one when the law's time is over, then every day. */
 export function callsDue({ warnAt, dueAt }: Pick<ErasureStanding, 'warnAt' | 'dueAt'>, nowMs: number): number {

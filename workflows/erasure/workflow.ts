@@ -4,7 +4,7 @@ import type { ErasureActivities } from '../../activities/erasure';
 import type { ErasureRequest, ErasureStanding } from '../../contracts/erasure';
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { erasureChanged } from './messages';
-import { begun, callDue, called, looked, msUntilCall, pauseMs, type Progress } from './state';
+import { begun, callDue, called, countedFor, looked, msUntilCall, pauseMs, type Progress } from './state';
 
 /** A worker that died is missed after this long, and not only when its step should have ended. */
 const heartbeatTimeout = '10 seconds';
@@ -149,9 +149,11 @@ async function ask({ holders }: ErasureStanding, onlyFound: boolean): Promise<bo
   return answers.every((answer) => answer === 'gone');
 }
 
-async function callIfDue(erasureId: string, standing: ErasureStanding, progress: Progress): Promise<Progress> {
+async function callIfDue(erasureId: string, standing: ErasureStanding, before: Progress): Promise<Progress> {
+  const progress = wf.patched('calls-for-each-date') ? countedFor(before, standing) : before;
   const call = callDue(standing, progress, Date.now());
   if (call === null) return progress;
-  await own.escalateErasure(erasureId, { ...call, raisedAt: new Date().toISOString() });
+  const { dueAt } = standing;
+  await own.escalateErasure(erasureId, { ...call, raisedAt: new Date().toISOString(), dueAt });
   return called(progress, standing, call);
 }

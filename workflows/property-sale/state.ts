@@ -39,12 +39,22 @@ export function pauseMs({ looks, sinceMs }: SaleWatch, nowMs: number): number {
   return Math.max(1, Math.min(growing, msUntilEscalation(nowMs - sinceMs)));
 }
 
-/** Who has not confirmed, and what of. */
-export const obstacles = ({ partners }: SaleProgress): { partnerId: string; reason: SaleObstacle }[] =>
-  partners.flatMap((partner) => {
+/** Since when what is waited for is late: a sale of a later date is not before that. */
+export const waitingSince = (watch: SaleWatch, effectiveAt: string): SaleWatch => ({
+  ...watch,
+  sinceMs: Math.max(watch.sinceMs, Date.parse(effectiveAt)),
+});
+
+type Obstacle = { readonly partnerId: string | null; readonly reason: SaleObstacle };
+
+/** Who has not confirmed, and what of. @param isThrough whether our own steps worked: else that is what is in the way */
+export function obstacles({ partners }: SaleProgress, isThrough: boolean): Obstacle[] {
+  const ofPartners = partners.flatMap((partner): Obstacle[] => {
     const reason = obstacleOf(partner);
     return reason === null ? [] : [{ partnerId: partner.partnerId, reason }];
   });
+  return isThrough ? ofPartners : [...ofPartners, { partnerId: null, reason: 'StepFailed' }];
+}
 
 function obstacleOf({ plates, biometrics }: SalePartnerProgress): SaleObstacle | null {
   if (plates === 'settling') return 'PlatesNotSettled';

@@ -3,16 +3,21 @@ import type { PropertySaleActivities } from '../../activities/property-sale';
 import type { SaleProgress, SaleRequest, SaleState } from '../../contracts/property-sales';
 import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { getSaleProgress, saleChanged } from './messages';
-import { called, isOverdue, looked, obstacles, pauseMs, watched, type SaleWatch } from './state';
+import { called, isOverdue, looked, obstacles, pauseMs, waitingSince, watched, type SaleWatch } from './state';
 
-/** Our own rows and our own Temporal: tried until it works. */
-const { takeSaleEffect, tellSalePartners, surveySale, raiseSaleEscalation } =
-  wf.proxyActivities<PropertySaleActivities>({
-    startToCloseTimeout: '1 minute',
-    // A worker that died is missed after this long, and not only when its step should have ended.
-    heartbeatTimeout: '10 seconds',
-    retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
-  });
+const patience = {
+  startToCloseTimeout: '1 minute',
+  // A worker that died is missed after this long, and not only when its step should have ended.
+  heartbeatTimeout: '10 seconds',
+  retry: { initialInterval: '1 second', maximumInterval: '1 minute' },
+} as const;
+/** That a person is called is our own rows' matter alone: tried until it works. */
+const { raiseSaleEscalation } = wf.proxyActivities<PropertySaleActivities>(patience);
+/** A step that keeps failing is let go after a while, so that a person is called about it; the next turn tries again. */
+const { takeSaleEffect, tellSalePartners, surveySale } = wf.proxyActivities<PropertySaleActivities>({
+  ...patience,
+  scheduleToCloseTimeout: '30 minutes',
+});
 
 /**
  * One execution per sale (P4). Waits for a date that is yet to come; then sees to it that every partner of the house
@@ -42,39 +47,62 @@ export async function propertySaleWorkflow(
     if (changes > seen) watch = { ...watch, tells: true };
     seen = changes;
     const isDue = Date.now() >= Date.parse(request.effectiveAt);
-    if (progress.state === 'scheduled' && isDue) await takeSaleEffect(request);
-    else if (watch.tells && progress.state !== 'scheduled') await tellSalePartners(request);
     const before = progress.state;
-    progress = await surveySale(request);
+    let untold = 0;
+    // A history from before has no step that failed, and nobody who was not told: it goes on here as it did then.
+    const isThrough = await isDone(async () => {
+      if (before === 'scheduled' && isDue) await takeSaleEffect(request);
+      else if (watch.tells && before !== 'scheduled') untold = await tellPartners(request);
+      progress = await surveySale(request);
+    });
     // Nobody was told yet of what this state brings.
     if (progress.state !== before) {
       watch = watched(Date.now());
       continue;
     }
-    if (progress.isDone) {
+    if (isThrough && progress.isDone) {
       if (changes > seen) continue;
       show(progress.state);
       return { state: progress.state };
     }
-    watch = looked(watch);
+    // Who could not be told is told in the next turn.
+    watch = { ...looked(watch), tells: watch.tells && (!isThrough || untold > 0) };
     show(progress.state === 'scheduled' ? 'scheduled' : 'telling');
-    if (progress.state !== 'scheduled' && isOverdue(watch, Date.now())) {
-      watch = called(watch, Date.now());
-      await escalate(request, progress, watch.level);
+    const late = progress.state === 'scheduled' ? waitingSince(watch, request.effectiveAt) : watch;
+    if ((progress.state !== 'scheduled' || (isDue && !isThrough)) && isOverdue(late, Date.now())) {
+      watch = called(late, Date.now());
+      await escalate(request, obstacles(progress, isThrough), watch.level);
       show('escalated');
       continue;
     }
     if (wf.workflowInfo().continueAsNewSuggested) {
       return wf.continueAsNew<typeof propertySaleWorkflow>(request, { ...watch, state: progress.state });
     }
-    const waitMs = progress.state === 'scheduled' ? msUntil(request.effectiveAt) : pauseMs(watch, Date.now());
+    const waitMs = progress.state === 'scheduled' && !isDue ? msUntil(request.effectiveAt) : pauseMs(watch, Date.now());
     await wf.condition(() => changes > seen, waitMs);
   }
 }
 
 const msUntil = (time: string): number => Math.max(1, Date.parse(time) - Date.now());
 
-async function escalate(request: SaleRequest, progress: SaleProgress, level: number): Promise<void> {
+/** @returns how many could not be told; one of before did not say */
+async function tellPartners(request: SaleRequest): Promise<number> {
+  const untold = (await tellSalePartners(request)) as number | undefined;
+  return untold ?? 0;
+}
+
+/** @returns whether it worked; a step that does not for long keeps nobody from being called */
+async function isDone(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (wf.isCancellation(error)) throw error;
+    return false;
+  }
+}
+
+async function escalate(request: SaleRequest, found: ReturnType<typeof obstacles>, level: number): Promise<void> {
   const raisedAt = new Date().toISOString();
-  for (const obstacle of obstacles(progress)) await raiseSaleEscalation(request, { ...obstacle, level, raisedAt });
+  for (const obstacle of found) await raiseSaleEscalation(request, { ...obstacle, level, raisedAt });
 }
