@@ -67,7 +67,7 @@ describe('sealing the journal', () => {
   /** What the figures of the worker say to wait. */
   async function waiting(heads = outside): Promise<Record<string, number>> {
     const registry = new Registry();
-    showWhatIsDue(registry, h.owner, h.temporal.client, heads);
+    showWhatIsDue(registry, h.owner, h.temporal.client, { heads, warnDays: 3 });
     const metric = await registry.getSingleMetric('domovoy_waiting')?.get();
     return Object.fromEntries((metric?.values ?? []).map(({ labels, value }) => [String(labels['kind']), value]));
   }
