@@ -224,7 +224,7 @@ describe('variant A: identified at our token endpoint, then the opening names th
     expect([denied.status, reason, await opened(denied)]).toEqual([403, 'locked-out', 0]);
   });
 
-  test("nobody's face and one without a right are refused with the same bytes and at the same steps of time, whatever the variant", async () => {
+  test("nobody's face and one without a right are refused with the same bytes at the same steps of time", async () => {
     const vectors = { unknown: await vectorOf(stranger), known: await vectorOf(face) };
     const token = await clientToken();
     const ways = {
