@@ -83,8 +83,9 @@ describe('sealing the journal', () => {
     const consentId = await consent();
     // The requests themselves are written a little later, many at a time.
     const exchanges = () => h.owner.journalEntry.findMany({ where: { kind: 'exchange' }, orderBy: { seq: 'asc' } });
-    await until('both requests are in the journal', async () => (await exchanges()).length === 2);
+    await until('the requests are in the journal', async () => (await exchanges()).length === 3);
     expect(await exchanges()).toMatchObject([
+      { actor: APP_CLIENT_ID, reason: 'issueToken', outcome: '200' },
       { actor: APP_CLIENT_ID, reason: 'getConsentForm', outcome: '200' },
       { actor: APP_CLIENT_ID, reason: 'grantConsent', outcome: '201' },
     ]);
