@@ -64,6 +64,12 @@ describe('the configuration', () => {
       expect(faults(value)).toContain('LOCKOUT_DEVICE_ATTEMPTS');
   });
 
+  it('takes no empty value for a number: a face threshold of nothing would let everybody in', () => {
+    for (const value of ['', ' ']) {
+      expect(() => readApiConfiguration({ ...complete, FACE_THRESHOLD: value })).toThrow('FACE_THRESHOLD: is empty');
+    }
+  });
+
   it('takes a secret from a file when NAME_FILE says so', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'domovoy-')), 'secret');
     writeFileSync(file, 'a-secret-that-came-from-a-file\n');

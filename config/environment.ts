@@ -318,6 +318,13 @@ const MigrationSecrets = z.object({ OWNER_DATABASE_URL: z.url({ protocol: /^post
 export const readMigrationConfiguration = (env: NodeJS.ProcessEnv): z.infer<typeof MigrationSecrets> =>
   read(env, z.object({}), MigrationSecrets).secrets;
 
+/** What is empty would be read as zero: a threshold of nothing takes anybody for somebody. */
+function emptyNumbers(env: NodeJS.ProcessEnv, { shape }: z.ZodObject): string[] {
+  return Object.entries(shape).flatMap(([name, schema]) =>
+    env[name]?.trim() === '' && typeof (schema as z.ZodType).safeParse('').data === 'number' ? [name] : [],
+  );
+}
+
 function read<S extends z.ZodObject, K extends z.ZodObject>(
   env: NodeJS.ProcessEnv,
   settingsSchema: S,
@@ -325,9 +332,15 @@ function read<S extends z.ZodObject, K extends z.ZodObject>(
 ): Configuration<z.infer<S>, z.infer<K>> {
   const settings = settingsSchema.safeParse(env);
   const secrets = secretsSchema.safeParse(withSecretFiles(env, Object.keys(secretsSchema.shape)));
-  if (settings.success && secrets.success) return { settings: settings.data, secrets: secrets.data };
+  const empty = emptyNumbers(env, settingsSchema);
+  if (settings.success && secrets.success && empty.length === 0) {
+    return { settings: settings.data, secrets: secrets.data };
+  }
   const faults = [settings, secrets].flatMap(({ error }) => error?.issues ?? []);
-  const lines = faults.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
+  const lines = [
+    ...empty.map((name) => `  ${name}: is empty`),
+    ...faults.map(({ path, message }) => `  ${path.join('.')}: ${message}`),
+  ];
   throw new Error(`The configuration is not usable:\n${lines.join('\n')}`);
 }
 
