@@ -1,7 +1,7 @@
 import { SCHEDULES } from './schedules';
 
 describe('what runs by the clock', () => {
-  const start = ({ action }: (typeof SCHEDULES)[number]) => `${action.workflowType} on ${action.taskQueue}`;
+  const start = ({ action }: (typeof SCHEDULES)[number]) => `${String(action.workflowType)} on ${action.taskQueue}`;
   const when = Object.fromEntries(SCHEDULES.map((schedule) => [start(schedule), schedule.spec]));
   const every = (interval: string) => ({ intervals: [{ every: interval }] });
 

@@ -114,8 +114,8 @@ describe('governance', () => {
       const called = async (order: string, minutes: number, change: { outcome?: string; partnerId?: string } = {}) => {
         const { outcome = 'ok', partnerId = 'ours' } = change;
         const call = { integration, partnerId, operation: 'remove-face', outcome, durationMs: 5, toldAs: 't', order };
-        const record = partnerCallRecord({ ...call, correlationId: randomUUID(), execution: 'e' });
-        await owner.journalEntry.create({ data: { ...record, reason: record.reason ?? null, at: ago(minutes) } });
+        const { kind, reason = '' } = partnerCallRecord({ ...call, correlationId: randomUUID(), execution: 'e' });
+        await owner.journalEntry.create({ data: { kind, integration, outcome, reason, at: ago(minutes) } });
         return order;
       };
       const answered = [await called('delete/d/h/1', 30), await called('block-plate/p', 10)];
