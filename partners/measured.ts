@@ -33,6 +33,7 @@ const OPERATIONS = [
   'remove-face',
   'allow-plate',
   'block-plate',
+  'plate-state',
   'list-equipment',
   'add-credential',
   'check-credential',
@@ -160,6 +161,7 @@ export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): Part
     plates: plates && {
       allow: timed('allow-plate', (...args) => plates.allow(...args)),
       block: timed('block-plate', (...args) => plates.block(...args)),
+      isAllowed: timed('plate-state', (...args) => plates.isAllowed(...args)),
     },
     equipment: { list: timed('list-equipment', (...args) => gateway.equipment.list(...args)) },
     credentials: {
