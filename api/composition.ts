@@ -31,7 +31,7 @@ import { requirePartner } from './authentication/partner';
 import { requireRegistry } from './authentication/registry';
 import { requireStaff } from './authentication/staff';
 import { requireToken } from './authentication/token';
-import { createFaceIdentifier } from './face-identification';
+import type { FaceIdentifier } from './face-identification';
 import { createIdentification, type Identification } from './identification';
 import type { IdentificationGuard } from './identification-guard';
 import { hiddenId } from './oauth/hidden-id';
@@ -86,6 +86,7 @@ export type ApiDependencies = {
   readonly identificationGuard: IdentificationGuard;
   readonly requestLimits: RequestLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
+  readonly faces: FaceIdentifier;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
   readonly ownKeys: OwnKeys;
@@ -102,6 +103,7 @@ type OperationDependencies = Omit<
   | 'identificationGuard'
   | 'exchanges'
   | 'identityProvider'
+  | 'faces'
   | 'ownKeys'
   | 'metrics'
   | 'refusals'
@@ -214,13 +216,7 @@ export function createStack(deps: ApiDependencies): Express {
   const subjects = createSubjectVault(deps.keyEncryption);
   const plateIndex = createPlateIndex(secrets.PLATE_INDEX_KEY);
   const plates = createPlateIdentifier({ database, plateIndex });
-  const faces = createFaceIdentifier({
-    database,
-    subjects,
-    threshold: settings.FACE_THRESHOLD,
-    margin: settings.FACE_MARGIN,
-  });
-  const identification = createIdentification({ faces, plates, guard: deps.identificationGuard });
+  const identification = createIdentification({ faces: deps.faces, plates, guard: deps.identificationGuard });
   const server = createAuthorizationServer({
     publicUrl,
     database,

@@ -12,7 +12,9 @@ import { startTracing } from '../config/tracing';
 import { createExchangeJournal } from '../journal/exchanges';
 import { createRefusalJournal } from '../journal/refusals';
 import { openDatabase, type Database } from '../prisma/database';
+import { createSubjectVault } from '../vault/subject-keys';
 import { createStack } from './composition';
+import { createFaceIdentifier } from './face-identification';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
@@ -36,6 +38,13 @@ async function main(): Promise<void> {
     databaseUrl: secrets.DATABASE_URL,
     database,
     key: secrets.HIDDEN_ID_KEY,
+    log,
+  });
+  const faces = createFaceIdentifier({
+    database,
+    subjects: createSubjectVault(keyEncryption),
+    threshold: settings.FACE_THRESHOLD,
+    margin: settings.FACE_MARGIN,
     log,
   });
   const requestLimits = createRequestLimits({
@@ -64,6 +73,7 @@ async function main(): Promise<void> {
     temporal,
     keyEncryption,
     identificationGuard,
+    faces,
     requestLimits,
     exchanges,
     metrics: createRequestMetrics(registry),
@@ -97,6 +107,7 @@ async function main(): Promise<void> {
         health.close,
         () => temporal.connection.close(),
         identificationGuard.close,
+        faces.close,
         requestLimits.close,
         pluginTokenGuesses.close,
         exchanges.close,

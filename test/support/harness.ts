@@ -8,6 +8,7 @@ import { createHousekeepingActivities } from '../../activities/housekeeping';
 import { createPropertySaleActivities } from '../../activities/property-sale';
 import { createOwnKeyActivities } from '../../activities/own-key-rotation';
 import { createStack } from '../../api/composition';
+import { createFaceIdentifier, type FaceIdentifier } from '../../api/face-identification';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
@@ -77,6 +78,8 @@ export type Harness = {
   /** The keys of residents, as the processes have them. */
   readonly subjects: SubjectVault;
   readonly logLines: string[];
+  /** Of which houses and partners the first API process has faces in memory. */
+  readonly facesInMemory: FaceIdentifier['held'];
   /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
   readonly stateFolder: string;
   /** Another API process on the same database and Temporal. */
@@ -143,7 +146,7 @@ export async function createHarness(
   await workers.start();
   closers.push(() => workers.stop());
 
-  async function startApi(port: number): Promise<void> {
+  async function startApi(port: number): Promise<FaceIdentifier> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
     const identificationGuard = createIdentificationGuard({
       databaseUrl: db.urlFor('domovoy_api'),
@@ -152,6 +155,14 @@ export async function createHarness(
       log,
     });
     const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
+    const faces = createFaceIdentifier({
+      database,
+      subjects,
+      threshold: settings.FACE_THRESHOLD,
+      margin: settings.FACE_MARGIN,
+      log,
+      sweepEveryMs: 200,
+    });
     const requestLimits = createRequestLimits({
       databaseUrl: db.urlFor('domovoy_api'),
       anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
@@ -181,6 +192,7 @@ export async function createHarness(
       temporal: temporal.client,
       keyEncryption,
       identificationGuard,
+      faces,
       requestLimits,
       pluginTokenGuesses,
       exchanges,
@@ -198,6 +210,7 @@ export async function createHarness(
       () => database.$disconnect(),
       ownKeys.close,
       identificationGuard.close,
+      faces.close,
       requestLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
@@ -205,8 +218,9 @@ export async function createHarness(
       identityProvider.close,
       () => closeServer(server),
     );
+    return faces;
   }
-  await startApi(ports.api);
+  const faces = await startApi(ports.api);
 
   const caPem = readFileSync(certificates.companyCa, 'utf8');
   const clientSecret = secrets.appClient.value;
@@ -242,6 +256,7 @@ export async function createHarness(
     certificates,
     ports,
     logLines,
+    facesInMemory: faces.held,
     stateFolder: state.path,
     async startAnotherApi() {
       const [port = 0] = await freePorts(1);
