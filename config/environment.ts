@@ -210,11 +210,11 @@ const CoreSettings = SharedSettings.extend({
   ...Operator.shape,
   /** Where it is kept who was erased: a place that is not restored together with the database. */
   ERASURES_DIR: z.string().min(1),
-  /** Folders whose files are searched before an erasure is certified, such as logs; comma separated. */
-  ERASURE_SEARCH_DIRS: z
-    .string()
-    .default('')
-    .transform((text) => text.split(',').filter((path) => path !== '')),
+  /**
+   * Folders whose files are searched before an erasure is certified, such as logs; comma separated. No default: what is
+   * not searched would count as clean.
+   */
+  ERASURE_SEARCH_DIRS: Words.refine((paths) => paths.length > 0, { message: 'names no folder' }),
   /** How long after the certificate holders are asked once more, milliseconds. */
   ERASURE_FOLLOW_UP_MS: DurationMs.default(7 * 24 * 3_600_000),
   /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */
