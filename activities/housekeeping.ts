@@ -2,6 +2,7 @@ import type { DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import type { SaleRequest } from '../contracts/property-sales';
 import { forgetOldRights } from '../erasure/register';
+import { forgetRemovedPlates } from '../erasure/vehicle-removal';
 import { raiseAlertOnce } from '../journal/alerts';
 import { hasRest, makeMonths, retireMonths } from '../journal/retention';
 import { appendAbout } from '../journal/subjects';
@@ -50,7 +51,8 @@ export function createHousekeepingActivities(deps: {
         database.identityEvent.deleteMany(expired),
         database.pluginSession.deleteMany({ where: { OR: [expired.where, { endedAt: { not: null } }] } }),
       ]);
-      return results.reduce((sum, { count }) => sum + count, 0);
+      const plates = await forgetRemovedPlates(database);
+      return results.reduce((sum, { count }) => sum + count, plates);
     },
 
     /**

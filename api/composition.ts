@@ -57,7 +57,9 @@ import { announcedCredentialOperations } from './staff/announced-credentials';
 import { codecCors, codecOperations } from './staff/codec';
 import { clientSuspensionOperations } from './staff/client-suspensions';
 import { accessPointOperations } from './staff/access-points';
+import { erasureDemandOperations } from './staff/erasure-demands';
 import { staffErasureOperations } from './staff/erasures';
+import { residentHoldOperations } from './staff/resident-holds';
 import { escalationOperations } from './staff/escalations';
 import { staffPropertySaleOperations } from './staff/property-sales';
 import { credentialHandoverOperations } from './staff/credential-handovers';
@@ -84,9 +86,9 @@ export type ApiDependencies = {
   readonly temporal: Client;
   readonly keyEncryption: KeyEncryption;
   readonly identificationGuard: IdentificationGuard;
+  readonly faces: FaceIdentifier;
   readonly requestLimits: RequestLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
-  readonly faces: FaceIdentifier;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
   readonly ownKeys: OwnKeys;
@@ -101,9 +103,9 @@ type OperationDependencies = Omit<
   | 'secrets'
   | 'requestLimits'
   | 'identificationGuard'
+  | 'faces'
   | 'exchanges'
   | 'identityProvider'
-  | 'faces'
   | 'ownKeys'
   | 'metrics'
   | 'refusals'
@@ -122,7 +124,10 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
   const { settings, database, temporal, keyEncryption, subjects, plateIndex, identification, plates } = deps;
   const openWithinMs = settings.OPEN_WITHIN_MS;
   const announcements = { database, temporal, clientAuthorities: deps.clientAuthorities };
-  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) };
+  const erasures = {
+    ...{ database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings) },
+    proofMaxAgeMinutes: settings.ERASURE_PROOF_MAX_AGE_MINUTES,
+  };
   return [
     {
       base: '/app/v1',
@@ -186,6 +191,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...accessPointOperations({ database }),
         ...staffPropertySaleOperations({ database, temporal, subjects, log: deps.log }),
         ...staffErasureOperations(erasures),
+        ...erasureDemandOperations(erasures),
+        ...residentHoldOperations(erasures),
         ...escalationOperations({ database }),
         ...credentialRevocationOperations({ database, temporal }),
         ...credentialHandoverOperations({ database, temporal, keyEncryption }),

@@ -155,6 +155,8 @@ const ApiSettings = SharedSettings.extend({
   OWN_CONCURRENT_REQUESTS: z.coerce.number().int().min(1).default(128),
   /** What one network may ask of the addresses that know nobody: the token endpoint, sign-in, public documents. */
   ANYONE_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).default(100),
+  /** How long before a demand for erasure the app may have identified whoever asks. */
+  ERASURE_PROOF_MAX_AGE_MINUTES: z.coerce.number().int().min(1).max(60).default(15),
   FACE_THRESHOLD: z.coerce.number().min(0).max(1).default(0.6),
   FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
   PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),

@@ -12,6 +12,7 @@ export type JournalRecord = {
     | 'property-right'
     | 'biometric-deletion'
     | 'erasure'
+    | 'resident-hold'
     | 'escalation'
     | 'reminder'
     | 'housekeeping'

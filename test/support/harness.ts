@@ -390,6 +390,7 @@ function apiSettings(
     STAFF_MFA_AMR: ['mfa'],
     STAFF_HOME: '/staff/v1/session',
     TEMPORAL_UI_ORIGIN: 'https://temporal.company.example',
+    ERASURE_PROOF_MAX_AGE_MINUTES: 15,
     ERASURE_WITHDRAWAL_DAYS: 30,
     ERASURE_DEMAND_WORKING_DAYS: 10,
     ERASURE_PROLONG_WORKING_DAYS: 5,
