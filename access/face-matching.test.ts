@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { FACE_VECTOR_LENGTH } from '../contracts/access';
-import { createFaceIndex, identify, normalizeVector } from './face-matching';
+import { createFaceIndex, forgetFaces, identify, normalizeVector } from './face-matching';
 
 const LIMITS = { threshold: 0.6, margin: 0.05 };
 
@@ -80,6 +80,13 @@ describe('identifying a face', () => {
   it('lets two templates of one resident stand together', () => {
     const index = createFaceIndex([entry('t1', 'anna', anna), entry('t2', 'anna', at(0.99, anna, other))]);
     expect(identify(index, anna, LIMITS)).toMatchObject({ kind: 'match', residentId: 'anna' });
+  });
+
+  it('finds nobody among faces that are forgotten, of which nothing is left', () => {
+    const index = createFaceIndex([entry('t', 'anna', anna)]);
+    forgetFaces(index);
+    expect(index.vectors.every((number) => number === 0)).toBe(true);
+    expect(identify(index, anna, LIMITS)).toEqual({ kind: 'no-match', near: false });
   });
 
   it('gives no score away', () => {

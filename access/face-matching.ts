@@ -36,6 +36,11 @@ export function createFaceIndex(entries: readonly FaceEntry[]): FaceIndex {
   return { vectors, owners: entries.map(({ templateId, residentId }) => ({ templateId, residentId })) };
 }
 
+/** Leaves no vector in memory; whoever still asks it finds nobody. */
+export function forgetFaces({ vectors }: FaceIndex): void {
+  vectors.fill(0);
+}
+
 /**
  * Whose face the probe is, by cosine similarity (R1.6, R2.6): the best resident must reach the threshold and be ahead
  * of the next resident by the margin. The score stays inside.

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import type { DeletionObstacle, DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
+import { isHeld } from '../erasure/hold';
 import type { JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import { PartnerError } from '../partners/failure';
@@ -59,9 +60,14 @@ export function createDeletionActivities(deps: {
       };
     },
 
-    /** What we hold ourselves: templates in company custody, and photos that were on their way. */
+    /** Whether nothing of the resident may be destroyed for now. */
+    isOnHold: ({ residentId }: Pick<DeletionRequest, 'residentId'>): Promise<boolean> => isHeld(database, residentId),
+
+    /** What we hold ourselves: templates in company custody, and photos that were on their way. Not under a hold. */
     async eraseOwnBiometrics(request: DeletionRequest): Promise<void> {
-      await database.$transaction((tx) => eraseOwn(tx, request));
+      await database.$transaction(async (tx) => {
+        if (!(await isHeld(tx, request.residentId))) await eraseOwn(tx, request);
+      });
     },
 
     /** Closes an enrollment that has no execution which would: the API died between writing it down and starting it. */
@@ -92,6 +98,8 @@ export function createDeletionActivities(deps: {
       ]);
       // Without a tokenized id the partner has never heard of the resident.
       if (!subject) return 'deleted';
+      // Also of a question that was begun before the hold: what it orders cannot be taken back.
+      if (await isHeld(database, residentId)) return 'OnHold';
       if (!house) return 'NotFound';
       const face = { subjectToken: subject.token, partnerHouseId: house.partnerHouseId };
       const call = (idempotencyKey: string) => ({
@@ -135,12 +143,12 @@ export function createDeletionActivities(deps: {
     /**
      * Every holder has confirmed: looks once more that nothing is left with us, and writes down the end.
      *
-     * @returns whether it is over; not while an enrollment is under way
+     * @returns whether it is over; not while an enrollment is under way or a hold is in force
      */
     async concludeDeletion(request: DeletionRequest): Promise<boolean> {
       return database.$transaction(async (tx) => {
         const inFlight = await tx.enrollment.count({ where: { ...scope(request), state: { in: IN_FLIGHT } } });
-        if (inFlight > 0) return false;
+        if (inFlight > 0 || (await isHeld(tx, request.residentId))) return false;
         await eraseOwn(tx, request);
         await tx.enrollment.updateMany({
           where: { ...scope(request), state: 'active' },

@@ -1,6 +1,6 @@
 import { cancellationSignal } from '@temporalio/activity';
 import type { FailureType } from '../contracts/failures';
-import { journalErasure } from '../erasure/acceptance';
+import { journalErasure } from '../erasure/evidence';
 import { PartnerError } from '../partners/failure';
 import type { PartnerGateway } from '../partners/ports';
 import type { Database } from '../prisma/database';

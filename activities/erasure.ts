@@ -17,14 +17,16 @@ import {
   type Integration,
 } from '../contracts/ids';
 import type { CallingSeverity } from '../contracts/security-alerts';
-import { journalErasure, lockResident, stopEverything } from '../erasure/acceptance';
+import { lockResident, stopEverything } from '../erasure/acceptance';
 import { certificateOf, type Operator, type Responsible } from '../erasure/certificate';
 import { CERTIFICATE_TYPE } from '../contracts/erasure-certificate';
 import { warnAt, type ErasureClocks } from '../erasure/clocks';
-import { locked, stateOf } from '../erasure/hold';
+import { followHolds, isHeld, locked, stateOf } from '../erasure/hold';
+import { journalErasure } from '../erasure/evidence';
 import type { ErasureLedger, LedgerDemand } from '../erasure/ledger';
 import { forgetOldRights } from '../erasure/register';
-import { Identifiers, searchStores } from '../erasure/search';
+import { gatherIdentifiers, identifiersOf, rememberedIdentifiers, rememberIdentifiers } from '../erasure/identifiers';
+import { searchStores, withExecutions, type Identifiers, type NamingExecutions } from '../erasure/search';
 import { raiseCall } from '../journal/alerts';
 import type { Database, Transaction } from '../prisma/database';
 import type { Erasure, Prisma } from '../prisma/generated/client';
@@ -39,6 +41,8 @@ export type ErasureActivities = ReturnType<typeof createErasureActivities>;
 export type ErasureExecutions = {
   /** Begins the execution of a deletion, or finds it at work. */
   startDeletion(request: DeletionRequest, integration: Integration): Promise<void>;
+  /** Has the execution of a deletion look again; none has nothing to be told. */
+  hintDeletion(deletionId: string): Promise<void>;
   tellVehicle(vehicleId: string, partners: readonly { partnerId: string; integration: string }[]): Promise<void>;
   isRunning(workflowId: string): Promise<boolean>;
   /** Tells a consent's execution that the consent was withdrawn. */
@@ -47,13 +51,6 @@ export type ErasureExecutions = {
   remove(workflowIds: readonly string[]): Promise<number>;
   /** Looks for the needles in what is listed of every execution and in histories, opened. @returns who names one */
   naming(needles: readonly string[]): Promise<NamingExecutions>;
-};
-
-/** Ids of executions, by where they name what was looked for, and how many histories do not open. */
-export type NamingExecutions = {
-  readonly visibility: readonly string[];
-  readonly histories: readonly string[];
-  readonly unreadable: number;
 };
 
 type ErasureCall = {
@@ -68,9 +65,11 @@ const SEVERITY = {
   'due-soon': 'medium',
   overdue: 'high',
   'follow-up-unanswered': 'medium',
+  'found-at-holder': 'high',
 } as const satisfies Record<ErasureCallReason, CallingSeverity>;
 const ACTOR = 'erasure-process';
 const PROCESS = 'erasure';
+const FOUND = 'found-at-holder' satisfies ErasureCallReason;
 const IN_FLIGHT = ['requested', 'processing'];
 /** An opening that has not ended this long after its time has nobody who would end it. */
 const OPENING_IS_DEAD_MS = 60_000;
@@ -108,6 +107,7 @@ export function createErasureActivities(deps: {
         const holders = await database.erasureHolder.findMany({ where: { erasureId, token: { not: null } } });
         const isReopened = state === 'reopened' || holders.some(({ foundAt }) => foundAt !== null);
         if (isReopened && state === 'erased') await reopen(erasureId);
+        if (holders.some(({ foundAt }) => foundAt !== null)) await callAboutFound(erasureId);
         return {
           ...known,
           state: isReopened ? 'reopened' : 'erased',
@@ -121,11 +121,21 @@ export function createErasureActivities(deps: {
       const { residentId } = row;
       // Before anything is destroyed: a demand that waits is not lost with the rows that a restored backup lacks.
       deps.ledger.enter(residentId, ledgerDemandOf(row));
-      if (row.holdReason !== null) return { ...known, state: 'held' };
-      await database.$transaction(async (tx) => {
+      const followed = await database.$transaction(async (tx) => {
         await lockResident(tx, residentId);
+        const found = (await locked(tx, erasureId)) ?? row;
+        await rememberIdentifiers(tx, found);
+        const after = await followHolds(tx, found, ACTOR);
         await stopEverything(tx, deps.subjects, { residentId, actor: ACTOR });
+        return after;
       });
+      deps.ledger.enter(residentId, ledgerDemandOf(followed));
+      if (followed.holdReason !== null) {
+        // Access ends where partners go by their own lists, too; nothing is destroyed by it (docs/adr/0076).
+        await tellVehicles(await openVehicles(residentId));
+        return { ...known, state: 'held' };
+      }
+      if (row.holdReason !== null) await hintDeletions(residentId);
       return { ...known, pending: await pendingOf(residentId) };
     },
 
@@ -201,7 +211,8 @@ export function createErasureActivities(deps: {
             followUpAt: new Date(now.getTime() + deps.followUpMs),
           },
         });
-        await resolveCalls(tx, erasureId, now);
+        // That a holder's word was not true waits for a person until it was asked once more.
+        await resolveCalls(tx, erasureId, now, { reason: { not: FOUND } });
       });
       await keepOutside(erasureId);
     },
@@ -222,30 +233,50 @@ export function createErasureActivities(deps: {
 
     /**
      * Calls a person, once for each level of each end of the law's time, and about holders that do not answer once for
-     * each certificate and level. The security desk is told as of an alert, until somebody has looked.
+     * each certificate and level.
      */
     async escalateErasure(erasureId: string, call: ErasureCall): Promise<void> {
       const { level, reason, raisedAt } = call;
-      const isNew = await database.$transaction(async (tx) => {
-        const objectId =
-          reason === 'follow-up-unanswered' ? await followUpOf(tx, erasureId) : await deadlineOf(tx, erasureId, call);
-        const row = { id: randomUUID(), integration: 'core', process: PROCESS, objectId, reason, level };
-        const { count } = await tx.escalation.createMany({ data: [{ ...row, raisedAt }], skipDuplicates: true });
-        if (count === 0) return false;
-        await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
-        await raiseCall(tx, {
-          process: PROCESS,
-          objectId,
-          reason,
-          level,
-          integration: null,
-          severity: SEVERITY[reason],
-        });
-        return true;
+      await callPerson(erasureId, {
+        objectId: (tx) =>
+          reason === 'follow-up-unanswered' ? versionOf(tx, erasureId, 'follow-up') : deadlineOf(tx, erasureId, call),
+        ...{ reason, level, raisedAt },
       });
-      if (isNew) log.error('an erasure is not over', { event: 'escalated', code: reason, count: level });
     },
   };
+
+  /** A holder had something although it had confirmed: a person is called at once, not when the law's time is over. */
+  function callAboutFound(erasureId: string): Promise<void> {
+    const objectId = (tx: Transaction) => versionOf(tx, erasureId, 'found');
+    return callPerson(erasureId, { objectId, reason: FOUND, level: 1, raisedAt: new Date().toISOString() });
+  }
+
+  /** Once for each object and level. The security desk is told as of an alert, until somebody has looked. */
+  async function callPerson(
+    erasureId: string,
+    call: {
+      objectId: (tx: Transaction) => string | Promise<string>;
+      reason: ErasureCallReason;
+      level: number;
+      raisedAt: string;
+    },
+  ): Promise<void> {
+    const { reason, level, raisedAt } = call;
+    const isNew = await database.$transaction(async (tx) => {
+      const row = { id: randomUUID(), integration: 'core', process: PROCESS, reason, level, raisedAt };
+      const objectId = await call.objectId(tx);
+      const { count } = await tx.escalation.createMany({ data: [{ ...row, objectId }], skipDuplicates: true });
+      if (count === 0) return false;
+      await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
+      await raiseCall(tx, {
+        ...{ process: PROCESS, objectId, reason, level },
+        integration: null,
+        severity: SEVERITY[reason],
+      });
+      return true;
+    });
+    if (isNew) log.error('an erasure is not over', { event: 'escalated', code: reason, count: level });
+  }
 
   async function remove(workflowIds: readonly string[]): Promise<number> {
     let left = 0;
@@ -279,10 +310,7 @@ export function createErasureActivities(deps: {
   async function pendingOf(residentId: string): Promise<string[]> {
     const [deletions, vehicles, consents, enrollments, openings] = await Promise.all([
       database.biometricDeletion.findMany({ where: { residentId, state: 'deleting' } }),
-      database.vehicle.findMany({
-        where: { residentId, partners: { some: { state: 'open' } } },
-        include: { partners: { where: { state: 'open' } } },
-      }),
+      openVehicles(residentId),
       database.consent.findMany({ where: { residentId }, select: { id: true } }),
       database.enrollment.findMany({ where: { residentId, state: { in: IN_FLIGHT } }, select: { id: true } }),
       database.opening.findMany({
@@ -291,7 +319,7 @@ export function createErasureActivities(deps: {
       }),
     ]);
     for (const row of deletions) await executions.startDeletion(deletionRequestOf(row), row.integration as Integration);
-    for (const { id, partners } of vehicles) await executions.tellVehicle(id, partners);
+    await tellVehicles(vehicles);
     const running: string[] = [];
     for (const workflowId of consents.map(({ id }) => consentWorkflowId(id))) {
       if (!(await executions.isRunning(workflowId))) continue;
@@ -307,6 +335,23 @@ export function createErasureActivities(deps: {
       ...enrollments.map(({ id }) => enrollmentWorkflowId(id)),
       ...openings.map(({ id }) => openAccessWorkflowId(id)),
     ];
+  }
+
+  /** A hold has ended by its time: what waited for it goes on now. */
+  async function hintDeletions(residentId: string): Promise<void> {
+    const due = await database.biometricDeletion.findMany({ where: { residentId, state: 'deleting' } });
+    for (const { id } of due) await executions.hintDeletion(id);
+  }
+
+  function openVehicles(residentId: string) {
+    return database.vehicle.findMany({
+      where: { residentId, partners: { some: { state: 'open' } } },
+      include: { partners: { where: { state: 'open' } } },
+    });
+  }
+
+  async function tellVehicles(vehicles: Awaited<ReturnType<typeof openVehicles>>): Promise<void> {
+    for (const { id, partners } of vehicles) await executions.tellVehicle(id, partners);
   }
 
   async function executionsOf(residentId: string): Promise<string[]> {
@@ -328,24 +373,6 @@ export function createErasureActivities(deps: {
   }
 }
 
-function withExecutions(stores: SearchResult, named: NamingExecutions): SearchResult {
-  const { visibility, histories, unreadable } = named;
-  const places = [
-    { place: 'temporal-visibility', hits: visibility.length },
-    { place: 'temporal-histories', hits: histories.length },
-  ];
-  return {
-    ...stores,
-    places: stores.places + places.length,
-    found: [
-      ...stores.found,
-      ...places.filter(({ hits }) => hits > 0),
-      // As with files: what does not open may hold anything.
-      ...(unreadable > 0 ? [{ place: 'temporal-unreadable', hits: unreadable }] : []),
-    ],
-  };
-}
-
 /** An end of the law's time that was put off has calls of its own. */
 async function deadlineOf(tx: Transaction, erasureId: string, { dueAt }: ErasureCall): Promise<string> {
   const row = await tx.erasure.findUniqueOrThrow({ where: { id: erasureId } });
@@ -353,16 +380,22 @@ async function deadlineOf(tx: Transaction, erasureId: string, { dueAt }: Erasure
   return isLater ? `${erasureId}/prolonged` : erasureId;
 }
 
-/** What a person is called about when holders do not answer what they are asked after this certificate. */
-async function followUpOf(tx: Transaction, erasureId: string): Promise<string> {
+/** What a person is called about that holders did, or did not, after this certificate. */
+async function versionOf(tx: Transaction, erasureId: string, about: 'follow-up' | 'found'): Promise<string> {
   const version = await tx.erasureCertificate.count({ where: { erasureId } });
-  return `${erasureId}/follow-up-${version.toString()}`;
+  return `${erasureId}/${about}-${version.toString()}`;
 }
 
 /** Nobody has to see to it any more. */
-async function resolveCalls(tx: Transaction, erasureId: string, resolvedAt: Date): Promise<void> {
+async function resolveCalls(
+  tx: Transaction,
+  erasureId: string,
+  resolvedAt: Date,
+  which: Prisma.EscalationWhereInput = {},
+): Promise<void> {
   await tx.escalation.updateMany({
     where: {
+      ...which,
       process: PROCESS,
       resolvedAt: null,
       OR: [{ objectId: erasureId }, { objectId: { startsWith: `${erasureId}/` } }],
@@ -390,29 +423,19 @@ const ledgerDemandOf = (row: Erasure): LedgerDemand => ({
   erasedAt: row.erasedAt?.toISOString() ?? null,
 });
 
-function identifiersOf({ identifiers }: Erasure): Identifiers | null {
-  const known = Identifiers.safeParse(identifiers);
-  return known.success ? known.data : null;
-}
-
-/** After it was certified: the id itself, and the tokens of holders that were found to use them still. */
-async function rememberedIdentifiers(tx: Transaction, { id: erasureId, residentId }: Erasure): Promise<Identifiers> {
-  const holders = await tx.erasureHolder.findMany({ where: { erasureId, token: { not: null } } });
-  return { residentId, tokens: holders.flatMap(({ token }) => token ?? []), plates: [] };
-}
-
 async function eraseRows(tx: Transaction, erasureId: string): Promise<boolean> {
+  const { residentId } = await tx.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+  await lockResident(tx, residentId);
   const row = await locked(tx, erasureId);
   if (!row || row.holdReason !== null) return false;
-  const { residentId } = row;
-  await lockResident(tx, residentId);
+  if (await isHeld(tx, residentId)) return false;
   const [deleting, open, inFlight] = await Promise.all([
     tx.biometricDeletion.count({ where: { residentId, state: 'deleting' } }),
     tx.vehiclePartner.count({ where: { vehicle: { residentId }, state: 'open' } }),
     tx.enrollment.count({ where: { residentId, state: { in: IN_FLIGHT } } }),
   ]);
   if (deleting + open + inFlight > 0) return false;
-  const identifiers = await gathered(tx, row);
+  const identifiers = await gatherIdentifiers(tx, row);
   await rememberHolders(tx, row);
   // Faces went before, each with its own confirmation (activities/biometric-deletion.ts).
   const biometrics = await tx.biometricDeletion.count({ where: { residentId, state: 'deleted' } });
@@ -426,22 +449,6 @@ async function eraseRows(tx: Transaction, erasureId: string): Promise<boolean> {
     data: { state, identifiers, erasedAt: row.erasedAt ?? new Date() },
   });
   return true;
-}
-
-/** What was gathered before is kept: a repeat finds the rows gone. */
-async function gathered(tx: Transaction, row: Erasure): Promise<Identifiers> {
-  const before = identifiersOf(row) ?? (await rememberedIdentifiers(tx, row));
-  const { residentId } = row;
-  const [subjects, vehicles] = await Promise.all([
-    tx.partnerSubject.findMany({ where: { residentId } }),
-    tx.vehicle.findMany({ where: { residentId, plateIndex: { not: null } } }),
-  ]);
-  const plates = vehicles.map(({ plateIndex }) => Buffer.from(plateIndex ?? []).toString('hex'));
-  return {
-    residentId,
-    tokens: [...new Set([...before.tokens, ...subjects.map(({ token }) => token)])],
-    plates: [...new Set([...before.plates, ...plates])],
-  };
 }
 
 type NewHolder = Prisma.ErasureHolderCreateManyInput;
@@ -495,6 +502,8 @@ async function deleteRows(tx: Transaction, residentId: string, identifiers: Iden
   const openings = await tx.opening.updateMany({ ...where, data: { residentId: null } });
   await tx.reminder.deleteMany(where);
   await tx.journalExport.deleteMany(where);
+  await tx.erasureDemand.deleteMany(where);
+  await tx.residentHold.deleteMany(where);
   const sessions = await tx.pluginSession.deleteMany(where);
   await tx.identityToken.deleteMany(where);
   await tx.stagedPhoto.deleteMany({ where: { enrollment: { residentId } } });

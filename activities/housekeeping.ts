@@ -3,6 +3,7 @@ import type { Integration } from '../contracts/ids';
 import { KEYS_AND_FOBS, type SaleRequest } from '../contracts/property-sales';
 import type { ErasureLedger } from '../erasure/ledger';
 import { forgetErasedIds, forgetOldRights } from '../erasure/register';
+import { forgetRemovedPlates } from '../erasure/vehicle-removal';
 import { raiseAlertOnce } from '../journal/alerts';
 import { hasRest, makeMonths, retireMonths } from '../journal/retention';
 import { appendAbout } from '../journal/subjects';
@@ -55,7 +56,8 @@ export function createHousekeepingActivities(deps: {
         database.identityEvent.deleteMany(expired),
         database.pluginSession.deleteMany({ where: { OR: [expired.where, { endedAt: { not: null } }] } }),
       ]);
-      return results.reduce((sum, { count }) => sum + count, 0);
+      const plates = await forgetRemovedPlates(database);
+      return results.reduce((sum, { count }) => sum + count, plates);
     },
 
     /**

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { cancellationSignal } from '@temporalio/activity';
+import { cancellationSignal, log } from '@temporalio/activity';
 import type { Integration } from '../contracts/ids';
 import { KEPT_FOR_ANOTHER } from '../contracts/erasure';
 import { vehiclePlace } from '../contracts/sealed-places';
 import type { VehicleAccessRequest, VehicleStanding } from '../contracts/vehicle-access';
 import { appendAbout } from '../journal/subjects';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
-import type { PartnerGateway, PlateCustodian } from '../partners/ports';
+import type { PartnerCall, PartnerGateway, PlateAtHouse, PlateCustodian } from '../partners/ports';
 import type { Database, Transaction } from '../prisma/database';
 import { isPlateWanted } from '../reads/plate-wanted';
 import type { SubjectVault } from '../vault/subject-keys';
@@ -15,6 +15,7 @@ export type VehicleAccessActivities = ReturnType<typeof createVehicleAccessActiv
 
 /** Time of one order to a partner about a plate, milliseconds. */
 const PLATE_CALL_TIMEOUT_MS = 10_000;
+const PROCESS = 'vehicle-access';
 
 type PlateAtPartner = {
   readonly vehicleId: string;
@@ -23,7 +24,7 @@ type PlateAtPartner = {
   readonly plateIndex: Uint8Array<ArrayBuffer>;
 };
 type House = { readonly houseId: string; readonly partnerHouseId: string };
-type Order = { readonly kind: 'allow' | 'block'; readonly holdingId: string };
+type Order = { readonly kind: 'allow' | 'block'; readonly holdingId: string; readonly orders: number };
 
 /**
  * Effects of keeping a partner's list of plates right. The row in `plate_holdings` says what the partner may have; it is
@@ -90,13 +91,42 @@ export function createVehicleAccessActivities(deps: {
       if (order === null) return;
       const custodian = await custodianOf(subject.partnerId);
       const call = {
-        idempotencyKey: `${order.kind}-plate/${order.holdingId}`,
+        idempotencyKey: keyOf(order),
         signal: cancellationSignal(),
         timeoutMs: PLATE_CALL_TIMEOUT_MS,
       };
-      await custodian[order.kind]({ plate, partnerHouseId: house.partnerHouseId }, call);
+      const plateAtHouse = { plate, partnerHouseId: house.partnerHouseId };
+      await custodian[order.kind](plateAtHouse, call);
+      // Asked while there is still a plate to ask by: with the last confirmation it is gone (docs/adr/0074).
+      if (order.kind === 'block' && (await isStillAllowed(custodian, plateAtHouse, call))) {
+        await database.$transaction((tx) => orderAnew(tx, subject, order));
+        throw new PartnerError(
+          'PartnerUnavailable',
+          'The partner confirmed to have blocked a plate that it lets pass.',
+        );
+      }
       await database.$transaction((tx) => confirm(tx, subject, order));
     }
+  }
+
+  /** The next try has a key of its own: the partner has answered this one with a confirmation that was not true. */
+  async function orderAnew(tx: Transaction, subject: PlateAtPartner, { holdingId, orders }: Order): Promise<void> {
+    const { count } = await tx.plateHolding.updateMany({
+      where: { id: holdingId, state: 'blocking', orders },
+      data: { orders: { increment: 1 } },
+    });
+    if (count === 0) return;
+    const call = { process: PROCESS, objectId: callOf(subject), reason: 'found-at-holder', level: orders + 1 };
+    await tx.escalation.createMany({
+      data: [{ id: randomUUID(), integration, ...call, raisedAt: new Date() }],
+      skipDuplicates: true,
+    });
+    await record(tx, subject, 'found-at-partner');
+    log.error('a partner confirmed to have blocked a plate that it lets pass', {
+      event: 'escalated',
+      code: call.reason,
+      count: call.level,
+    });
   }
 
   /** What the partner has to be told next; `null`: nothing, what it has is what is wanted. */
@@ -113,12 +143,12 @@ export function createVehicleAccessActivities(deps: {
       await tx.plateHolding.createMany({ data: [row], skipDuplicates: true });
       holding = await tx.plateHolding.findUniqueOrThrow({ where });
     }
-    const { id: holdingId } = holding;
-    if (holding.state === 'allowing') return { kind: 'allow', holdingId };
-    if (holding.state === 'blocking') return { kind: 'block', holdingId };
+    const { id: holdingId, orders } = holding;
+    if (holding.state === 'allowing') return { kind: 'allow', holdingId, orders };
+    if (holding.state === 'blocking') return { kind: 'block', holdingId, orders };
     if (await isPlateWanted(tx, { ...subject, houseId })) return null;
     await tx.plateHolding.updateMany({ where: { id: holdingId, state: 'allowed' }, data: { state: 'blocking' } });
-    return { kind: 'block', holdingId };
+    return { kind: 'block', holdingId, orders };
   }
 
   async function confirm(tx: Transaction, subject: PlateAtPartner, { kind, holdingId }: Order): Promise<void> {
@@ -129,7 +159,13 @@ export function createVehicleAccessActivities(deps: {
             data: { state: 'allowed' },
           })
         : await tx.plateHolding.deleteMany({ where: { id: holdingId, state: 'blocking' } });
-    if (count > 0) await record(tx, subject, kind === 'allow' ? 'allowed-at-partner' : 'blocked-at-partner');
+    if (count === 0) return;
+    await record(tx, subject, kind === 'allow' ? 'allowed-at-partner' : 'blocked-at-partner');
+    if (kind === 'allow') return;
+    await tx.escalation.updateMany({
+      where: { process: PROCESS, objectId: callOf(subject), resolvedAt: null },
+      data: { resolvedAt: new Date() },
+    });
   }
 
   /** The partner has nothing of the vehicle any more; the last one to say so takes the plate with it (a trigger). */
@@ -174,6 +210,23 @@ export function createVehicleAccessActivities(deps: {
       .flatMap(({ startsAt, endsAt }) => [startsAt.getTime(), endsAt?.getTime() ?? 0])
       .filter((timeMs) => timeMs > nowMs);
     return times.length === 0 ? null : new Date(Math.min(...times)).toISOString();
+  }
+}
+
+/** What a person is called about. */
+const callOf = ({ vehicleId, partnerId }: PlateAtPartner): string => `${vehicleId}/${partnerId}`;
+
+/** Named after the order and not after a try at it. */
+const keyOf = ({ kind, holdingId, orders }: Order): string =>
+  `${kind}-plate/${holdingId}${kind === 'block' && orders > 0 ? `/${orders.toString()}` : ''}`;
+
+/** Of a partner that does not take the question its confirmation is all there is. */
+async function isStillAllowed(custodian: PlateCustodian, plate: PlateAtHouse, call: PartnerCall): Promise<boolean> {
+  try {
+    return await custodian.isAllowed(plate, call);
+  } catch (error) {
+    if (error instanceof PartnerError && error.type === 'PartnerRejected') return false;
+    throw error;
   }
 }
 

@@ -31,7 +31,7 @@ import { requirePartner } from './authentication/partner';
 import { requireRegistry } from './authentication/registry';
 import { requireStaff } from './authentication/staff';
 import { requireToken } from './authentication/token';
-import { createFaceIdentifier } from './face-identification';
+import type { FaceIdentifier } from './face-identification';
 import { createIdentification, type Identification } from './identification';
 import type { IdentificationGuard } from './identification-guard';
 import { hiddenId } from './oauth/hidden-id';
@@ -59,7 +59,9 @@ import { codecCors, codecOperations } from './staff/codec';
 import { clientSuspensionOperations } from './staff/client-suspensions';
 import { accessPointOperations } from './staff/access-points';
 import { accessRuleOperations } from './staff/access-rules';
+import { erasureDemandOperations } from './staff/erasure-demands';
 import { staffErasureOperations } from './staff/erasures';
+import { residentHoldOperations } from './staff/resident-holds';
 import { escalationOperations } from './staff/escalations';
 import { staffPropertySaleOperations } from './staff/property-sales';
 import { credentialHandoverOperations } from './staff/credential-handovers';
@@ -88,6 +90,7 @@ export type ApiDependencies = {
   readonly temporal: Client;
   readonly keyEncryption: KeyEncryption;
   readonly identificationGuard: IdentificationGuard;
+  readonly faces: FaceIdentifier;
   readonly requestLimits: RequestLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
@@ -106,6 +109,7 @@ type OperationDependencies = Omit<
   | 'secrets'
   | 'requestLimits'
   | 'identificationGuard'
+  | 'faces'
   | 'exchanges'
   | 'identityProvider'
   | 'ownKeys'
@@ -128,7 +132,10 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
   const openWithinMs = settings.OPEN_WITHIN_MS;
   const announcements = { database, temporal, clientAuthorities: deps.clientAuthorities };
   const operator = { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS };
-  const erasures = { database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings), operator };
+  const erasures = {
+    ...{ database, temporal, subjects, log: deps.log, clocks: erasureClocks(settings), operator },
+    proofMaxAgeMinutes: settings.ERASURE_PROOF_MAX_AGE_MINUTES,
+  };
   return [
     {
       base: '/app/v1',
@@ -194,6 +201,8 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...accessRuleOperations({ database }),
         ...staffPropertySaleOperations({ database, temporal, subjects, log: deps.log }),
         ...staffErasureOperations(erasures),
+        ...erasureDemandOperations(erasures),
+        ...residentHoldOperations(erasures),
         ...escalationOperations({ database }),
         ...credentialRevocationOperations({ database, temporal }),
         ...credentialHandoverOperations({ database, temporal, keyEncryption }),
@@ -226,13 +235,7 @@ export function createStack(deps: ApiDependencies): Express {
   const subjects = createSubjectVault(deps.keyEncryption);
   const plateIndex = createPlateIndex(secrets.PLATE_INDEX_KEY);
   const plates = createPlateIdentifier({ database, plateIndex });
-  const faces = createFaceIdentifier({
-    database,
-    subjects,
-    threshold: settings.FACE_THRESHOLD,
-    margin: settings.FACE_MARGIN,
-  });
-  const identification = createIdentification({ faces, plates, guard: deps.identificationGuard });
+  const identification = createIdentification({ faces: deps.faces, plates, guard: deps.identificationGuard });
   const server = createAuthorizationServer({
     publicUrl,
     database,

@@ -1,20 +1,41 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from '../config/logger';
-import { FOLLOW_UP_TAKES_MS, type ErasureBasis, type HoldReason, type ProlongReason } from '../contracts/erasure';
+import {
+  FOLLOW_UP_TAKES_MS,
+  type ErasureBasis,
+  type ErasureProof,
+  type HoldReason,
+  type ProlongReason,
+} from '../contracts/erasure';
 import { ErasureCertificate } from '../contracts/erasure-certificate';
 import type { ErasureView, ProlongationNotice } from '../contracts/erasures';
-import { acceptErasure, journalErasure } from '../erasure/acceptance';
+import { deletionWorkflowId } from '../contracts/ids';
+import { acceptErasure } from '../erasure/acceptance';
 import type { Operator } from '../erasure/certificate';
 import { warnAt, type ErasureClocks } from '../erasure/clocks';
+import { journalErasure } from '../erasure/evidence';
 import { holdErasure, prolongErasure, releaseErasure, viewOfErasure, type Refused } from '../erasure/hold';
 import { prolongationNotice } from '../erasure/notice';
 import { renderCertificate } from '../erasure/paper';
 import type { Database, Transaction } from '../prisma/database';
+import type { Erasure } from '../prisma/generated/client';
 import { verifyDocument } from '../vault/document-signature';
 import type { SubjectVault } from '../vault/subject-keys';
+import { deletionChanged } from '../workflows/biometric-deletion/messages';
 import { startErasure } from '../workflows/erasure/start';
-import { HttpProblem, notFound } from './problem';
+import { HttpProblem, invalidField, notFound } from './problem';
+
+/** What clocks of two systems may differ by. */
+export const CLOCKS_DIFFER_MS = 60_000;
+
+type Demand = {
+  readonly erasureId: string;
+  readonly residentId: string;
+  readonly basis: ErasureBasis;
+  readonly actor: string;
+  readonly proof: ErasureProof;
+};
 
 /** No cache keeps a certificate. */
 export const PRIVATE = { 'cache-control': 'private, no-store' };
@@ -25,6 +46,8 @@ export type ErasureDependencies = {
   readonly subjects: SubjectVault;
   readonly clocks: ErasureClocks;
   readonly operator: Operator;
+  /** How old the identification of whoever asks in the app may be. */
+  readonly proofMaxAgeMinutes: number;
   readonly log: Logger;
 };
 
@@ -35,23 +58,21 @@ export type ErasureDependencies = {
 export function erasureDesk(deps: ErasureDependencies) {
   const { database, temporal, clocks, log } = deps;
   return {
-    /** @throws HttpProblem 404 for an unknown resident */
-    async request(demand: {
-      erasureId: string;
-      residentId: string;
-      basis: ErasureBasis;
-      actor: string;
-    }): Promise<ErasureView> {
-      const row = await database.$transaction((tx) => acceptErasure(tx, deps.subjects, { ...demand, clocks }));
-      if (!row) throw notFound('residentId');
-      if (row.state !== 'closed') await tell(row.id);
-      return viewOfErasure(row);
+    /** @throws HttpProblem 400 for a proof that is too old, 404 for an unknown resident */
+    async request(demand: Demand): Promise<ErasureView> {
+      // A repeat of the very demand is answered as it was, however late it comes.
+      if ((await database.erasure.count({ where: { id: demand.erasureId } })) === 0) assertRecent(demand.proof);
+      return accept((tx) => acceptErasure(tx, deps.subjects, { ...demand, clocks }));
     },
+    accept,
     view,
     hold: (erasureId: string, hold: { reason: HoldReason; actor: string }): Promise<ErasureView> =>
       changed(erasureId, (tx) => holdErasure(tx, erasureId, hold)),
-    release: (erasureId: string, actor: string): Promise<ErasureView> =>
-      changed(erasureId, (tx) => releaseErasure(tx, erasureId, actor)),
+    release: async (erasureId: string, actor: string): Promise<ErasureView> => {
+      const released = await changed(erasureId, (tx) => releaseErasure(tx, erasureId, actor));
+      await hintDeletions(released.residentId);
+      return released;
+    },
     prolong: (erasureId: string, { reason, actor }: { reason: ProlongReason; actor: string }): Promise<ErasureView> =>
       changed(erasureId, (tx) => prolongErasure(tx, erasureId, { reason, actor, clocks })),
     /** @throws HttpProblem 404, also when it was not prolonged */
@@ -61,6 +82,8 @@ export function erasureDesk(deps: ErasureDependencies) {
       if (!notice) throw notFound();
       return notice;
     },
+    tell,
+    hintDeletions,
     certificate,
     /** The certificate on paper. @throws HttpProblem as {@link certificate} does */
     paper: async (erasureId: string): Promise<Buffer> => renderCertificate(certificateIn(await certificate(erasureId))),
@@ -89,6 +112,24 @@ export function erasureDesk(deps: ErasureDependencies) {
     },
   };
 
+  /** @param begin accepts the demand in its transaction; `null`: there is no such resident */
+  async function accept(begin: (tx: Transaction) => Promise<Erasure | null>): Promise<ErasureView> {
+    const row = await database.$transaction(begin);
+    if (!row) throw notFound();
+    if (row.state !== 'closed') await tell(row.id);
+    return viewOfErasure(row);
+  }
+
+  /** The session of a phone that somebody left on a table is no proof of who holds it now. */
+  function assertRecent({ identifiedAt }: ErasureProof): void {
+    const ageMs = Date.now() - Date.parse(identifiedAt);
+    if (ageMs < -CLOCKS_DIFFER_MS) throw invalidField('identification.at', 'lies ahead');
+    const { proofMaxAgeMinutes } = deps;
+    if (ageMs <= proofMaxAgeMinutes * 60_000) return;
+    const field = 'identification.at';
+    throw invalidField(field, `is more than ${proofMaxAgeMinutes.toString()} minutes ago: identify whoever asks anew`);
+  }
+
   /** The newest certificate. @throws HttpProblem 404, or 409 while there is none */
   async function certificate(erasureId: string): Promise<unknown> {
     const row = await database.erasureCertificate.findFirst({ where: { erasureId }, orderBy: { version: 'desc' } });
@@ -109,9 +150,20 @@ export function erasureDesk(deps: ErasureDependencies) {
   ): Promise<ErasureView> {
     const refused = await database.$transaction(change);
     if (refused === 'unknown') throw notFound('erasureId');
-    if (refused === 'too-late') throw conflict('The erasure is not in a state that allows this any more');
+    if (refused !== null) throw conflict(REFUSALS[refused]);
     await tell(erasureId);
     return view(erasureId);
+  }
+
+  /** Deletions that waited for a hold go on at once; one that is not told looks by itself within the hour. */
+  async function hintDeletions(residentId: string): Promise<void> {
+    const due = await database.biometricDeletion.findMany({ where: { residentId, state: 'deleting' } });
+    for (const { id } of due) {
+      await temporal.workflow
+        .getHandle(deletionWorkflowId(id))
+        .signal(deletionChanged)
+        .catch(() => undefined);
+    }
   }
 
   async function tell(erasureId: string): Promise<void> {
@@ -159,5 +211,10 @@ function certificateIn(document: unknown): ErasureCertificate {
   return ErasureCertificate.parse(check.content);
 }
 
-const conflict = (title: string): HttpProblem =>
+const REFUSALS: Readonly<Record<Exclude<Refused, 'unknown'>, string>> = {
+  'too-late': 'The erasure is not in a state that allows this any more',
+  'resident-held': 'A hold on the resident is in force: release that first',
+};
+
+export const conflict = (title: string): HttpProblem =>
   new HttpProblem({ status: 409, type: 'erasure-state-conflict', title });

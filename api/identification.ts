@@ -19,7 +19,7 @@ export type Identification = {
 export type IdentificationAttempt = Attempt & { readonly accessPoint: { readonly partnerId: string } };
 
 export function createIdentification(deps: {
-  faces: FaceIdentifier;
+  faces: Pick<FaceIdentifier, 'identify'>;
   plates: PlateIdentifier;
   guard: IdentificationGuard;
 }): Identification {

@@ -17,7 +17,9 @@ import { createRefusalJournal } from '../journal/refusals';
 import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
+import { createSubjectVault } from '../vault/subject-keys';
 import { createStack } from './composition';
+import { createFaceIdentifier } from './face-identification';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
@@ -56,6 +58,13 @@ async function main(): Promise<void> {
     attempts: lockoutAttempts(settings),
     log,
   });
+  const faces = createFaceIdentifier({
+    database,
+    subjects: createSubjectVault(keyEncryption),
+    threshold: settings.FACE_THRESHOLD,
+    margin: settings.FACE_MARGIN,
+    log,
+  });
   const requestLimits = createRequestLimits({
     databaseUrl: secrets.DATABASE_URL,
     anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
@@ -81,6 +90,7 @@ async function main(): Promise<void> {
     temporal,
     keyEncryption,
     identificationGuard,
+    faces,
     requestLimits,
     exchanges,
     metrics: createRequestMetrics(registry),
@@ -115,6 +125,7 @@ async function main(): Promise<void> {
         health.close,
         () => temporal.connection.close(),
         identificationGuard.close,
+        faces.close,
         requestLimits.close,
         pluginTokenGuesses.close,
         refusals.close,

@@ -40,7 +40,7 @@ describe('the configuration', () => {
 
   it('gives the key that signs documents to the core worker, and to no integration', () => {
     const pem = '-----BEGIN PRIVATE KEY-----';
-    const folders = { JOURNAL_HEADS_DIR: 'heads', ERASURES_DIR: 'erasures' };
+    const folders = { JOURNAL_HEADS_DIR: 'heads', ERASURES_DIR: 'erasures', ERASURE_SEARCH_DIRS: 'logs, spool' };
     const operator = { OPERATOR_NAME: 'Company', OPERATOR_ADDRESS: 'Street' };
     const act = { BACKUP_RETENTION_DAYS: '30', ERASURE_RESPONSIBLE_NAME: 'A', ERASURE_RESPONSIBLE_POSITION: 'B' };
     const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, ...folders, ...operator, ...act };
@@ -48,6 +48,10 @@ describe('the configuration', () => {
     expect(readCoreConfiguration(env).secrets).not.toHaveProperty('BILLING_SECRET');
     expect(JSON.stringify(readWorkerConfiguration(env))).not.toContain(pem);
     expect(() => readCoreConfiguration(complete)).toThrow(/JOURNAL_HEADS_DIR[^]*DOCUMENT_SIGNING_KEY/);
+    expect(readCoreConfiguration(env).settings.ERASURE_SEARCH_DIRS).toEqual(['logs', 'spool']);
+    for (const ERASURE_SEARCH_DIRS of [undefined, '', ' , ']) {
+      expect(() => readCoreConfiguration({ ...env, ERASURE_SEARCH_DIRS })).toThrow(/ERASURE_SEARCH_DIRS/);
+    }
   });
 
   it('says how many failed identifications are borne, and takes no number that would bear them all', () => {

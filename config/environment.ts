@@ -174,6 +174,8 @@ const ApiSettings = SharedSettings.extend({
   OWN_CONCURRENT_REQUESTS: z.coerce.number().int().min(1).default(128),
   /** What one network may ask of the addresses that know nobody: the token endpoint, sign-in, public documents. */
   ANYONE_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).default(100),
+  /** How long before a demand for erasure the app may have identified whoever asks. */
+  ERASURE_PROOF_MAX_AGE_MINUTES: z.coerce.number().int().min(1).max(60).default(15),
   FACE_THRESHOLD: z.coerce.number().min(0).max(1).default(0.6),
   FACE_MARGIN: z.coerce.number().min(0).max(1).default(0.05),
   PHOTO_MAX_BYTES: z.coerce.number().int().positive().default(10_000_000),
@@ -234,11 +236,11 @@ const CoreSettings = SharedSettings.extend({
   /** The person who answers for destructions, as acts name them (order 179). */
   ERASURE_RESPONSIBLE_NAME: z.string().min(1).max(200),
   ERASURE_RESPONSIBLE_POSITION: z.string().min(1).max(200),
-  /** Folders whose files are searched before an erasure is certified, such as logs; comma separated. */
-  ERASURE_SEARCH_DIRS: z
-    .string()
-    .default('')
-    .transform((text) => text.split(',').filter((path) => path !== '')),
+  /**
+   * Folders whose files are searched before an erasure is certified, such as logs; comma separated. No default: what is
+   * not searched would count as clean.
+   */
+  ERASURE_SEARCH_DIRS: Words.refine((paths) => paths.length > 0, { message: 'names no folder' }),
   /** How long after the certificate holders are asked once more, milliseconds. */
   ERASURE_FOLLOW_UP_MS: DurationMs.default(7 * 24 * 3_600_000),
   /** Where signed heads of the journal go: best a place where the database's administrators cannot write. */

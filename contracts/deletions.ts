@@ -26,5 +26,7 @@ export type DeletionObstacle =
   | 'DeletionPending'
   /** An enrollment that was cancelled has not undone what it did. */
   | 'EnrollmentInProgress'
+  /** A hold on the resident is in force: nothing is destroyed until it ends. */
+  | 'OnHold'
   /** Our own worker could not ask. */
   | 'NotAsked';

@@ -7,6 +7,30 @@
 export const ERASURE_BASES = ['stop-processing', 'consent-withdrawn'] as const;
 export type ErasureBasis = (typeof ERASURE_BASES)[number];
 
+/** Who may ask for it: the person, somebody with their power of attorney, or an authority or a court. */
+export const ERASURE_REQUESTERS = ['self', 'representative', 'authority'] as const;
+export type ErasureRequester = (typeof ERASURE_REQUESTERS)[number];
+
+/** How the app's backend knows who asks, and how staff do. */
+export const APP_PROOFS = ['esia', 'passkey', 'password-and-code'] as const;
+export const STAFF_PROOFS = [
+  'identity-document',
+  'notarized-signature',
+  'qualified-signature',
+  'official-letter',
+] as const;
+
+/** Who asked, how they proved it, and where the proof is. What is erased cannot be brought back. */
+export type ErasureProof = {
+  readonly requestedBy: ErasureRequester;
+  readonly method: (typeof APP_PROOFS)[number] | (typeof STAFF_PROOFS)[number];
+  readonly identifiedAt: string;
+  /** Opaque: where whoever identified them finds it. */
+  readonly reference: string;
+  /** Number of the power of attorney, or of the order or decision. */
+  readonly mandate?: string | undefined;
+};
+
 /** Why a person pauses it. Access stays stopped all the while. */
 export const HOLD_REASONS = ['legal-hold', 'dispute', 'authority-request'] as const;
 export type HoldReason = (typeof HOLD_REASONS)[number];
@@ -24,6 +48,9 @@ export type ErasureState = (typeof ERASURE_STATES)[number];
 
 /** What the journal says of an erasure; the act tells each of them in Russian (erasure/paper.ts). */
 export const ERASURE_EVENTS = [
+  'proposed',
+  'approved',
+  'identified',
   'requested',
   'held',
   'released',
@@ -48,8 +75,11 @@ export const KEPT_FOR_ANOTHER = 'kept-for-another';
 /** Holders that are asked once more answer within this time, or a person is called. */
 export const FOLLOW_UP_TAKES_MS = 86_400_000;
 
-/** Why a person is called: the law's time, or holders that do not answer when they are asked once more. */
-export type ErasureCallReason = 'due-soon' | 'overdue' | 'follow-up-unanswered';
+/**
+ * Why a person is called: the law's time, holders that do not answer when they are asked once more, or one that held
+ * something although it had confirmed.
+ */
+export type ErasureCallReason = 'due-soon' | 'overdue' | 'follow-up-unanswered' | 'found-at-holder';
 
 /** Argument of the workflow: nothing but the opaque id. */
 export type ErasureRequest = { readonly erasureId: string };

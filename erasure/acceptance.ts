@@ -1,12 +1,15 @@
-import { randomUUID } from 'node:crypto';
-import type { ErasureBasis, ErasureEvent } from '../contracts/erasure';
-import { appendJournal, type JournalRecord } from '../journal/journal';
+import { createHash, randomUUID } from 'node:crypto';
+import type { ErasureBasis, ErasureProof } from '../contracts/erasure';
+import type { JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import type { Transaction } from '../prisma/database';
 import type { Erasure } from '../prisma/generated/client';
 import { lockBiometrics, stopBiometrics } from '../vault/biometrics';
 import type { SubjectVault } from '../vault/subject-keys';
 import { dueAt, type ErasureClocks } from './clocks';
+import { journalErasure } from './evidence';
+import { followHolds } from './hold';
+import { rememberIdentifiers } from './identifiers';
 import type { LedgerDemand } from './ledger';
 import { removeVehicle } from './vehicle-removal';
 
@@ -17,8 +20,11 @@ const UNDER_WAY_OR_IN_USE = ['requested', 'processing', 'active'];
 
 /**
  * Accepts a demand to erase a person (152-FZ, articles 14 and 21): when this transaction has committed, nothing opens to
- * them any more, and the row says what is due. A person is erased once: whoever asks again gets the same row.
+ * them any more, and the row says what is due. A person is erased once: whoever asks again gets the same row. While a
+ * hold on the resident is in force use stops all the same, and nothing is destroyed.
  *
+ * @param demand.proof who asks and how it is known; only what the ledger begins again has none
+ * @param demand.requestedAt when the law's time began, if not now
  * @returns `null` when there is no such resident
  */
 export async function acceptErasure(
@@ -30,15 +36,16 @@ export async function acceptErasure(
     readonly basis: ErasureBasis;
     readonly actor: string;
     readonly clocks: ErasureClocks;
+    readonly proof?: ErasureProof;
+    readonly requestedAt?: Date;
     /** It was accepted before, in what a restored backup has lost: the law's time and a hold are as they were. */
     readonly earlier?: Earlier;
   },
 ): Promise<Erasure | null> {
-  const { erasureId, residentId, basis, actor, clocks, earlier } = demand;
+  const { erasureId, residentId, basis, actor, clocks, proof, requestedAt = new Date(), earlier } = demand;
   if (!(await lockResident(tx, residentId))) return null;
   const known = await tx.erasure.findUnique({ where: { residentId } });
   if (known) return known;
-  const requestedAt = new Date();
   const subject = await subjects.pseudonym(tx, residentId, PSEUDONYM_PURPOSE);
   const row = {
     id: erasureId,
@@ -49,11 +56,30 @@ export async function acceptErasure(
     requestedAt,
     dueAt: dueAt(basis, requestedAt, clocks),
     ...(earlier && asBefore(earlier, requestedAt)),
+    ...(proof && {
+      requestedBy: proof.requestedBy,
+      identityMethod: proof.method,
+      identifiedAt: proof.identifiedAt,
+      identityReference: proof.reference,
+      mandate: proof.mandate ?? null,
+    }),
   };
   const erasure = await tx.erasure.create({ data: row });
+  if (proof) await journalErasure(tx, erasureId, { actor, outcome: 'identified', reason: wordsOf(proof) });
   await journalErasure(tx, erasureId, { actor, outcome: 'requested', reason: basis });
+  await rememberIdentifiers(tx, erasure);
+  // First, so that nothing is forgotten that is to be kept.
+  const standing = await followHolds(tx, erasure, actor);
   await stopEverything(tx, subjects, { residentId, actor });
-  return erasure;
+  return standing;
+}
+
+/** The references themselves stay in the row: by their hash the journal proves that they are the ones that were given. */
+function wordsOf({ requestedBy, method, reference, mandate }: ErasureProof): string {
+  const sha256 = createHash('sha256')
+    .update(JSON.stringify([reference, mandate ?? null]))
+    .digest('hex');
+  return `${requestedBy} ${method} ${sha256}`;
 }
 
 type Earlier = Pick<LedgerDemand, 'requestedAt' | 'dueAt' | 'holdReason'>;
@@ -134,22 +160,4 @@ async function stopAt(
     ...(open ? [] : [ordering]),
     ...consents.map(({ id }): JournalRecord => ({ ...entry, kind: 'consent', objectId: id, outcome: 'withdrawn' })),
   );
-}
-
-/**
- * Evidence about an erasure. It names the request only: with the journal's pseudonym beside it, what else the journal
- * says of the person could be found through the request.
- */
-export async function journalErasure(
-  tx: Transaction,
-  erasureId: string,
-  entry: {
-    readonly actor: string;
-    readonly outcome: ErasureEvent;
-    readonly reason?: string;
-    readonly integration?: string;
-  },
-): Promise<void> {
-  const { integration = null, ...rest } = entry;
-  await appendJournal(tx, { kind: 'erasure', integration, objectId: erasureId, ...rest });
 }

@@ -4,8 +4,9 @@ import type { Database, Transaction } from '../prisma/database';
 import type { Erasure, Prisma } from '../prisma/generated/client';
 import { verifyDocument } from '../vault/document-signature';
 import type { SubjectVault } from '../vault/subject-keys';
-import { acceptErasure, journalErasure, stopEverything } from './acceptance';
+import { acceptErasure, stopEverything } from './acceptance';
 import { dueAt, type ErasureClocks } from './clocks';
+import { journalErasure } from './evidence';
 import { residentHash, type ErasureLedger, type LedgerAct, type LedgerDemand } from './ledger';
 
 const ACTOR = 'erasure-ledger';

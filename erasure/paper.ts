@@ -171,6 +171,9 @@ const CATEGORIES: Readonly<Record<string, string>> = {
 };
 
 const EVENTS: Readonly<Record<ErasureEvent, string>> = {
+  proposed: 'требование внесено сотрудником',
+  approved: 'требование подтверждено вторым сотрудником',
+  identified: 'личность и полномочия подтверждены',
   requested: 'требование принято',
   held: 'приостановлено',
   released: 'возобновлено',

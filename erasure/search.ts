@@ -55,6 +55,34 @@ export async function searchStores(
   };
 }
 
+/** Ids of executions, by where they name what was looked for, and how many histories nobody could look into. */
+export type NamingExecutions = {
+  readonly visibility: readonly string[];
+  readonly histories: readonly string[];
+  /** Do not open. */
+  readonly unreadable: number;
+  /** Are not read yet: they are more than one search reads, and the next one goes on with them. */
+  readonly unread: number;
+};
+
+/** The search of the stores together with that of executions. What was not looked into may hold anything, as with files. */
+export function withExecutions(stores: SearchResult, named: NamingExecutions): SearchResult {
+  const { visibility, histories, unreadable, unread } = named;
+  const places = [
+    { place: 'temporal-visibility', hits: visibility.length },
+    { place: 'temporal-histories', hits: histories.length },
+  ];
+  const dark = [
+    { place: 'temporal-unreadable', hits: unreadable },
+    { place: 'temporal-unread', hits: unread },
+  ];
+  return {
+    ...stores,
+    places: stores.places + places.length,
+    found: [...stores.found, ...[...places, ...dark].filter(({ hits }) => hits > 0)],
+  };
+}
+
 /** A plate that somebody else of the family has registered is theirs, too. */
 async function ownPlates(tx: Transaction, { residentId, plates }: Identifiers): Promise<string[]> {
   const shared = await tx.vehicle.findMany({

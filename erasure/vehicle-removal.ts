@@ -27,12 +27,23 @@ export async function removeVehicle(
     await appendAbout(tx, subjects, { residentId }, { kind: 'vehicle', ...entry });
   }
   // Where no partner ever heard of it there is nobody whose confirmation would take the plate along.
-  await tx.vehicle.updateMany({
-    where: { id: vehicleId, status: 'removed', partners: { none: { state: 'open' } } },
-    data: { sealed: null, plateIndex: null },
-  });
+  await forgetRemovedPlates(tx, vehicleId);
   return tx.vehiclePartner.findMany({
     where: { vehicleId, state: 'open' },
     select: { partnerId: true, integration: true },
   });
+}
+
+/**
+ * Forgets the plates of removed vehicles that no partner has any more, but those of residents under a hold.
+ *
+ * @param vehicleId one of them; all when left out
+ * @returns how many
+ */
+export function forgetRemovedPlates(tx: Transaction, vehicleId: string | null = null): Promise<number> {
+  return tx.$executeRaw`
+    UPDATE vehicles v SET sealed = NULL, plate_index = NULL
+     WHERE v.status = 'removed' AND v.sealed IS NOT NULL AND v.id = coalesce(${vehicleId}::uuid, v.id)
+       AND NOT EXISTS (SELECT FROM vehicle_partners p WHERE p.vehicle_id = v.id AND p.state = 'open')
+       AND NOT is_resident_held(v.resident_id)`;
 }

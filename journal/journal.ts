@@ -13,6 +13,7 @@ export type JournalRecord = {
     | 'property-right'
     | 'biometric-deletion'
     | 'erasure'
+    | 'resident-hold'
     | 'escalation'
     | 'reminder'
     | 'housekeeping'

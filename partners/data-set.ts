@@ -24,6 +24,7 @@ export const FIELDS_OF_CALL = {
   'remove-face': ['subjectToken', 'partnerHouseId'],
   'allow-plate': ['plate', 'partnerHouseId'],
   'block-plate': ['plate', 'partnerHouseId'],
+  'plate-state': ['plate', 'partnerHouseId'],
   'list-equipment': ['partnerHouseId'],
 } as const satisfies Record<string, readonly DataSetField[]>;
 export type PartnerCallName = keyof typeof FIELDS_OF_CALL;

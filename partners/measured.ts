@@ -36,6 +36,7 @@ const OPERATIONS = [
   'remove-face',
   'allow-plate',
   'block-plate',
+  'plate-state',
   'list-equipment',
   'add-credential',
   'check-credential',
@@ -168,6 +169,7 @@ export function measured(gateway: PartnerGateway, metrics: PartnerMetrics): Part
     plates: plates && {
       allow: ordered('allow-plate', (plate, call) => plates.allow(plate, call)),
       block: ordered('block-plate', (plate, call) => plates.block(plate, call)),
+      isAllowed: timed('plate-state', (...args) => plates.isAllowed(...args)),
     },
     equipment: { list: timed('list-equipment', (...args) => gateway.equipment.list(...args)) },
     credentials: {

@@ -61,6 +61,8 @@ export interface PlateCustodian {
   allow(plate: PlateAtHouse, call: PartnerCall): Promise<void>;
   /** Also right when the plate was not held. */
   block(plate: PlateAtHouse, call: PartnerCall): Promise<void>;
+  /** Whether the partner lets the plate pass, by its own word. */
+  isAllowed(plate: PlateAtHouse, call: PartnerCall): Promise<boolean>;
 }
 export type PlateAtHouse = { readonly plate: string; readonly partnerHouseId: string };
 

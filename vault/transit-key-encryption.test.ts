@@ -64,6 +64,7 @@ describe('key encryption by a transit engine', () => {
     await expect(noting.wrap(newKey(), 'here')).rejects.toThrow(TransitFailure);
     await noting.close();
     expect(noted).toEqual([
+      ['transit', 'keys', 'ok'],
       ['transit', 'encrypt', 'ok'],
       ['transit', 'keys', 'ok'],
       ['transit', 'decrypt', 'refused'],

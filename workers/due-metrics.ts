@@ -51,7 +51,7 @@ export function showWhatIsDue(
       SELECT 'journal-entries' AS kind, count(*)::int AS count, min(e.at) AS since, NULL::timestamptz AS due
         FROM journal_pending p JOIN journal_entries e ON e.seq = p.entry_seq AND e.at = p.entry_at
       UNION ALL SELECT 'biometric-deletions', count(*)::int, min(requested_at), NULL
-        FROM biometric_deletions WHERE state = 'deleting'
+        FROM biometric_deletions WHERE state = 'deleting' AND NOT is_resident_held(resident_id)
       UNION ALL SELECT 'erasures', count(*)::int, min(requested_at), min(due_at)
         FROM erasures WHERE state NOT IN ('erased', 'closed')
       UNION ALL SELECT 'erasure-warnings', 0, NULL,

@@ -1,14 +1,29 @@
+import { createHash } from 'node:crypto';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { ErasureExecutions } from '../activities/erasure';
+import { deletionWorkflowId } from '../contracts/ids';
 import { decodePayloadsIn } from '../vault/payload-codec';
+import { deletionChanged } from '../workflows/biometric-deletion/messages';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { consentWithdrawn } from '../workflows/consent/messages';
 import { tellVehicleAccess } from '../workflows/vehicle-access/start';
 
-/** What erasure asks of Temporal, with the client of the `core` worker. */
-export function createErasureExecutions(client: Client): ErasureExecutions {
+/**
+ * What erasure asks of Temporal, with the client of the `core` worker.
+ *
+ * @param options.historiesAtMost how many histories that have ended one search reads; the next one reads on
+ */
+export function createErasureExecutions(
+  client: Client,
+  { historiesAtMost = HISTORIES_AT_MOST }: { historiesAtMost?: number } = {},
+): ErasureExecutions {
+  /** Runs that have ended and name nothing of what a search looks for: they stay so. By what is looked for. */
+  const cleanRuns = new Map<string, Set<string>>();
   return {
     startDeletion: (request, integration) => startDeletion(client, request, integration),
+    async hintDeletion(deletionId) {
+      await client.workflow.getHandle(deletionWorkflowId(deletionId)).signal(deletionChanged).catch(nullIfNotFound);
+    },
     tellVehicle: (vehicleId, partners) => tellVehicleAccess(client, vehicleId, partners),
     async isRunning(workflowId) {
       const found = await client.workflow.getHandle(workflowId).describe().catch(nullIfNotFound);
@@ -39,24 +54,35 @@ export function createErasureExecutions(client: Client): ErasureExecutions {
         const text = textOf(value);
         return needles.some((needle) => text.includes(needle));
       };
+      const search = createHash('sha256').update(needles.toSorted().join()).digest('hex');
+      const clean = cleanRuns.get(search) ?? new Set<string>();
       const visibility: string[] = [];
-      const mayName: { workflowId: string; runId: string }[] = [];
-      for await (const { raw, type, workflowId, runId } of client.workflow.list()) {
+      const mayName: Run[] = [];
+      let ended = 0;
+      let unread = 0;
+      for await (const { raw, type, workflowId, runId, status } of client.workflow.list()) {
         if (names(raw)) visibility.push(workflowId);
-        if (NAMES_RESIDENTS.includes(type) && mayName.length < HISTORIES_AT_MOST) mayName.push({ workflowId, runId });
+        if (!NAMES_RESIDENTS.includes(type) || clean.has(runId)) continue;
+        const hasEnded = status.name !== 'RUNNING';
+        if (hasEnded && ended === historiesAtMost) unread++;
+        else mayName.push({ workflowId, runId, hasEnded });
+        if (hasEnded && ended < historiesAtMost) ended++;
       }
       const histories: string[] = [];
       let unreadable = 0;
       const next = mayName.values();
       const readers = Array.from({ length: READERS }, async () => {
-        for (const { workflowId, runId } of next) {
+        for (const { workflowId, runId, hasEnded } of next) {
           const history = await historyOf(workflowId, runId);
           if (history === 'unreadable') unreadable++;
           else if (names(history)) histories.push(workflowId);
+          else if (hasEnded) clean.add(runId);
         }
       });
       await Promise.all(readers);
-      return { visibility, histories, unreadable };
+      if (unread > 0) cleanRuns.set(search, clean);
+      else cleanRuns.delete(search);
+      return { visibility, histories, unreadable, unread };
     },
   };
 
@@ -80,7 +106,9 @@ const NAMES_RESIDENTS: readonly string[] = [
   'biometricDeletionWorkflow',
   'vehicleAccessWorkflow',
 ];
-/** The newest; a history is read in some milliseconds, and all of them within the search's half an hour. */
+type Run = { readonly workflowId: string; readonly runId: string; readonly hasEnded: boolean };
+
+/** A history is read in some milliseconds, and as many of them well within the search's half an hour. */
 const HISTORIES_AT_MOST = 20_000;
 const READERS = 8;
 

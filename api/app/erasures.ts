@@ -16,15 +16,20 @@ export function erasureOperations(deps: ErasureDependencies): Operation[] {
       method: 'post',
       path: '/residents/{residentId}/erasure',
       summary: 'Erase a resident: nothing opens to them from now on, and their data is destroyed wherever it is held',
-      description: 'A resident is erased once: whoever asks again, with any key, gets the erasure that is there.',
+      description:
+        'It cannot be undone, so whoever asks is identified for it, a short time before. A resident is erased once: whoever asks again, with any key, gets the erasure that is there.',
       scope: 'app',
       params: z.object({ residentId: z.uuid() }),
       body: { kind: 'json', schema: ErasureDemand },
       idempotency: 'own',
       responses: { 202: { description: 'Access is stopped; the erasure goes on', schema: ErasureView } },
-      async handle({ params: { residentId }, body: { basis }, caller, idempotencyKey }) {
+      async handle({ params: { residentId }, body, caller, idempotencyKey }) {
+        const { basis, requestedBy, powerOfAttorney, identification } = body;
         const erasureId = resourceIdFor(caller.clientId, `erasure/${residentId}`, idempotencyKey);
-        return { status: 202, body: await desk.request({ erasureId, residentId, basis, actor: caller.clientId }) };
+        const { method, at: identifiedAt, reference } = identification;
+        const proof = { requestedBy, method, identifiedAt, reference, mandate: powerOfAttorney };
+        const demand = { erasureId, residentId, basis, proof, actor: caller.clientId };
+        return { status: 202, body: await desk.request(demand) };
       },
     }),
     defineOperation({

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { SignedDocumentView } from '../../contracts/consent-receipt';
-import { ErasureDemand, ErasureHold, ErasureProlongation, ErasureView } from '../../contracts/erasures';
+import { ErasureHold, ErasureProlongation, ErasureView } from '../../contracts/erasures';
 import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
-import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField } from '../problem';
 
@@ -47,27 +46,11 @@ export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
       handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
     }),
     defineOperation({
-      id: 'demandErasure',
-      method: 'post',
-      path: '/residents/{residentId}/erasure',
-      summary: 'Erase a resident who demanded it on paper, or whom somebody with the right to it demands to be erased',
-      description: 'A resident is erased once: whoever asks again, with any key, gets the erasure that is there.',
-      permission: 'erasures:demand',
-      stepUp: true,
-      params: z.object({ residentId: z.uuid() }),
-      body: { kind: 'json', schema: ErasureDemand },
-      idempotency: 'own',
-      responses: { 202: { description: 'Access is stopped; the erasure goes on', schema: ErasureView } },
-      async handle({ params: { residentId }, body: { basis }, caller, idempotencyKey }) {
-        const erasureId = resourceIdFor(caller.clientId, `erasure/${residentId}`, idempotencyKey);
-        return { status: 202, body: await desk.request({ erasureId, residentId, basis, actor: caller.clientId }) };
-      },
-    }),
-    defineOperation({
       id: 'holdErasure',
       method: 'post',
       path: '/erasures/{erasureId}/hold',
-      summary: 'Pause an erasure, for a legal hold or a dispute: nothing more is destroyed; access stays stopped',
+      summary: 'Pause an erasure, for a legal hold or a dispute: nothing more is destroyed, at partners neither',
+      description: 'Access stays stopped, also where partners go by their own lists of plates.',
       permission: 'erasures:decide',
       params: OneErasure,
       body: { kind: 'json', schema: ErasureHold },
@@ -82,7 +65,7 @@ export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
       id: 'releaseErasure',
       method: 'post',
       path: '/erasures/{erasureId}/release',
-      summary: 'End the pause of an erasure',
+      summary: 'End the pause of an erasure; while a hold on the resident is in force that has to be released first',
       permission: 'erasures:decide',
       stepUp: true,
       params: OneErasure,

@@ -3,7 +3,7 @@ import { HttpProblem, notFound } from '../problem';
 
 /** What takes two members of staff; the object is what takes effect once the second one agrees. */
 export type TwoPeopleMatter = {
-  readonly kind: 'data-set-agreement' | 'attestation-letter' | 'log-export' | 'journal-export';
+  readonly kind: 'data-set-agreement' | 'attestation-letter' | 'log-export' | 'journal-export' | 'erasure';
   readonly objectId: string;
 };
 

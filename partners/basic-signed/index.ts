@@ -21,6 +21,7 @@ const FaceState = z.object({
 const Deleted = z.object({ state: z.literal('deleted') });
 const Pending = z.object({ state: z.literal('pending') });
 const PlateAllowed = z.object({ state: z.literal('allowed') });
+const PlateState = z.object({ state: z.enum(['allowed', 'unknown']) });
 const Devices = z.object({
   devices: z.array(
     z.object({
@@ -173,6 +174,11 @@ export function createBasicSignedPartner(deps: {
         const answer = await order('block-plate', '/plates/deletions', body, call);
         if (answer.status !== 200) refuse(answer);
         parseAnswer(answer, Deleted);
+      },
+      async isAllowed({ plate, partnerHouseId }, call) {
+        const answer = await ask('plate-state', '/plates/state', { plate, house_id: partnerHouseId }, call);
+        if (answer.status !== 200) return refuse(answer);
+        return parseAnswer(answer, PlateState).state === 'allowed';
       },
     },
     equipment: {

@@ -29,6 +29,7 @@ const Deleted = z.object({ status: z.literal('DELETED') });
 const Deleting = z.object({ status: z.literal('DELETING') });
 const PlateAllowed = z.object({ status: z.literal('ALLOWED') });
 const PlateRemoved = z.object({ status: z.literal('REMOVED') });
+const PlateStatus = z.object({ status: z.enum(['ALLOWED', 'NONE']) });
 const PasswordAccepted = z.object({ id: z.string(), status: z.literal('ACCEPTED') });
 const PasswordsRemoved = z.object({ status: z.literal('REMOVED') });
 const CertificateIssued = z.object({
@@ -160,6 +161,11 @@ export function createMtlsOidcPartner(deps: {
         const answer = await order('block-plate', path, { plate }, call);
         if (answer.status !== 200) refuse(answer);
         parseAnswer(answer, PlateRemoved);
+      },
+      async isAllowed({ plate, partnerHouseId }, call) {
+        const answer = await ask('plate-state', `${house(partnerHouseId)}/plates/status`, { plate }, call);
+        if (answer.status !== 200) return refuse(answer);
+        return parseAnswer(answer, PlateStatus).status === 'ALLOWED';
       },
     },
     equipment: {

@@ -19,7 +19,8 @@ export type Asked = { readonly key: string; readonly asked: readonly unknown[] }
 
 /** How faults bend an effect (sandbox/README.md). */
 export type Bent = {
-  readonly confirmButKeep?: boolean;
+  /** The deletion is confirmed and does not happen; `secretly`: nor is it told when it is asked about. */
+  readonly keep?: 'secretly' | 'openly';
   /** The deletion is answered as pending and ends by itself after so long. */
   readonly pendingMs?: number;
   readonly refusePhoto?: PhotoReason;
@@ -198,8 +199,9 @@ export function createEffects(deps: {
               { record: 'face', face: { ...held, state: 'deleting', dueAt: inMs(bent.pendingMs), since: at() } },
             ],
           };
-        const gone: HeldFace[] =
-          held === undefined ? [] : [bent.confirmButKeep === true ? { ...held, keptSecretly: true } : deleted(held)];
+        const after = (face: HeldFace): HeldFace =>
+          bent.keep === undefined ? deleted(face) : { ...face, keptSecretly: bent.keep === 'secretly' };
+        const gone: HeldFace[] = held === undefined ? [] : [after(held)];
         const told = store.settings().deletionWebhooks === 'always' ? [deletionEvent({ clientId, houseId })] : [];
         return {
           kind: 'face-delete',
@@ -229,13 +231,19 @@ export function createEffects(deps: {
       say: () => Answer,
     ): Promise<Answer> {
       return once(asked, { commandId: null, deviceId: null, subject: null, houseId }, () => {
-        const keep = bent.confirmButKeep === true && store.plates().some((each) => samePlace(each, { plate, houseId }));
+        const held = bent.keep !== undefined && store.plates().some((each) => samePlace(each, { plate, houseId }));
+        const keptSecretly = held && bent.keep === 'secretly';
         return {
           kind: 'plate-block',
           answer: say(),
-          records: [{ record: 'plate', plate: { houseId, plate, held: keep, keptSecretly: keep } }],
+          records: [{ record: 'plate', plate: { houseId, plate, held, keptSecretly } }],
         };
       });
+    },
+
+    /** What the partner says of a plate; one that it kept secretly it denies. */
+    isPlateAllowed(plate: string, houseId: string): boolean {
+      return store.plates().some((each) => samePlace(each, { plate, houseId }) && !each.keptSecretly);
     },
 
     /** Accepts one credential more of the company's; `id` is the company's own name for it, free until then. */

@@ -193,7 +193,8 @@ function bending(striking: readonly Fault[]): Bent {
   const pending = find('pending');
   const refusal = find('refuse-photo');
   return {
-    ...(find('confirm-but-keep') === undefined ? {} : { confirmButKeep: true }),
+    ...(find('confirm-but-keep') === undefined ? {} : { keep: 'secretly' as const }),
+    ...(find('confirm-and-hold') === undefined ? {} : { keep: 'openly' as const }),
     ...(pending === undefined ? {} : { pendingMs: pending.delayMs ?? 1_000 }),
     ...(refusal === undefined ? {} : { refusePhoto: refusal.reason ?? 'several-faces' }),
   };

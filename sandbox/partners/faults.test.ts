@@ -115,7 +115,7 @@ describe('faults', () => {
     expect((await equipment()).status).toBe(200);
   });
 
-  it('pending and confirm-but-keep: a deletion ends later, or not at all', async () => {
+  it('pending, confirm-but-keep and confirm-and-hold: a deletion ends later, or not at all', async () => {
     const subject = { client_id: 'client-7', house_id: 'house-1' };
     const face = { ...subject, photo: resident.toString('base64') };
     const state = async () => (await sandbox.kluch('POST', '/faces/state', subject)).body;
@@ -138,6 +138,16 @@ describe('faults', () => {
     expect(await state()).toEqual({ state: 'deleted' });
     const { body } = await sandbox.control('GET', '/partners/kluch/holdings');
     expect(body).toMatchObject({ faces: [{ clientId: 'client-7', hasVector: true, keptSecretly: true }] });
+
+    await sandbox.kluch('POST', '/faces', face, { key: 'face/7c' });
+    await until(state, (value) => (value as { state: string }).state === 'active');
+    await add({ endpoint: 'face-deletions', fault: 'confirm-and-hold', times: 1 });
+    expect((await sandbox.kluch('POST', '/faces/deletions', subject, { key: 'unface/7c' })).body).toMatchObject({
+      state: 'deleted',
+    });
+    expect(await state()).toEqual({ state: 'active' });
+    await sandbox.kluch('POST', '/faces/deletions', subject, { key: 'unface/7d' });
+    expect(await state()).toEqual({ state: 'deleted' });
   });
 
   it.each([

@@ -11,6 +11,7 @@ export const ENDPOINTS = [
   'face-state',
   'face-deletions',
   'plates',
+  'plate-state',
   'equipment',
   'credentials',
   'webhooks',
@@ -31,7 +32,7 @@ const AFTER = [
   'unsigned',
 ] as const;
 /** The effect itself is another one. */
-const BENDING = ['confirm-but-keep', 'pending', 'refuse-photo'] as const;
+const BENDING = ['confirm-but-keep', 'confirm-and-hold', 'pending', 'refuse-photo'] as const;
 const ELSEWHERE = ['expired-certificate', 'duplicate-webhook'] as const;
 export const FAULT_KINDS = [...BEFORE, ...AFTER, ...BENDING, ...ELSEWHERE] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -3,6 +3,12 @@ import { signRequest, type SigningKey } from '../../partners/message-signature';
 import { REGISTRY_CLIENT_ID, REGISTRY_KEY_ID } from '../town';
 import { createClient, type Answer } from './http';
 
+/** A resident's own demand to be erased, at the moment at which the app's backend has identified them for it. */
+export const ownDemand = () => ({
+  requestedBy: 'self',
+  identification: { method: 'passkey', at: new Date().toISOString(), reference: randomUUID() },
+});
+
 /**
  * Plays tenant-smart-home-app, the backend behind the owners' mobile app (R2.9), with an OAuth token of its own, or
  * another backend of the same ways.

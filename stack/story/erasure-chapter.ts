@@ -6,6 +6,7 @@ import { enrollmentWorkflowId, erasureWorkflowId } from '../../contracts/ids';
 import { moveGalinaIn } from '../seed';
 import type { Stack } from '../stack';
 import { GALINA, PARTNERS } from '../town';
+import { ownDemand } from './app-backend';
 import { enrolled, onDemand, type Cast } from './opening-chapter';
 import type { Told } from './teller';
 import { verified } from './verified';
@@ -60,11 +61,11 @@ export async function tellErasure(cast: Cast, stack: Stack, out: string | undefi
     {
       name: 'Galina demands to be erased, and the next opening is denied',
       profile,
-      asked: 'POST /app/v1/residents/{id}/erasure',
+      asked: 'POST /app/v1/residents/{id}/erasure, with how the app identified her just now',
       expected: 'accepted; then denied: no-right',
     },
     async () => {
-      const { status, body } = await app.post(`/app/v1/residents/${residentId}/erasure`, {});
+      const { status, body } = await app.post(`/app/v1/residents/${residentId}/erasure`, ownDemand());
       erasureId = String(body['erasureId']);
       const { outcome } = await onDemand(app, sandbox, partner, residentId);
       return {

@@ -19,7 +19,7 @@ const BODIES: Readonly<Record<string, Record<string, unknown>>> = {
   openOnDemand: { residentId: nobody },
   startPluginSession: { residentId: nobody, partnerId: 'nobody' },
   registerVehicle: { plate: 'А123ВС77' },
-  requestErasure: {},
+  requestErasure: { requestedBy: 'self', identification: { method: 'passkey', at, reference: nobody } },
   openDoorByFace: { faceVector: Array.from({ length: FACE_VECTOR_LENGTH }, (_, index) => Math.sin(index)) },
   openBarrierByPlate: { plate: 'А123ВС77' },
   relayResidentRequest: { clientId: nobody, deviceId: 'nothing', action: 'open' },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { journalCommand } from '../../cli/journal';
@@ -140,7 +140,17 @@ describe('the command domovoy journal', () => {
       ['login/test_domovoy_auditor', 'by-command', 'only'],
     ]);
     await expect(decrypt('--database', journal.db.urlFor('domovoy_smart_home'))).rejects.toThrow(CommandRefusal);
+
+    process.env['KEY_ENCRYPTION_KEYS'] = `k1:${randomBytes(32).toString('base64')}`;
+    await expect(decrypt(...database)).rejects.toThrow('NOT READABLE');
+    process.env['KEY_ENCRYPTION_KEYS'] = ring;
+    await expect(decrypt(join(logs, 'none'), ...database)).rejects.toThrow(CommandRefusal);
+    const [name = ''] = readdirSync(logs);
+    const file = join(logs, name);
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^(.*\n.{40})./, '$1_'));
+    await expect(decrypt(...database)).rejects.toThrow(`NOT READABLE: ${file}`);
     Reflect.deleteProperty(process.env, 'KEY_ENCRYPTION_KEYS');
+    await expect(decrypt(...database)).rejects.toThrow('The key encryption is missing');
   });
 
   it('names the first line that was changed, taken out, put in or moved', async () => {

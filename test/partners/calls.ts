@@ -107,6 +107,13 @@ const CUSTODY: readonly CallCase[] = [
     make: (gateway, { plate, partnerHouseId }, call) => platesOf(gateway).block({ plate, partnerHouseId }, call),
     answer: undefined,
   },
+  {
+    name: 'plate-state',
+    endpoint: 'plate-state',
+    effect: null,
+    make: (gateway, { plate, partnerHouseId }, call) => platesOf(gateway).isAllowed({ plate, partnerHouseId }, call),
+    answer: false,
+  },
 ];
 
 /** Every call that the adapter has; custody decides. */

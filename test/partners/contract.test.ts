@@ -268,8 +268,10 @@ describe.each(withCustody('partner'))('plates: $name', (adapter) => {
     const [allow, block] = [newCall(), newCall()];
     for (let time = 0; time < 2; time += 1) await platesOf(gateway).allow({ plate, partnerHouseId }, allow);
     expect(await isHeld(plate)).toBe(true);
+    expect(await platesOf(gateway).isAllowed({ plate, partnerHouseId }, newCall())).toBe(true);
     for (let time = 0; time < 2; time += 1) await platesOf(gateway).block({ plate, partnerHouseId }, block);
     expect(await isHeld(plate)).toBe(false);
+    expect(await platesOf(gateway).isAllowed({ plate, partnerHouseId }, newCall())).toBe(false);
     const houseId = partnerHouseId;
     expect(await town.effects(adapter, allow.idempotencyKey)).toMatchObject([
       { kind: 'plate-allow', houseId, attempts: 2 },
@@ -282,6 +284,20 @@ describe.each(withCustody('partner'))('plates: $name', (adapter) => {
   test('blocking a plate that was never allowed is right', async () => {
     const { plate, partnerHouseId } = newValues(adapter);
     await platesOf(gateway).block({ plate, partnerHouseId }, newCall());
+    expect(await isHeld(plate)).toBe(false);
+  });
+
+  test('blocking that is confirmed and not done is found by asking, and done when it is ordered anew', async () => {
+    const { plate, partnerHouseId } = newValues(adapter);
+    const [first, again] = [newCall(), newCall()];
+    await platesOf(gateway).allow({ plate, partnerHouseId }, newCall());
+    await town.break(adapter, { endpoint: 'plates', fault: 'confirm-and-hold', times: 1 });
+    await platesOf(gateway).block({ plate, partnerHouseId }, first);
+    // The same order is answered from the partner's record of it.
+    await platesOf(gateway).block({ plate, partnerHouseId }, first);
+    expect(await platesOf(gateway).isAllowed({ plate, partnerHouseId }, newCall())).toBe(true);
+    await platesOf(gateway).block({ plate, partnerHouseId }, again);
+    expect(await platesOf(gateway).isAllowed({ plate, partnerHouseId }, newCall())).toBe(false);
     expect(await isHeld(plate)).toBe(false);
   });
 

@@ -40,6 +40,10 @@ const ON_THE_WIRE: Readonly<Record<Adapter['partner']['profile'], Wires>> = {
       target: '/smart-home/v1/plates/deletions',
       body: { plate: '{plate}', house_id: '{partnerHouseId}' },
     },
+    'plate-state': {
+      target: '/smart-home/v1/plates/state',
+      body: { plate: '{plate}', house_id: '{partnerHouseId}' },
+    },
     'list-equipment': { target: '/smart-home/v1/houses/{partnerHouseId}/devices' },
   },
   'oauth-client': {
@@ -60,6 +64,7 @@ const ON_THE_WIRE: Readonly<Record<Adapter['partner']['profile'], Wires>> = {
     'remove-face': { target: '/v1/houses/{partnerHouseId}/faces/removal', body: { userId: '{subjectToken}' } },
     'allow-plate': { target: '/v1/houses/{partnerHouseId}/plates', body: { plate: '{plate}' } },
     'block-plate': { target: '/v1/houses/{partnerHouseId}/plates/removal', body: { plate: '{plate}' } },
+    'plate-state': { target: '/v1/houses/{partnerHouseId}/plates/status', body: { plate: '{plate}' } },
     'list-equipment': { target: '/v1/houses/{partnerHouseId}/equipment' },
   },
 };

@@ -18,7 +18,7 @@ import { erasureChanged } from '../../workflows/erasure/messages';
 import { saleChanged } from '../../workflows/property-sale/messages';
 import type { propertySaleWorkflow } from '../../workflows/property-sale/workflow';
 import { moveGalinaIn } from '../../stack/seed';
-import { createAppBackend } from '../../stack/story/app-backend';
+import { createAppBackend, ownDemand } from '../../stack/story/app-backend';
 import { APP_CLIENT_ID, GALINA } from '../../stack/town';
 import { breakPartner } from '../support/faults';
 import { createHarness, type Harness } from '../support/harness';
@@ -86,7 +86,7 @@ describe('real processes', () => {
       return String(sold.body['saleId']);
     };
     const demand = async (residentId: string) => {
-      const demanded = await h.app.post(`/app/v1/residents/${residentId}/erasure`, {});
+      const demanded = await h.app.post(`/app/v1/residents/${residentId}/erasure`, ownDemand());
       expect(demanded.status).toBe(202);
       return String(demanded.body['erasureId']);
     };

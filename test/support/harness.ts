@@ -9,6 +9,7 @@ import { createHousekeepingActivities } from '../../activities/housekeeping';
 import { createPropertySaleActivities } from '../../activities/property-sale';
 import { createOwnKeyActivities } from '../../activities/own-key-rotation';
 import { createStack } from '../../api/composition';
+import { createFaceIdentifier, type FaceIdentifier } from '../../api/face-identification';
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
@@ -84,6 +85,8 @@ export type Harness = {
   /** The keys of residents, as the processes have them. */
   readonly subjects: SubjectVault;
   readonly logLines: string[];
+  /** Of which houses and partners the first API process has faces in memory. */
+  readonly facesInMemory: FaceIdentifier['held'];
   /** What the stack keeps on disk: secrets, certificates and the sandbox's own data. */
   readonly stateFolder: string;
   /**
@@ -159,7 +162,7 @@ export async function createHarness(
   await workers.start();
   closers.push(() => workers.stop());
 
-  async function startApi(port: number, { restoreGate: isGated = false } = {}): Promise<void> {
+  async function startApi(port: number, { restoreGate: isGated = false } = {}): Promise<FaceIdentifier> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
     const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
     const identificationGuard = createIdentificationGuard({
@@ -168,6 +171,14 @@ export async function createHarness(
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
       attempts: { ...lockoutAttempts(settings), ...options.attempts },
       log,
+    });
+    const faces = createFaceIdentifier({
+      database,
+      subjects,
+      threshold: settings.FACE_THRESHOLD,
+      margin: settings.FACE_MARGIN,
+      log,
+      sweepEveryMs: 200,
     });
     const requestLimits = createRequestLimits({
       databaseUrl: db.urlFor('domovoy_api'),
@@ -201,6 +212,7 @@ export async function createHarness(
       temporal: temporal.client,
       keyEncryption,
       identificationGuard,
+      faces,
       requestLimits,
       pluginTokenGuesses,
       exchanges,
@@ -219,6 +231,7 @@ export async function createHarness(
       ownKeys.close,
       async () => restoreGate?.close(),
       identificationGuard.close,
+      faces.close,
       requestLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
@@ -226,8 +239,9 @@ export async function createHarness(
       identityProvider.close,
       () => closeServer(server),
     );
+    return faces;
   }
-  await startApi(ports.api);
+  const faces = await startApi(ports.api);
 
   const caPem = readFileSync(certificates.companyCa, 'utf8');
   const clientSecret = secrets.appClient.value;
@@ -263,6 +277,7 @@ export async function createHarness(
     certificates,
     ports,
     logLines,
+    facesInMemory: faces.held,
     stateFolder: state.path,
     async startAnotherApi(more) {
       const [port = 0] = await freePorts(1);
@@ -407,6 +422,7 @@ function apiSettings(
     STAFF_MFA_AMR: ['mfa'],
     STAFF_HOME: '/staff/v1/session',
     TEMPORAL_UI_ORIGIN: 'https://temporal.company.example',
+    ERASURE_PROOF_MAX_AGE_MINUTES: 15,
     ERASURE_WITHDRAWAL_DAYS: 30,
     ERASURE_DEMAND_WORKING_DAYS: 10,
     ERASURE_PROLONG_WORKING_DAYS: 5,

@@ -7,12 +7,17 @@ import { projectFile } from '../../config/project-root';
 import type { SearchResult } from '../../contracts/erasure';
 import { ErasureCertificate } from '../../contracts/erasure-certificate';
 import { openErasureLedger, residentHash } from '../../erasure/ledger';
+import { withExecutions } from '../../erasure/search';
 import { entriesOfSubject } from '../../journal/subjects';
+import { STATE_ATTRIBUTE } from '../../contracts/search-attributes';
 import { moveGalinaIn, moveIn } from '../../stack/seed';
-import { createAppBackend } from '../../stack/story/app-backend';
+import { createAppBackend, ownDemand } from '../../stack/story/app-backend';
 import { createClient } from '../../stack/story/http';
 import { APP_CLIENT_ID, GALINA, PARTNERS } from '../../stack/town';
+import { deletionRequestOf } from '../../vault/biometrics';
 import { verifyDocument } from '../../vault/document-signature';
+import { createErasureExecutions } from '../../workers/erasure-executions';
+import { startDeletion } from '../../workflows/biometric-deletion/start';
 import { startErasure } from '../../workflows/erasure/start';
 import { erasuresFolder, searchedFolder, startCore, type CoreWorker } from '../support/core';
 import { breakPartner, mendEverything } from '../support/faults';
@@ -26,6 +31,8 @@ const kluch = partnerOf('kluch');
 const shlagbaum = partnerOf('shlagbaum');
 const PLATE = 'А111АА77';
 const SHARED_PLATE = 'А112АА77';
+const KEPT_PLATE = 'А113АА77';
+const HELD_PLATE = 'А114АА77';
 const PAST = new Date('2026-01-01T00:00:00.000Z');
 
 /**
@@ -35,10 +42,11 @@ describe('an erasure', () => {
   let h: Harness;
   let core: CoreWorker;
   let compliance: StaffCaller;
+  let colleague: StaffCaller;
   beforeAll(async () => {
     h = await createHarness({ server: 'real' });
     core = await startCore(h);
-    compliance = await staffMember(h, ['compliance']);
+    [compliance, colleague] = [await staffMember(h, ['compliance']), await staffMember(h, ['compliance'])];
   }, 120_000);
   afterAll(async () => {
     await core.stop();
@@ -48,7 +56,17 @@ describe('an erasure', () => {
     jest.restoreAllMocks();
   });
 
-  const demand = (residentId: string, body: object = {}) => h.app.post(`/app/v1/residents/${residentId}/erasure`, body);
+  const demand = (residentId: string, body: object = ownDemand(), key?: string) =>
+    h.app.post(`/app/v1/residents/${residentId}/erasure`, body, key);
+  const onPaper = (more: object = {}) => ({
+    requestedBy: 'representative',
+    identification: { method: 'notarized-signature', at: new Date().toISOString(), reference: 'ВХ-2026/118' },
+    mandate: '77/104-н',
+    ...more,
+  });
+  const entered = (residentId: string, body: object = onPaper(), key?: string) =>
+    compliance.call('post', `/staff/v1/residents/${residentId}/erasure`, { body, ...(key !== undefined && { key }) });
+  const approval = (by: StaffCaller, erasureId: string) => by.call('post', `/staff/v1/erasures/${erasureId}/approval`);
   const erasure = async (id: string) => (await h.app.get(`/app/v1/erasures/${id}`)).body;
   const decide = (id: string, decision: string, body?: object) =>
     compliance.call('post', `/staff/v1/erasures/${id}/${decision}`, { body });
@@ -91,10 +109,11 @@ describe('an erasure', () => {
     const answers = [
       await demand(randomUUID()),
       await demand('x'),
-      await demand(anna, { basis: 'because' }),
+      await demand(anna, { ...ownDemand(), basis: 'because' }),
       await h.app.get(`/app/v1/erasures/${randomUUID()}`),
       await h.app.get(`/app/v1/erasures/${randomUUID()}/certificate`),
-      await compliance.call('post', `/staff/v1/residents/${randomUUID()}/erasure`, { body: {} }),
+      await entered(randomUUID()),
+      await approval(colleague, randomUUID()),
       await compliance.call('get', path),
       await compliance.call('get', `${path}/certificate`),
       await compliance.call('get', `${path}/certificate.pdf`),
@@ -105,9 +124,54 @@ describe('an erasure', () => {
       await h.app.get(`/app/v1/erasures/${randomUUID()}/prolongation-notice`),
     ];
     expect(answers.map(({ status }) => status)).toEqual([
-      404, 400, 400, 404, 404, 404, 404, 404, 404, 404, 400, 404, 404, 404,
+      404, 400, 400, 404, 404, 404, 404, 404, 404, 404, 404, 400, 404, 404, 404,
     ]);
     expect((await h.owner.resident.findUniqueOrThrow({ where: { id: anna } })).status).toBe('active');
+  });
+
+  it('takes proof of who asks that is fresh and whole, and of a representative the power of attorney', async () => {
+    const { identification } = ownDemand();
+    const fieldsOf = async (body: object) => {
+      const answer = await demand(anna, body);
+      return [answer.status, ...(answer.body['errors'] as { field: string }[]).map(({ field }) => field)];
+    };
+    const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+    const identifiedAt = (at: string) => ({ requestedBy: 'self', identification: { ...identification, at } });
+    expect(await fieldsOf({})).toEqual([400, 'requestedBy', 'identification']);
+    expect(await fieldsOf({ requestedBy: 'self' })).toEqual([400, 'identification']);
+    expect(await fieldsOf({ requestedBy: 'authority', identification })).toEqual([400, 'requestedBy']);
+    expect(await fieldsOf({ requestedBy: 'representative', identification })).toEqual([400, 'powerOfAttorney']);
+    expect(await fieldsOf({ ...ownDemand(), powerOfAttorney: '77/104-н' })).toEqual([400, 'powerOfAttorney']);
+    expect(await fieldsOf(identifiedAt(minutesAgo(16)))).toEqual([400, 'identification.at']);
+    expect(await fieldsOf(identifiedAt(minutesAgo(-2)))).toEqual([400, 'identification.at']);
+    const named = { ...identification, reference: 'passport 4510 123456' };
+    expect(await fieldsOf({ requestedBy: 'self', identification: named })).toEqual([400, 'identification.reference']);
+    expect((await h.owner.resident.findUniqueOrThrow({ where: { id: anna } })).status).toBe('active');
+  });
+
+  it('that comes in on paper begins when a second member of staff has confirmed its document, and not before', async () => {
+    const residentId = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+    expect((await entered(residentId, onPaper({ mandate: undefined }))).status).toBe(400);
+    expect((await entered(residentId, onPaper({ requestedBy: 'self' }))).status).toBe(400);
+    const key = randomUUID();
+    const first = await entered(residentId, onPaper(), key);
+    expect([first.status, first.body['proposedBy']]).toEqual([202, compliance.memberId]);
+    expect((await entered(residentId, onPaper(), key)).body).toEqual(first.body);
+    const erasureId = String(first.body['erasureId']);
+    const { body: queue } = await compliance.call('get', '/staff/v1/erasure-demands');
+    expect(queue['demands']).toMatchObject([{ erasureId, requestedBy: 'representative', mandate: '77/104-н' }]);
+    expect((await approval(compliance, erasureId)).status).toBe(403);
+    expect((await h.owner.resident.findUniqueOrThrow({ where: { id: residentId } })).status).toBe('active');
+
+    const both = await approval(colleague, erasureId);
+    expect([both.status, both.body['erasureId'], both.body['state']]).toEqual([202, erasureId, 'waiting']);
+    expect((await entered(residentId)).status).toBe(409);
+    await reaches(erasureId, 'erased');
+    expect((await approval(colleague, erasureId)).body['state']).toBe('erased');
+    expect((await evidence(erasureId)).slice(0, 4)).toEqual(['proposed', 'approved', 'identified', 'requested']);
+    const row = await h.owner.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+    expect(row).toMatchObject({ requestedBy: 'representative', identityReference: 'ВХ-2026/118' });
+    expect(await h.owner.erasureDemand.count()).toBe(0);
   });
 
   const inEnrollment = { erasureId: '', enrollmentId: '', token: '' };
@@ -257,9 +321,10 @@ describe('an erasure', () => {
       saleId = String(body['saleId']);
       [silentId, disputedId, soldId] = await Promise.all([
         demanded(silent.residentId),
-        compliance
-          .call('post', `/staff/v1/residents/${disputed.residentId}/erasure`, { body: {} })
-          .then(({ body: asked }) => String(asked['erasureId'])),
+        entered(disputed.residentId).then(async ({ body: { erasureId } }) => {
+          await approval(colleague, String(erasureId));
+          return String(erasureId);
+        }),
         demanded(sold.residentId),
       ]);
     }, 60_000);
@@ -311,13 +376,15 @@ describe('an erasure', () => {
       await credentials().start(password);
       await mendEverything(h);
       await Promise.all([reaches(silentId, 'erased'), reaches(soldId, 'erased')]);
-      await until('the partner has deleted', async () => !(await facesOf(disputed.token)));
       await poke(disputedId);
+      // The order that was under way does not go on either: the partner deletes when it is ordered, and was not.
+      expect(await facesOf(disputed.token)).toBe(true);
       expect(await hasKey(disputed.residentId)).toBe(true);
       expect((await erasure(disputedId))['state']).toBe('held');
 
       await decide(disputedId, 'release');
       await reaches(disputedId, 'erased');
+      expect(await facesOf(disputed.token)).toBe(false);
       expect(await hasKey(disputed.residentId)).toBe(false);
       const late = await decide(disputedId, 'hold', { reason: 'dispute' });
       expect([late.status, late.body['type']]).toEqual([409, '/problems/erasure-state-conflict']);
@@ -410,6 +477,140 @@ describe('an erasure', () => {
     });
   });
 
+  it('finds who confirmed and has it all the same when holders are asked once more, calls a person, and closes clean', async () => {
+    const { residentId, token } = await enrolledPerson();
+    const plateHeld = async () => (await h.sandbox.platesHeld('shlagbaum')).some(({ plate }) => plate === KEPT_PLATE);
+    await h.app.post(`/app/v1/residents/${residentId}/vehicles`, { plate: KEPT_PLATE });
+    await until('the plate is allowed', plateHeld);
+    const vehicle = await h.owner.vehicle.findFirstOrThrow({ where: { residentId } });
+    const plateIndex = Buffer.from(vehicle.plateIndex ?? []);
+    const holding = await h.owner.plateHolding.findFirstOrThrow({ where: { plateIndex, partnerId: 'shlagbaum' } });
+    for (const endpoint of ['face-deletions', 'plates']) {
+      await breakPartner(h, 'shlagbaum', { endpoint, fault: 'confirm-and-hold', times: 1 });
+    }
+    const erasureId = await demanded(residentId);
+    await reaches(erasureId, 'erased');
+    // A plate is asked about while there is one to ask by: it was ordered anew, and a person called, before it was gone.
+    expect(await plateHeld()).toBe(false);
+    for (const key of [`block-plate/${holding.id}`, `block-plate/${holding.id}/1`]) {
+      expect(await h.sandbox.effects('shlagbaum', key)).toBe(1);
+    }
+    const aboutPlate = { process: 'vehicle-access', objectId: `${vehicle.id}/shlagbaum`, reason: 'found-at-holder' };
+    expect(await h.owner.escalation.findMany({ where: aboutPlate })).toMatchObject([
+      { level: 1, integration: 'communal', resolvedAt: expect.any(Date) as unknown },
+    ]);
+
+    expect(await facesOf(token)).toBe(true);
+    const [holder] = await h.owner.erasureHolder.findMany({ where: { erasureId, kind: 'face' } });
+    const askAgain = async () => {
+      await h.owner.erasure.update({ where: { id: erasureId }, data: { followUpAt: PAST } });
+      await poke(erasureId);
+    };
+    await askAgain();
+    const certified = async () => (await evidence(erasureId)).filter((outcome) => outcome === 'certified').length;
+    await until('it is certified anew', async () => (await certified()) === 2);
+    expect(await facesOf(token)).toBe(false);
+    expect(await h.sandbox.effects('shlagbaum', `erase-again/${String(holder?.id)}/1`)).toBe(1);
+    const written = await evidence(erasureId);
+    const found = written.indexOf('found-at-holder');
+    expect(written.slice(found)).toEqual(expect.arrayContaining(['reopened', 'escalated', 'confirmed-by-holder']));
+    const about = { process: 'erasure', objectId: `${erasureId}/found-1`, reason: 'found-at-holder' };
+    expect(await h.owner.escalation.count({ where: { ...about, resolvedAt: null } })).toBe(1);
+
+    await askAgain();
+    await reaches(erasureId, 'closed');
+    expect(await h.owner.escalation.count({ where: { ...about, resolvedAt: null } })).toBe(0);
+    expect(await certified()).toBe(2);
+  });
+
+  it('that meets a hold on the resident ends use at once and destroys nothing, at partners neither, until it is over', async () => {
+    const { residentId, token } = await enrolledPerson();
+    await h.app.post(`/app/v1/residents/${residentId}/vehicles`, { plate: HELD_PLATE });
+    const plateHeld = async () => (await h.sandbox.platesHeld('shlagbaum')).some(({ plate }) => plate === HELD_PLATE);
+    await until('the plate is allowed', plateHeld);
+    const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+    const hold = (id: string, days: number) => {
+      const body = { reason: 'dispute', reference: 'А40-1234/2026', until: inDays(days) };
+      return compliance.call('post', `/staff/v1/residents/${id}/holds`, { body });
+    };
+    expect([(await hold(randomUUID(), 30)).status, (await hold(residentId, -1)).status]).toEqual([404, 400]);
+    const [longer, shorter] = [await hold(residentId, 30), await hold(residentId, 20)];
+    expect([longer.status, shorter.status]).toEqual([201, 201]);
+    const { body: list } = await compliance.call('get', '/staff/v1/resident-holds');
+    expect(list['holds']).toMatchObject([{ holdId: shorter.body['holdId'] }, { holdId: longer.body['holdId'] }]);
+
+    const { body: demandedNow } = await demand(residentId);
+    const erasureId = String(demandedNow['erasureId']);
+    expect(demandedNow).toMatchObject({ state: 'held', holdReason: 'dispute', heldUntil: longer.body['until'] });
+    const asked = await h.app.post(`/app/v1/access-points/${shlagbaum.doorId}/openings`, { residentId });
+    expect(asked.status).toBe(403);
+    // The partner opens its barrier by its own list: it is off it, and with us the plate is there still.
+    await until('the plate is blocked', async () => !(await plateHeld()));
+    await until('that is confirmed', async () => {
+      const open = { vehicle: { residentId }, state: 'open' };
+      return (await h.owner.vehiclePartner.count({ where: open })) === 0;
+    });
+    const deletion = await h.owner.biometricDeletion.findFirstOrThrow({ where: { residentId } });
+    await startDeletion(h.temporal.client, deletionRequestOf(deletion), 'communal');
+    const execution = h.temporal.client.workflow.getHandle(`deletion/${deletion.id}`);
+    await until('the deletion waits', async () => {
+      const { typedSearchAttributes } = await execution.describe();
+      return typedSearchAttributes.get(STATE_ATTRIBUTE) === 'held';
+    });
+    expect(await facesOf(token)).toBe(true);
+    expect(await h.owner.vehicle.count({ where: { residentId, sealed: { not: null } } })).toBe(1);
+
+    expect((await decide(erasureId, 'release')).body['type']).toBe('/problems/erasure-state-conflict');
+    const release = (of: { body: Record<string, unknown> }) =>
+      compliance.call('post', `/staff/v1/resident-holds/${String(of.body['holdId'])}/release`);
+    expect((await release(longer)).status).toBe(200);
+    expect(await erasure(erasureId)).toMatchObject({ state: 'held', heldUntil: shorter.body['until'] });
+    expect(await facesOf(token)).toBe(true);
+    // The other one ends by its time.
+    await h.owner.residentHold.update({ where: { id: String(shorter.body['holdId']) }, data: { until: PAST } });
+    await h.owner.erasure.update({ where: { id: erasureId }, data: { heldUntil: PAST } });
+    await poke(erasureId);
+    await reaches(erasureId, 'erased');
+    expect(await facesOf(token)).toBe(false);
+    expect(await hasKey(residentId)).toBe(false);
+    expect(await h.owner.residentHold.count({ where: { residentId } })).toBe(0);
+    expect((await evidence(erasureId)).filter((outcome) => /held|released/.test(outcome))).toEqual([
+      'held',
+      'released',
+    ]);
+    expect((await hold(residentId, 30)).status).toBe(409);
+  });
+
+  it('reads on where a search of histories ended, and does not call them clean before', async () => {
+    const { workflow } = h.temporal.client;
+    const needle = randomUUID();
+    const batch = `open-access/${randomUUID()}`;
+    for (const [at, token] of [needle, randomUUID(), randomUUID()].entries()) {
+      const workflowId = `${batch}-${at.toString()}`;
+      const started = await workflow.start('openAccessWorkflow', {
+        taskQueue: 'nobody',
+        workflowId,
+        args: [{ token }],
+      });
+      await started.terminate();
+    }
+    const listed = `WorkflowId STARTS_WITH '${batch}' AND ExecutionStatus = 'Terminated'`;
+    await until('all are listed', async () => (await workflow.count(listed)).count === 3);
+    const executions = createErasureExecutions(h.temporal.client, { historiesAtMost: 2 });
+    const found = new Set<string>();
+    const unread: number[] = [];
+    await until('all histories are read', async () => {
+      const named = await executions.naming([needle]);
+      for (const workflowId of named.histories) found.add(workflowId);
+      unread.push(named.unread);
+      const stores = withExecutions({ searchedAt: '', places: 0, found: [] }, named);
+      expect(stores.found.some(({ place }) => place === 'temporal-unread')).toBe(named.unread > 0);
+      return named.unread === 0;
+    });
+    expect(unread[0]).toBeGreaterThan(0);
+    expect([...found]).toEqual([`${batch}-0`]);
+  });
+
   it('is taken up by the tidying when its process died, and is not certified while a store holds the person', async () => {
     const { residentId, token } = await enrolledPerson();
     const relative = await moveGalinaIn(h.db.ownerUrl, h.secrets);
@@ -424,6 +625,9 @@ describe('an erasure', () => {
     const broken = join(searchedFolder(h), 'broken.dlog');
     writeFileSync(broken, 'no segment\n');
     writeFileSync(left, `a line that should not be: ${residentId.toUpperCase()}\n`);
+    const event = { partnerId: 'shlagbaum', integration: 'communal', kind: 'key-openings', happenedAt: PAST };
+    const planted = { ...event, eventId: `brought/${residentId}`, subject: `key of ${token.toUpperCase()}` };
+    await h.owner.partnerEvent.create({ data: planted });
     jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValueOnce(new Error('gone'));
     const erasureId = await demanded(residentId);
     const { workflow } = h.temporal.client;
@@ -447,8 +651,15 @@ describe('an erasure', () => {
       const { state, search } = (await erasure(erasureId)) as { state: string; search: SearchResult };
       return [state, ...search.found.map(({ place, hits }) => `${place} ${hits.toString()}`)].join();
     };
-    const remaining = 'erasing,files 1,files-unreadable 1,temporal-visibility 1';
+    const remaining =
+      'erasing,partner_events.event_id 1,partner_events.subject 1,files 1,files-unreadable 1,temporal-visibility 1';
     await until('nothing else is found any more', async () => (await found()) === remaining);
+    expect((await h.app.get(`/app/v1/erasures/${erasureId}/certificate`)).status).toBe(409);
+    await h.owner.erasure.update({ where: { id: erasureId }, data: { requestedAt: PAST, dueAt: PAST } });
+    await poke(erasureId);
+    const called = { process: 'erasure', objectId: erasureId, reason: 'overdue' };
+    await until('a person is called', async () => (await h.owner.escalation.count({ where: called })) > 0);
+    await h.owner.partnerEvent.deleteMany({ where: { eventId: planted.eventId } });
     rmSync(left);
     rmSync(broken);
     await running.terminate();

@@ -156,7 +156,8 @@ describe('guesses at one device from many clients', () => {
     const real = createPlateIdentifier({ database, plateIndex });
     let looked = 0;
     const plates: typeof real = { ...real, identify: (...asked) => (looked++, real.identify(...asked)) };
-    const faces = createFaceIdentifier({ database, subjects: h.subjects, threshold: 0.8, margin: 0.05 });
+    const log = createLogger('test', 'silent');
+    const faces = createFaceIdentifier({ database, subjects: h.subjects, threshold: 0.8, margin: 0.05, log });
     const hidingKey = randomBytes(32);
     let guards: IdentificationGuard[] = [];
     let processes: Identification[] = [];
@@ -200,6 +201,7 @@ describe('guesses at one device from many clients', () => {
     const alerts = await h.owner.securityAlert.findMany();
     expect(alerts).toMatchObject([{ kind: 'lockout', scope: 'device', objectId: vizor.barrierId }]);
     for (const guard of guards) await guard.close();
+    await faces.close();
     await database.$disconnect();
   }, 120_000);
 

@@ -1,6 +1,6 @@
 import { createPrivateKey, randomUUID } from 'node:crypto';
 import { moveGalinaIn } from '../../stack/seed';
-import { createRegistryBackend, createAppBackend } from '../../stack/story/app-backend';
+import { createRegistryBackend, createAppBackend, ownDemand } from '../../stack/story/app-backend';
 import { createClient } from '../../stack/story/http';
 import {
   APP_CLIENT_ID,
@@ -279,7 +279,7 @@ describe('the property registry', () => {
           await lockBiometrics(tx, subject);
           const sale = sell(GALINA.flat.propertyId, { sellers: [owner] });
           await until('the sale waits', () => waiting(1));
-          const erasure = h.app.post(`/app/v1/residents/${owner}/erasure`, {});
+          const erasure = h.app.post(`/app/v1/residents/${owner}/erasure`, ownDemand());
           await until('the erasure waits', () => waiting(2));
           return [() => sale, () => erasure];
         },

@@ -62,10 +62,12 @@ describe('a withdrawal', () => {
     expect(await resident.held(shlagbaum)).toEqual([]);
   });
 
-  it('deletes the template that we hold ourselves, and no index remembers it', async () => {
+  it('deletes the template that we hold ourselves, and no index remembers it, whether or not anybody asks again', async () => {
     const { consentId } = await resident.enrolled(vizor);
     expect((await resident.atTheDoor(vizor)).company?.status).toBe(200);
+    expect(h.facesInMemory()).toEqual([{ houseId: vizor.houseId, partnerId: 'vizor' }]);
     await resident.withdraw(consentId);
+    await until('no face is in memory', () => Promise.resolve(h.facesInMemory().length === 0));
     const { company } = await resident.atTheDoor(vizor);
     expect(company?.status).toBe(403);
     const opening = await h.owner.opening.findUniqueOrThrow({ where: { id: String(company?.body['openingId']) } });

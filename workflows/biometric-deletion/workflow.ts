@@ -33,17 +33,28 @@ const partner = wf.proxyActivities<DeletionActivities>({
   heartbeatTimeout,
 });
 
+/** A hold that is released is told; one whose time ends is found out after this long, milliseconds. */
+const HELD_PAUSE_MS = 3_600_000;
+
 /**
  * Deletes what is held of a resident's biometrics for one partner, at every holder (R3.7). It goes forward only and is
  * over only with each holder's confirmation; until then a person is called, again and again. That nothing is used any
- * more was decided before, in the transaction that made the deletion due.
+ * more was decided before, in the transaction that made the deletion due. Under a hold it waits, and nobody is called.
  */
 export async function biometricDeletionWorkflow(request: DeletionRequest, carried?: Deletion): Promise<void> {
   let deletion = carried ?? begun();
   let hinted = false;
   wf.setHandler(deletionChanged, () => void (hinted = true));
+  const respectsHolds = wf.patched('holds');
   for (;;) {
     hinted = false;
+    if (respectsHolds && (await own.isOnHold(request))) {
+      wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: 'held' }]);
+      await wf.condition(() => hinted, HELD_PAUSE_MS);
+      wf.upsertSearchAttributes([{ key: STATE_ATTRIBUTE, value: 'deleting' }]);
+      if (!wf.workflowInfo().continueAsNewSuggested) continue;
+      await wf.continueAsNew<typeof biometricDeletionWorkflow>(request, deletion);
+    }
     if (needsSurvey(deletion)) deletion = await survey(request, deletion);
     const { asked, obstacle } = await askHolders(request, deletion);
     deletion = { ...asked, question: asked.question + 1 };

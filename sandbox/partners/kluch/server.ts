@@ -143,6 +143,13 @@ export function kluchApp(deps: {
       );
     }),
   );
+  app.post(
+    `${BASE}/plates/state`,
+    exchange.endpoint('plate-state', (call) => {
+      const { plate, house_id: houseId } = jsonBody(call, Plate);
+      return ok({ state: effects.isPlateAllowed(plate, houseId) ? 'allowed' : 'unknown' });
+    }),
+  );
   app.get(
     `${BASE}/houses/:houseId/devices`,
     exchange.endpoint('equipment', ({ req }) => {

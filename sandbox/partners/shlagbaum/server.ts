@@ -237,6 +237,14 @@ export function shlagbaumApp(deps: {
       return effects.blockPlate(asked(call.req, body), plate, call.bent, () => ok({ status: 'REMOVED' }));
     }),
   );
+  app.post(
+    `${BASE}/houses/:houseId/plates/status`,
+    exchange.endpoint('plate-state', (call) => {
+      const { plate } = jsonBody(call, Plate);
+      const isAllowed = effects.isPlateAllowed(plate, String(call.req.params['houseId']));
+      return ok({ status: isAllowed ? 'ALLOWED' : 'NONE' });
+    }),
+  );
   app.get(
     `${BASE}/houses/:houseId/equipment`,
     exchange.endpoint('equipment', ({ req }) =>
