@@ -79,7 +79,7 @@ export function erasureDesk(deps: ErasureDependencies) {
     async notice(erasureId: string): Promise<ProlongationNotice> {
       const row = await database.erasure.findUnique({ where: { id: erasureId } });
       const notice = row && prolongationNotice(row, deps.operator);
-      if (!notice) throw notFound();
+      if (!notice) throw notFound('erasureId');
       return notice;
     },
     tell,
@@ -115,7 +115,7 @@ export function erasureDesk(deps: ErasureDependencies) {
   /** @param begin accepts the demand in its transaction; `null`: there is no such resident */
   async function accept(begin: (tx: Transaction) => Promise<Erasure | null>): Promise<ErasureView> {
     const row = await database.$transaction(begin);
-    if (!row) throw notFound();
+    if (!row) throw notFound('residentId');
     if (row.state !== 'closed') await tell(row.id);
     return viewOfErasure(row);
   }

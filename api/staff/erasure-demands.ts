@@ -44,7 +44,7 @@ export function erasureDemandOperations(deps: ErasureDependencies): Operation[] 
         }
         const id = resourceIdFor(caller.clientId, `erasure/${residentId}`, idempotencyKey);
         const view = await database.$transaction(async (tx) => {
-          if (!(await lockResident(tx, residentId))) throw notFound();
+          if (!(await lockResident(tx, residentId))) throw notFound('residentId');
           const known = await tx.erasureDemand.findUnique({ where: { id } });
           if (known) return viewOf(tx, known);
           if ((await tx.erasure.count({ where: { residentId } })) > 0) {

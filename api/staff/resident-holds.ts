@@ -33,7 +33,7 @@ export function residentHoldOperations(deps: ErasureDependencies): Operation[] {
         const holdId = resourceIdFor(caller.clientId, `hold/${residentId}`, idempotencyKey);
         const hold = { ...body, holdId, residentId, actor: caller.clientId };
         const placed = await database.$transaction((tx) => placeHold(tx, subjects, hold));
-        if (placed === 'unknown') throw notFound();
+        if (placed === 'unknown') throw notFound('residentId');
         if (typeof placed === 'string') throw conflict('The erasure of the resident is past what a hold could keep');
         return { status: 201, body: viewOf(placed) };
       },
@@ -69,7 +69,7 @@ export function residentHoldOperations(deps: ErasureDependencies): Operation[] {
         const released = await database.$transaction((tx) =>
           releaseHold(tx, subjects, { holdId, actor: caller.clientId }),
         );
-        if (released === null) throw notFound();
+        if (released === null) throw notFound('holdId');
         const { hold, erasure } = released;
         if (erasure !== null) await desk.tell(erasure.id);
         await desk.hintDeletions(hold.residentId);

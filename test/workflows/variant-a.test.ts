@@ -246,7 +246,12 @@ describe('variant A: identified at our token endpoint, then the opening names th
       await h.owner.propertyRight.update({ ...right, data: { endsAt: null } });
     }
     const reasons = await h.owner.opening.findMany({ orderBy: { requestedAt: 'asc' }, skip: before });
-    expect(reasons.map(({ reason }) => reason)).toEqual(['identity-unknown', 'no-right']);
+    expect(reasons.map(({ reason }) => reason)).toEqual([
+      'identity-unknown',
+      'no-right',
+      'identity-unknown',
+      'no-right',
+    ]);
   });
 
   async function vectorOf(picture: Buffer): Promise<readonly number[]> {
