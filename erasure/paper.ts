@@ -172,7 +172,7 @@ const CATEGORIES: Readonly<Record<string, string>> = {
 
 const EVENTS: Readonly<Record<ErasureEvent, string>> = {
   proposed: 'требование внесено сотрудником',
-  approved: 'требование подтверждено вторым сотрудником',
+  approved: 'требование одобрено вторым сотрудником',
   identified: 'личность и полномочия подтверждены',
   requested: 'требование принято',
   held: 'приостановлено',

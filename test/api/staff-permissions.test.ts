@@ -20,7 +20,8 @@ const REFUSED_AT_THE_GATE = ['/problems/unauthorized', '/problems/role', '/probl
  * here and not taken from the operations, so that one that no longer asks for it is seen.
  */
 const WITH_STEP_UP = [
-  ...['demandErasure', 'releaseErasure'],
+  ...['demandErasure', 'approveErasure', 'releaseErasure', 'releaseResidentHold'],
+  ...['setVisitingHours', 'removeVisitingHours'],
   ...['approveJournalExport', 'readJournalExport', 'approveLogExport', 'getLogExportPart'],
   ...['revokePartnerCredential', 'revokeTokenSigningKey', 'revokeMessageSigningKey'],
   ...['downloadCredential', 'bringCertificate', 'registerCredential'],

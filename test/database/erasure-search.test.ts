@@ -14,7 +14,7 @@ const PLANTED: Readonly<Record<string, string>> = {
   'uuid[]': `ARRAY['%'::uuid]`,
 };
 /** Types in which no identifier can stand. */
-const HOLD_NONE = /^(boolean|smallint|integer|bigint|double precision|date|timestamp with time zone)$/;
+const HOLD_NONE = /^(boolean|smallint|integer(\[\])?|bigint|double precision|date|timestamp with time zone)$/;
 
 type Column = { readonly name: string; readonly type: string; readonly made: boolean };
 
