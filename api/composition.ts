@@ -193,7 +193,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
         ...dataSetAgreementOperations({ database }),
         ...attestationLetterOperations({ database, files: createSealedFiles(keyEncryption) }),
         ...logExportOperations({ database, temporal, files: createSealedFiles(keyEncryption) }),
-        ...journalExportOperations({ database, subjects }),
+        ...journalExportOperations({ database, subjects, signer: deps.signer }),
         ...securityAuditOperations({ database }),
         ...accessReviewOperations({ database, temporal }),
         ...staffOpeningOperations({ database }),

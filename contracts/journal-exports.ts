@@ -53,3 +53,7 @@ export const OpenedJournal = z
     ),
   })
   .meta({ id: 'OpenedJournal' });
+export type OpenedJournal = z.infer<typeof OpenedJournal>;
+
+/** Media type, without `application/`, of what was opened as a signed document (vault/document-signature.ts). */
+export const JOURNAL_EXPORT_TYPE = 'domovoy-journal-export+json';

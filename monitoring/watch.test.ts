@@ -143,12 +143,9 @@ const FIRES: readonly [rule: string, why: string, seen: Observation[], about: st
     series(30, MINUTE, (ms) => staff(ms + 12 * 60 * MINUTE, 'getStaffOpening')),
     'staff/m',
   ],
-  ...['getLogExportPart', 'downloadCredential', 'readJournalExport'].map((read): (typeof FIRES)[number] => [
-    'off-hours-export',
-    `${read} on a Saturday`,
-    [staff(SATURDAY, read)],
-    'staff/m',
-  ]),
+  ...['getLogExportPart', 'downloadCredential', 'readJournalExport', 'getSignedJournalExport'].map(
+    (read): (typeof FIRES)[number] => ['off-hours-export', `${read} on a Saturday`, [staff(SATURDAY, read)], 'staff/m'],
+  ),
   ...['getAccessReview', 'getAttestationLetterFile', 'getStaffErasureCertificatePaper'].map(
     (read): (typeof FIRES)[number] => [
       'off-hours-export',

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { SignedDocumentView } from '../../contracts/consent-receipt';
 import {
+  JOURNAL_EXPORT_TYPE,
   JournalExportProposal,
   JournalExportView,
   OpenedJournal,
@@ -8,14 +10,20 @@ import {
 import type { JournalRecord } from '../../journal/journal';
 import { appendAbout, entriesOfSubject } from '../../journal/subjects';
 import type { Database, Transaction } from '../../prisma/database';
+import { signDocument, type DocumentSigner } from '../../vault/document-signature';
 import type { SubjectVault } from '../../vault/subject-keys';
+import type { Caller } from '../authentication/caller';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
 import { HttpProblem, invalidField, notFound } from '../problem';
 import { approve, requestApproval, type TwoPeopleMatter } from './four-eyes';
 import { memberOf } from './member';
 
-type Dependencies = { readonly database: Database; readonly subjects: SubjectVault };
+type Dependencies = {
+  readonly database: Database;
+  readonly subjects: SubjectVault;
+  readonly signer: DocumentSigner;
+};
 type ExportRow = Awaited<ReturnType<Database['journalExport']['findUniqueOrThrow']>>;
 
 /** Whoever wants to read it later asks again. */
@@ -28,9 +36,9 @@ const matterOf = (objectId: string): TwoPeopleMatter => ({ kind: 'journal-export
 
 /**
  * What the journal says of one person, with the details opened (R2.5): one member of staff proposes, another approves,
- * and each reading is an entry. The journal as such is exported by `domovoy journal export`, its details sealed.
+ * and each reading is an entry, of what is shown and of what is handed on, signed. The journal as such is exported by `domovoy journal export`, its details sealed.
  */
-export function journalExportOperations({ database, subjects }: Dependencies): Operation[] {
+export function journalExportOperations({ database, subjects, signer }: Dependencies): Operation[] {
   return [
     defineOperation({
       id: 'proposeJournalExport',
@@ -88,29 +96,46 @@ export function journalExportOperations({ database, subjects }: Dependencies): O
       stepUp: true,
       params: OneExport,
       responses: { 200: { description: 'The entries', schema: OpenedJournal } },
-      async handle({ params: { exportId: id }, caller }) {
-        const { memberId } = memberOf(caller);
-        const entries = await database.$transaction(async (tx) => {
-          const row = await readable(tx, id, memberId);
-          // First, so that there is no reading without its entry.
-          await record(tx, row, caller.clientId, 'read');
-          const found = await entriesOfSubject(tx, subjects, row.residentId, {
-            from: row.scopeFrom,
-            to: row.scopeTo,
-            most: MOST_ENTRIES + 1,
-          });
-          if (found.length > MOST_ENTRIES) throw conflict('journal-export-too-large', 'Ask for less time at once');
-          return found;
-        });
-        const shown = entries.map(({ seq, at, ...entry }) => ({
-          ...entry,
-          entry: seq.toString(),
-          at: at.toISOString(),
-        }));
-        return { status: 200, headers: PRIVATE, body: { exportId: id, details: 'opened', entries: shown } };
+      async handle({ params: { exportId }, caller }) {
+        const { opened } = await read(exportId, caller);
+        return { status: 200, headers: PRIVATE, body: opened };
+      },
+    }),
+    defineOperation({
+      id: 'getSignedJournalExport',
+      method: 'get',
+      path: '/journal-exports/{exportId}/document',
+      summary: 'The same as a signed document, for whoever it is handed to: `domovoy verify` checks it offline',
+      permission: 'journal-exports:open',
+      stepUp: true,
+      params: OneExport,
+      responses: { 200: { description: 'The entries, signed', schema: SignedDocumentView } },
+      async handle({ params: { exportId }, caller }) {
+        const { row, opened } = await read(exportId, caller);
+        const scope = { from: row.scopeFrom.toISOString(), to: row.scopeTo.toISOString() };
+        const content = { ...opened, scope, reason: row.reason, takenAt: new Date().toISOString() };
+        return { status: 200, headers: PRIVATE, body: signDocument(signer, JOURNAL_EXPORT_TYPE, content) };
       },
     }),
   ];
+
+  async function read(id: string, caller: Caller): Promise<{ row: ExportRow; opened: OpenedJournal }> {
+    const { memberId } = memberOf(caller);
+    const { row, found } = await database.$transaction(async (tx) => {
+      const row = await readable(tx, id, memberId);
+      // First, so that there is no reading without its entry.
+      await record(tx, row, caller.clientId, 'read');
+      const found = await entriesOfSubject(tx, subjects, row.residentId, {
+        from: row.scopeFrom,
+        to: row.scopeTo,
+        most: MOST_ENTRIES + 1,
+      });
+      if (found.length > MOST_ENTRIES) throw conflict('journal-export-too-large', 'Ask for less time at once');
+      return { row, found };
+    });
+    const entries = found.map(({ seq, at, ...entry }) => ({ ...entry, entry: seq.toString(), at: at.toISOString() }));
+    return { row, opened: { exportId: id, details: 'opened', entries } };
+  }
 
   function record(tx: Transaction, { id, residentId, reason }: ExportRow, actor: string, outcome: string) {
     const entry: JournalRecord = { kind: 'journal-export', integration: null, objectId: id, actor, outcome, reason };

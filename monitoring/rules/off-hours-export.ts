@@ -13,6 +13,7 @@ const EXPORTS: Readonly<Record<string, number>> = {
   getLogExportPart: 1,
   downloadCredential: 1,
   readJournalExport: 1,
+  getSignedJournalExport: 1,
   getAccessReview: 5,
   getAttestationLetterFile: 10,
   getStaffErasureCertificatePaper: 10,

@@ -22,7 +22,7 @@ const REFUSED_AT_THE_GATE = ['/problems/unauthorized', '/problems/role', '/probl
 const WITH_STEP_UP = [
   ...['demandErasure', 'approveErasure', 'releaseErasure', 'releaseResidentHold'],
   ...['setVisitingHours', 'removeVisitingHours'],
-  ...['approveJournalExport', 'readJournalExport', 'approveLogExport', 'getLogExportPart'],
+  ...['approveJournalExport', 'readJournalExport', 'getSignedJournalExport', 'approveLogExport', 'getLogExportPart'],
   ...['revokePartnerCredential', 'revokeTokenSigningKey', 'revokeMessageSigningKey'],
   ...['downloadCredential', 'bringCertificate', 'registerCredential'],
   ...['issueOwnClientSecret', 'retireOwnClientSecrets'],

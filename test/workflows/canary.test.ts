@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { Agent, request } from 'undici';
 import { parseKeyRing } from '../../config/environment';
 import { projectRoot } from '../../config/project-root';
@@ -15,6 +16,9 @@ import { createHarness, type Harness } from '../support/harness';
 import { staffMember } from '../support/staff';
 import { textsOf } from '../support/histories';
 import { until } from '../support/until';
+
+// One for all test files of a process, and another one may have asked for fewer lines.
+Runtime.install({ logger: new DefaultLogger('INFO') });
 
 let h: Harness;
 /** Every value that was a secret at any time of this test. */

@@ -686,10 +686,23 @@ describe('an export of the journal with the details of a person opened', () => {
       details: { partnerId: 'vizor' },
     });
     expect(JSON.stringify(read.body)).not.toContain(anna);
+
+    const document = `${path}/${id}/document`;
+    expect((await third.call('get', document)).status).toBe(404);
+    const signed = (await compliance.call('get', document)).body;
+    expect(verifyDocument(signed)).toMatchObject({
+      ok: true,
+      type: 'domovoy-journal-export+json',
+      // And that it was read, by whom it is signed for.
+      content: { exportId: id, reason: 'incident', entries: [...told, { kind: 'journal-export', outcome: 'read' }] },
+    });
+    const payload = String(signed['payload']).replace(/^./, (first) => (first === 'e' ? 'f' : 'e'));
+    expect(verifyDocument({ ...signed, payload })).toMatchObject({ ok: false, why: 'signature' });
     expect(await outcomes(id)).toEqual([
       ['journal-export', 'proposed', `staff/${security.memberId}`, false],
       ['journal-export', 'approved', `staff/${compliance.memberId}`, false],
       ['journal-export', 'read', `staff/${security.memberId}`, false],
+      ['journal-export', 'read', `staff/${compliance.memberId}`, false],
     ]);
 
     const at = new Date(Date.now() - DAY);
