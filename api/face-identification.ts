@@ -1,5 +1,6 @@
 import { createFaceIndex, forgetFaces, identify, normalizeVector, type FaceIndex } from '../access/face-matching';
 import type { Logger } from '../config/logger';
+import { repeating } from '../config/repeating';
 import { templatePlace } from '../contracts/sealed-places';
 import type { Database } from '../prisma/database';
 import { vectorFromBytes } from '../vault/face-vector-bytes';
@@ -90,13 +91,9 @@ export function createFaceIdentifier(deps: {
     }
   }
 
-  let sweeping = Promise.resolve();
-  const timer = setInterval(() => {
-    sweeping = sweeping.then(sweep).catch((error: unknown) => {
-      log.warn({ event: 'face-indexes', error }, 'it could not be looked whether faces in memory were deleted');
-    });
-  }, sweepEveryMs);
-  timer.unref();
+  const sweeping = repeating(sweepEveryMs, sweep, (error) => {
+    log.warn({ event: 'face-indexes', error }, 'it could not be looked whether faces in memory were deleted');
+  });
 
   return {
     async identify({ houseId, partnerId }, vector) {
@@ -107,8 +104,7 @@ export function createFaceIdentifier(deps: {
     },
     held: () => [...cached.values()].map(({ houseId, partnerId }) => ({ houseId, partnerId })),
     async close() {
-      clearInterval(timer);
-      await sweeping;
+      await sweeping.close();
       for (const [key, held] of cached) forget(key, held);
     },
   };

@@ -1,6 +1,7 @@
 import { createPrivateKey, randomUUID } from 'node:crypto';
 import type { JWK } from 'jose';
 import type { Logger } from '../config/logger';
+import { repeating } from '../config/repeating';
 import type { SigningKey } from '../partners/message-signature';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
@@ -75,13 +76,9 @@ export async function openOwnKeys(options: {
   for (const purpose of OWN_KEY_PURPOSES) {
     if (keys[purpose].length === 0) throw new Error(`There is no key to sign with: ${purpose}.`);
   }
-  let looking = Promise.resolve();
-  const timer = setInterval(() => {
-    looking = looking.then(look).catch((error: unknown) => {
-      log.warn({ event: 'own-keys', error }, 'the keys that we sign with could not be read');
-    });
-  }, lookEveryMs);
-  timer.unref();
+  const looking = repeating(lookEveryMs, look, (error) => {
+    log.warn({ event: 'own-keys', error }, 'the keys that we sign with could not be read');
+  });
 
   return {
     current: (purpose) => keys[purpose],
@@ -94,9 +91,6 @@ export async function openOwnKeys(options: {
     },
     assertFresh: () =>
       Date.now() - lookedAtMs < STALE_AFTER_MS ? Promise.resolve() : Promise.reject(new Error('not fresh')),
-    async close() {
-      clearInterval(timer);
-      await looking;
-    },
+    close: looking.close,
   };
 }

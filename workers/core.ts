@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Registry } from 'prom-client';
 import type { CoreSecrets, CoreSettings, ProcessSettings } from '../config/environment';
 import type { Logger } from '../config/logger';
+import { repeating } from '../config/repeating';
 import { connectTemporal } from '../config/temporal';
 import type { DeletionRequest } from '../contracts/deletions';
 import type { AlertRequest } from '../contracts/security-alerts';
@@ -79,23 +80,12 @@ const COMPARE_EVERY_MS = 2_000;
 
 /** A database may be restored, or its server started, under a worker that runs: until it is compared the API is shut. */
 function keepCompared(database: Database, compare: () => Promise<void>, log: Logger): { close: () => Promise<void> } {
-  let comparing = Promise.resolve();
-  const timer = setInterval(() => {
-    comparing = comparing
-      .then(async () => {
-        if (!(await isComparedWithLedger(database))) await compare();
-      })
-      .catch((error: unknown) => {
-        log.warn({ event: 'restore-gate', error }, 'the database could not be compared with the ledger of erasures');
-      });
-  }, COMPARE_EVERY_MS);
-  timer.unref();
-  return {
-    async close() {
-      clearInterval(timer);
-      await comparing;
-    },
+  const look = async (): Promise<void> => {
+    if (!(await isComparedWithLedger(database))) await compare();
   };
+  return repeating(COMPARE_EVERY_MS, look, (error) => {
+    log.warn({ event: 'restore-gate', error }, 'the database could not be compared with the ledger of erasures');
+  });
 }
 
 /** `null`: no receiver is configured; alerts are in the API all the same. */
