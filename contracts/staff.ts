@@ -253,14 +253,15 @@ export const VisitingHoursOf = z
   .nullable()
   .describe('The kind of right that they bind; null: rights of every kind, besides the hours of their own');
 
-export const AccessRulesView = z
-  .object({
-    accessPointId: z.uuid(),
-    houseId: z.uuid(),
-    partnerId: z.string(),
-    deviceId: z.string(),
-    kind: z.string(),
-    label: z.string(),
+export const AccessRulesView = StaffAccessPointView.pick({
+  accessPointId: true,
+  houseId: true,
+  partnerId: true,
+  deviceId: true,
+  kind: true,
+  label: true,
+})
+  .extend({
     block: z
       .object({
         blockedAt: z.iso.datetime().nullable().describe('null: not by staff, or longer ago than the journal goes'),

@@ -10,7 +10,16 @@ const MOST = 500;
 const OneMember = z.object({ memberId: z.uuid() });
 const Why = z.strictObject({ reason: z.enum(STAFF_ACCESS_REASONS) }).meta({ id: 'StaffAccessChange' });
 const MemberList = z.object({ members: z.array(StaffMemberView) }).meta({ id: 'StaffMemberList' });
-const Member = { description: 'The member as it is now', schema: StaffMemberView };
+/** What every change of a member wants and gives. */
+const CHANGE = {
+  method: 'post',
+  permission: 'members:manage',
+  stepUp: true,
+  params: OneMember,
+  body: { kind: 'json', schema: Why },
+  idempotency: 'stored',
+  responses: { 200: { description: 'The member as it is now', schema: StaffMemberView } },
+} as const;
 
 type MemberRow = Awaited<ReturnType<Database['staffMember']['findUniqueOrThrow']>>;
 
@@ -40,15 +49,9 @@ export function staffMemberOperations({ database }: { database: Database }): Ope
     }),
     defineOperation({
       id: 'endMemberSessions',
-      method: 'post',
       path: '/members/{memberId}/sessions/end',
       summary: 'End every session of a member now; signing in again stays possible',
-      permission: 'members:manage',
-      stepUp: true,
-      params: OneMember,
-      body: { kind: 'json', schema: Why },
-      idempotency: 'stored',
-      responses: { 200: Member },
+      ...CHANGE,
       handle: ({ params: { memberId: id }, body: { reason }, caller }) =>
         change(id, async (tx) => {
           const open = { memberId: id, endedAt: null };
@@ -58,15 +61,9 @@ export function staffMemberOperations({ database }: { database: Database }): Ope
     }),
     defineOperation({
       id: 'disableMember',
-      method: 'post',
       path: '/members/{memberId}/disabling',
       summary: 'Take all access of another member: every session is over, and signing in is refused',
-      permission: 'members:manage',
-      stepUp: true,
-      params: OneMember,
-      body: { kind: 'json', schema: Why },
-      idempotency: 'stored',
-      responses: { 200: Member },
+      ...CHANGE,
       handle({ params: { memberId: id }, body: { reason }, caller }) {
         if (id === memberOf(caller).memberId) throw ownRight();
         return change(id, async (tx) => {
@@ -79,15 +76,9 @@ export function staffMemberOperations({ database }: { database: Database }): Ope
     }),
     defineOperation({
       id: 'reinstateMember',
-      method: 'post',
       path: '/members/{memberId}/reinstatement',
       summary: 'Let a member sign in again, with the roles that the identity provider gives and no review took away',
-      permission: 'members:manage',
-      stepUp: true,
-      params: OneMember,
-      body: { kind: 'json', schema: Why },
-      idempotency: 'stored',
-      responses: { 200: Member },
+      ...CHANGE,
       handle: ({ params: { memberId: id }, body: { reason }, caller }) =>
         change(id, async (tx, { status, withdrawnRoles }) => {
           if (status === 'active') return;
