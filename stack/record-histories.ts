@@ -39,7 +39,7 @@ const WANTED: Readonly<Record<string, string>> = {
   'property-sale/in-force': `WorkflowType = 'propertySaleWorkflow' AND ExecutionStatus = 'Completed'`,
   'erasure/erased': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'erased'`,
   'erasure/closed': `WorkflowType = 'erasureWorkflow' AND DomovoyState = 'closed'`,
-  'security-alert/acknowledged': `WorkflowType = 'securityAlertWorkflow' AND ExecutionStatus = 'Completed'`,
+  'security-alert/hints-counted-before-asking': `WorkflowType = 'securityAlertWorkflow' AND ExecutionStatus = 'Completed'`,
   'security-monitoring/turn': `WorkflowType = 'securityMonitoringWorkflow' AND ExecutionStatus = 'Completed'`,
   'housekeeping/done': `WorkflowType = 'housekeepingWorkflow' AND ExecutionStatus = 'Completed'`,
 };

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { DefaultLogger } from '@temporalio/worker';
 import { Agent, fetch as fetchWith } from 'undici';
 import { raiseFinding } from '../../activities/raise-finding';
+import type { SecurityMonitoringActivities } from '../../activities/security-monitoring';
 import type { Found } from '../../monitoring/watch';
 import { startSecurityDesk, type ReceivedAlert } from '../../sandbox/security-desk/service';
 import { securityAlertWorkflowId } from '../../contracts/ids';
@@ -40,7 +41,7 @@ describe('monitoring of the journal', () => {
       },
       secret: h.secrets.securityWebhook.value,
     });
-    core = await startCore(h, { securityWebhookUrl: `https://localhost:${port.toString()}/alerts` });
+    core = await startCore(h, { securityWebhookUrl: `https://localhost:${port.toString()}/alerts`, wrap });
     coreDatabase = openDatabase(h.db.urlFor('domovoy_core'), 2);
     officer = await staffMember(h, ['information-security']);
   }, 120_000);
@@ -51,6 +52,19 @@ describe('monitoring of the journal', () => {
     await h.close();
   });
 
+  /** Done once between the worker's look at the row of an alert and its answer. */
+  const meanwhile = new Map<string, () => Promise<unknown>>();
+  const wrap = <T extends object>(activities: T): T => {
+    const { isAlertAcknowledged } = activities as unknown as SecurityMonitoringActivities;
+    const asked = async (alertId: string): Promise<boolean> => {
+      const answer = await isAlertAcknowledged(alertId);
+      const act = meanwhile.get(alertId);
+      meanwhile.delete(alertId);
+      await act?.();
+      return answer;
+    };
+    return { ...activities, isAlertAcknowledged: asked };
+  };
   /** Without skipping time, as waiting for the result would: alerts have calls that are due. */
   const run = async (workflowType: string): Promise<void> => {
     const workflowId = `${workflowType}/${randomUUID()}`;
@@ -135,6 +149,20 @@ describe('monitoring of the journal', () => {
     await officer.call('post', `/staff/v1/security-alerts/${alert.id}/acknowledgement`);
     await ended(h, securityAlertWorkflowId(alert.id));
   }, 60_000);
+
+  it('hears somebody who looks while the worker is asking whether somebody has', async () => {
+    const objectId = randomUUID();
+    await raise({ ...findingAbout(objectId, 'communal'), kind: 'lockout' });
+    const { id } = await h.owner.securityAlert.findFirstOrThrow({ where: { objectId } });
+    meanwhile.set(id, () => officer.call('post', `/staff/v1/security-alerts/${id}/acknowledgement`));
+    await turn();
+    await ended(h, securityAlertWorkflowId(id));
+    expect(meanwhile.size).toBe(0);
+    expect((await toldOf(id)).map(({ type }) => type)).toEqual([
+      'security.alert.raised',
+      'security.alert.acknowledged',
+    ]);
+  }, 150_000);
 
   it('tells the security team once of a partner that asks for what is not its own, and does not keep it out', async () => {
     await h.owner.partner.updateMany({ data: { inboundPerSecond: 100_000, inboundConcurrency: 1_000 } });

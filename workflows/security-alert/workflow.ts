@@ -55,9 +55,13 @@ export async function securityAlertWorkflow(request: AlertRequest, carried = 0):
 
 /** Until then, or until somebody has looked: the signal is a hint, the row says it. */
 async function waitUntil(alertId: string, dueMs: number, hints: () => number): Promise<void> {
+  // A hint that comes while the row is being asked may be newer than the answer: it has to wake what waits after it.
+  // Executions of before took it for old, and called once more.
+  const countsBefore = wf.patched('hints-counted-before-asking');
   for (;;) {
+    const before = hints();
     if (await own.isAlertAcknowledged(alertId)) return;
-    const seen = hints();
+    const seen = countsBefore ? before : hints();
     const leftMs = dueMs - Date.now();
     if (leftMs <= 0 || !(await wf.condition(() => hints() > seen, leftMs))) return;
   }
