@@ -326,11 +326,22 @@ async function endOpening(
       WHERE openings.ended_at IS NULL
       RETURNING status AS outcome
     ), noted AS (${journalEntryOfEnded(entry)})
-    SELECT outcome, has_key AS "hasKey" FROM ended, owner`,
+    SELECT outcome, has_key AS "hasKey"${told(request, reason, endedAt)} FROM ended, owner`,
   );
   if (!ended) return resultOf(database, request.openingId);
   if (about !== null && !ended.hasKey && request.residentId !== null) keys.drop(request.residentId);
   return { outcome: ended.outcome, ...(reason && { reason }), at: endedAt.toISOString() };
+}
+
+/** Tells who waits for it, when the row is written and not before: PostgreSQL does at the commit. */
+function told(
+  { answerTo, openingId, requestedAt, notAfter }: OpenAccessRequest,
+  reason: DenialReason | undefined,
+  at: Date,
+) {
+  if (answerTo === undefined) return sql``;
+  const end = JSON.stringify({ openingId, ...(reason && { reason }), at, requestedAt, notAfter });
+  return sql`, pg_notify(${answerTo}, jsonb_set(${end}::jsonb, '{outcome}', to_jsonb(outcome))::text)`;
 }
 
 /** Whom the evidence is about. The key was looked for while the opening was under way. */

@@ -45,6 +45,7 @@ import { publicKeyRoutes } from './public-keys';
 import { partnerCredentialOperations } from './partner/credentials';
 import { obligationOperations } from './partner/obligations';
 import { partnerOpeningOperations } from './partner/openings';
+import type { OpeningAnswers } from './opening-answers';
 import type { OwnKeys } from './own-keys';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
@@ -92,6 +93,7 @@ export type ApiDependencies = {
   readonly identificationGuard: IdentificationGuard;
   readonly faces: FaceIdentifier;
   readonly requestLimits: RequestLimits;
+  readonly openingAnswers: OpeningAnswers;
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
@@ -157,7 +159,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           photoMaxPixels: settings.PHOTO_MAX_PIXELS,
         }),
         ...pluginSessionOperations({ database, subjects }),
-        ...appOpeningOperations({ database, temporal, subjects, openWithinMs }),
+        ...appOpeningOperations({ database, temporal, subjects, openWithinMs, answers: deps.openingAnswers }),
         ...vehicleOperations({ database, temporal, plateIndex, subjects }),
         ...erasureOperations(erasures),
       ],
@@ -171,6 +173,7 @@ export function apiSections(deps: OperationDependencies): ApiSection[] {
           temporal,
           subjects,
           openWithinMs,
+          answers: deps.openingAnswers,
           identification,
           plates,
         }),
@@ -331,6 +334,7 @@ export function documentOf(publicUrl: string): object {
     database: nothing,
     temporal: nothing,
     keyEncryption: nothing,
+    openingAnswers: nothing,
     pluginTokenGuesses: nothing,
     log: nothing,
   };

@@ -23,6 +23,7 @@ import { createFaceIdentifier } from './face-identification';
 import { createIdentificationGuard } from './identification-guard';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
+import { openOpeningAnswers } from './opening-answers';
 import { configuredKey, openOwnKeys } from './own-keys';
 import { createPluginTokenGuesses } from './plugin-token-guesses';
 import { openRestoreGate } from './restore-gate';
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
     anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
     key: secrets.HIDDEN_ID_KEY,
   });
+  const openingAnswers = await openOpeningAnswers({ databaseUrl: secrets.DATABASE_URL, log });
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
   const refusals = createRefusalJournal(exchanges);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET, note);
@@ -92,6 +94,7 @@ async function main(): Promise<void> {
     identificationGuard,
     faces,
     requestLimits,
+    openingAnswers,
     exchanges,
     metrics: createRequestMetrics(registry),
     refusals,
@@ -127,6 +130,7 @@ async function main(): Promise<void> {
         identificationGuard.close,
         faces.close,
         requestLimits.close,
+        openingAnswers.close,
         pluginTokenGuesses.close,
         refusals.close,
         exchanges.close,

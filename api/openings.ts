@@ -1,9 +1,5 @@
-import {
-  WithStartWorkflowOperation,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError,
-  type Client,
-} from '@temporalio/client';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isGrpcDeadlineError, WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import type { AccessMethod, DenialReason } from '../contracts/access';
 import { openAccessWorkflowId, type Integration } from '../contracts/ids';
 import {
@@ -15,12 +11,12 @@ import {
 } from '../contracts/openings';
 import type { Database, Transaction } from '../prisma/database';
 import type { openAccessWorkflow } from '../workflows/open-access/workflow';
-import { awaitOutcome } from '../workflows/open-access/messages';
 import { appendJournal, type JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import type { SubjectVault } from '../vault/subject-keys';
 import { resourceIdFor } from './idempotency';
 import type { Identified } from './identification';
+import type { OpeningAnswers } from './opening-answers';
 import { HttpProblem } from './problem';
 
 type OpeningRow = NonNullable<Awaited<ReturnType<Database['opening']['findUnique']>>>;
@@ -57,7 +53,13 @@ export type AccessPointRow = { id: string; partnerId: string; integration: strin
  * @throws HttpProblem 422 when the key was used for another request
  */
 export async function openAccessPoint(
-  deps: { database: Database; temporal: Client; subjects: SubjectVault; openWithinMs: number },
+  deps: {
+    database: Database;
+    temporal: Client;
+    subjects: SubjectVault;
+    openWithinMs: number;
+    answers: OpeningAnswers;
+  },
   request: {
     caller: { clientId: string };
     named: Named;
@@ -87,12 +89,13 @@ export async function openAccessPoint(
     requestedAt: requestedAt.toISOString(),
     notAfter: notAfter.toISOString(),
     steps: 'one',
+    answerTo: deps.answers.channel,
   };
   if (identified.kind === 'locked') {
     return denyAtOnce(deps, opening, { integration: accessPoint.integration, reason: 'locked-out' });
   }
   if (identified.kind === 'late') return settled(deps, opening, accessPoint.integration);
-  const result = await runToItsEnd(deps.temporal, opening, accessPoint.integration as Integration);
+  const result = await runToItsEnd(deps, opening, accessPoint.integration as Integration, earlier !== null);
   if (result) {
     const { outcome: status, reason = null } = result;
     // Those of the request that began it, which may be another one.
@@ -138,42 +141,84 @@ async function appendEvidence(
 }
 
 /**
- * Update-with-Start: begins the execution or joins it, and waits.
+ * Begins the execution or joins it, and waits until the opening's row has its end: the worker has the database tell it
+ * as soon as that is written, which is some milliseconds before Temporal could.
  *
- * @returns how the opening ended, as its row has it; null when the time was over first
+ * @returns how the opening ended; null when the time was over first
  */
 async function runToItsEnd(
-  temporal: Client,
+  { database, temporal, answers }: { database: Database; temporal: Client; answers: OpeningAnswers },
   opening: OpenAccessRequest,
   integration: Integration,
+  isRepeated: boolean,
 ): Promise<OpenAccessEnd | null> {
-  const workflowId = openAccessWorkflowId(opening.openingId);
-  const startWorkflowOperation = new WithStartWorkflowOperation<typeof openAccessWorkflow>('openAccessWorkflow', {
-    workflowId,
-    taskQueue: integration,
-    args: [opening],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'REJECT_DUPLICATE',
-    // Found by type, task queue and status: attributes of our own would cost each opening a twentieth of its time.
-    staticSummary: `open by ${opening.method}`,
-  });
+  const { openingId } = opening;
   const untilMs = Math.max(Date.now(), Date.parse(opening.notAfter)) + ANSWER_SLACK_MS;
+  const { answer, forget } = answers.expect(openingId);
+  const everyMs = (): number => (isRepeated || !answers.isListening() ? LOOK_EVERY_WHILE_UNTOLD_MS : LOOK_EVERY_MS);
+  const isAnswered = new AbortController();
   try {
-    return await temporal.withDeadline(untilMs, () =>
-      temporal.workflow.executeUpdateWithStart(awaitOutcome, { updateId: opening.openingId, startWorkflowOperation }),
-    );
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) {
-      return temporal.withDeadline(untilMs, () =>
-        temporal.workflow.getHandle<typeof openAccessWorkflow>(workflowId).result(),
-      );
-    }
-    if (!isDeadline(error)) throw error;
-    return null;
+    return await Promise.race([
+      answer,
+      failureOf(begin(temporal, opening, integration, untilMs)),
+      writtenEnd(database, openingId, { everyMs, untilMs, signal: isAnswered.signal }),
+    ]);
+  } finally {
+    forget();
+    isAnswered.abort();
   }
 }
 
-const isDeadline = (error: unknown): boolean => error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+/** One that is at work is joined; of one that has ended, the row has the end. */
+async function begin(temporal: Client, opening: OpenAccessRequest, taskQueue: Integration, untilMs: number) {
+  try {
+    await temporal.withDeadline(untilMs, () =>
+      temporal.workflow.start<typeof openAccessWorkflow>('openAccessWorkflow', {
+        workflowId: openAccessWorkflowId(opening.openingId),
+        taskQueue,
+        args: [opening],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        // Found by type, task queue and status: attributes of our own would cost each opening a twentieth of its time.
+        staticSummary: `open by ${opening.method}`,
+      }),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError || isGrpcDeadlineError(error)) return;
+    throw error;
+  }
+}
+
+/** Rejects as it does, and else says nothing. */
+const failureOf = (work: Promise<void>): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    work.catch(reject);
+  });
+
+/** Nearly every opening is told of long before. */
+const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_WHILE_UNTOLD_MS = 100;
+
+/** What is not told: of an execution that another request began, and while the listening connection is lost. */
+async function writtenEnd(
+  database: Database,
+  openingId: string,
+  { everyMs, untilMs, signal }: { everyMs: () => number; untilMs: number; signal: AbortSignal },
+): Promise<OpenAccessEnd | null> {
+  for (let leftMs = untilMs - Date.now(); leftMs > 0; leftMs = untilMs - Date.now()) {
+    await pause(Math.min(everyMs(), leftMs), null, { signal, ref: false }).catch(() => undefined);
+    if (signal.aborted) return null;
+    const row = await earlierOpening(database, openingId);
+    if (row?.endedAt) return endOf(row, row.endedAt);
+  }
+  return null;
+}
+
+const endOf = ({ status, reason, requestedAt, notAfter }: OpeningRow, endedAt: Date): OpenAccessEnd => ({
+  outcome: status as OpeningOutcome,
+  ...(reason !== null && { reason: reason as DenialReason }),
+  ...{ at: endedAt.toISOString(), requestedAt: requestedAt.toISOString(), notAfter: notAfter.toISOString() },
+});
 
 /**
  * What can be said at the end of the waiting. An opening of which no command left is ended here, in the row that every

@@ -20,6 +20,8 @@ export type OpenAccessRequest = {
   readonly notAfter: string;
   /** `one`: everything in one step. Executions of before this was said leave it out. */
   readonly steps?: 'one';
+  /** Where the database is to tell that the opening has ended (`NOTIFY`). Left out: nobody waits for that. */
+  readonly answerTo?: string;
 };
 
 export type OpenAccessResult = {

@@ -13,10 +13,17 @@ import {
   viewOfOpening,
   type AccessPointRow,
 } from '../openings';
+import type { OpeningAnswers } from '../opening-answers';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
-type Dependencies = { database: Database; temporal: Client; subjects: SubjectVault; openWithinMs: number };
+type Dependencies = {
+  database: Database;
+  temporal: Client;
+  subjects: SubjectVault;
+  openWithinMs: number;
+  answers: OpeningAnswers;
+};
 
 /** Openings on demand from the app, door and barrier alike (R2.9, R3.12). */
 export function appOpeningOperations(deps: Dependencies): Operation[] {

@@ -12,6 +12,7 @@ import type { Identification, Identified } from '../identification';
 import { useIdentity } from '../identity-tokens';
 import { answerForOpening, namedOpening, openAccessPoint, viewOfOpening } from '../openings';
 import { noteErasedToken } from '../erasures';
+import type { OpeningAnswers } from '../opening-answers';
 import { defineOperation, type Operation, type OperationInput } from '../operation';
 import { usablePlate, type PlateIdentifier } from '../plate-identification';
 import { HttpProblem, invalidField, notFound } from '../problem';
@@ -22,6 +23,7 @@ type Dependencies = {
   temporal: Client;
   subjects: SubjectVault;
   openWithinMs: number;
+  answers: OpeningAnswers;
   identification: Identification;
   plates: PlateIdentifier;
 };

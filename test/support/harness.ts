@@ -13,6 +13,7 @@ import { createFaceIdentifier, type FaceIdentifier } from '../../api/face-identi
 import { createIdentificationGuard } from '../../api/identification-guard';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
+import { openOpeningAnswers } from '../../api/opening-answers';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { openRestoreGate } from '../../api/restore-gate';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
@@ -185,6 +186,7 @@ export async function createHarness(
       anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
     });
+    const openingAnswers = await openOpeningAnswers({ databaseUrl: db.urlFor('domovoy_api'), log });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined);
     const refusals = createRefusalJournal(exchanges, 500);
@@ -214,6 +216,7 @@ export async function createHarness(
       identificationGuard,
       faces,
       requestLimits,
+      openingAnswers,
       pluginTokenGuesses,
       exchanges,
       refusals,
@@ -233,6 +236,7 @@ export async function createHarness(
       identificationGuard.close,
       faces.close,
       requestLimits.close,
+      openingAnswers.close,
       pluginTokenGuesses.close,
       exchanges.close,
       refusals.close,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { OpenAccessActivities } from '../../activities/open-access';
 import { APP_CLIENT_ID, PARTNERS, RESIDENTS, SERVICE, type TownPartner } from '../../stack/town';
 import { createAppBackend } from '../../stack/story/app-backend';
 import { breakBilling, breakPartner, mendEverything } from '../support/faults';
@@ -11,8 +12,20 @@ const anna = { residentId: RESIDENTS.anna.id };
 
 describe('an opening on demand', () => {
   let h: Harness;
+  /** Until then an opening that has ended does not return to its execution. */
+  let holding = Promise.resolve();
+  let release = (): void => undefined;
+  const wrap = <T extends object>(activities: T): T => {
+    const openings = activities as unknown as OpenAccessActivities;
+    const held: OpenAccessActivities['attemptOpening'] = async (...request) => {
+      const attempt = await openings.attemptOpening(...request);
+      await holding;
+      return attempt;
+    };
+    return { ...activities, attemptOpening: held };
+  };
   beforeAll(async () => {
-    h = await createHarness({ openWithinMs: 2_500 });
+    h = await createHarness({ openWithinMs: 2_500, wrap });
     // The first opening of a process loads code and opens connections: it is no measure of the others.
     await h.app.post(path, { residentId: RESIDENTS.anna.id });
   }, 120_000);
@@ -44,6 +57,27 @@ describe('an opening on demand', () => {
     expect(a.body).toEqual(b.body);
     expect(await effectsOf(a)).toBe(1);
     await elsewhere.close();
+  });
+
+  it('answers as soon as the end is written, although Temporal does not know of it yet', async () => {
+    holding = new Promise((resolve) => {
+      release = resolve;
+    });
+    const answer = await h.app.post(path, anna);
+    expect(answer.status).toBe(200);
+    const openingId = String(answer.body['openingId']);
+    const { status } = await h.temporal.client.workflow.getHandle(`open-access/${openingId}`).describe();
+    expect(status.name).toBe('RUNNING');
+    release();
+    await ended(h, `open-access/${openingId}`);
+    expect(await effectsOf(answer)).toBe(1);
+  });
+
+  it('answers in time while nobody can tell the API that openings end', async () => {
+    await h.owner.$executeRaw`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND query LIKE 'LISTEN answers_%'`;
+    const answers = await Promise.all([h.app.post(path, anna), h.app.post(path, anna)]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
   });
 
   it('refuses a key that was used for another resident, and opens nothing for it', async () => {
