@@ -31,6 +31,7 @@ type Assessed =
   | ({ kind: 'billing-known'; facts: FactsText } & Asked);
 /** What an opening has found out in the same step. */
 type FoundOut = { readonly facts: FactsText; readonly answers: readonly BillingAnswer[] };
+type Ended = { kind: 'ended'; result: OpenAccessResult };
 type Authorized = {
   kind: 'command';
   device: NonNullable<LoadedFacts['device']>;
@@ -70,26 +71,43 @@ export function createOpenAccessActivities(deps: {
   const end = (request: OpenAccessRequest, ending: Ending): Promise<OpenAccessResult> =>
     endOpening({ database, keys, integration: deps.integration }, request, ending);
 
-  async function assessOpening(request: OpenAccessRequest, askWithinMs?: number): Promise<Assessed> {
+  async function assessOpening(
+    request: OpenAccessRequest,
+    askWithinMs?: number,
+    given = request.facts,
+  ): Promise<Assessed> {
     // Its evidence will want the key: looked for meanwhile, so that nobody waits for it. Whether it failed is seen then.
     if (request.residentId !== null) keys.of(request.residentId).catch(() => undefined);
+    const early = given === undefined ? null : await askedUpon(request, given, askWithinMs);
+    if (early) return early;
     const facts = await readAccessFacts(database, request);
-    const { decision, billing } = decide(request, facts, 'not-asked');
-    if (decision.kind === 'ask-billing') {
-      const asked = askWithinMs === undefined ? null : await answerOrNull(billing, askWithinMs);
-      if (asked === null) return { kind: 'ask-billing', billing };
-      return { kind: 'billing-known', facts, ...asked };
-    }
+    const asked = await askedUpon(request, facts, askWithinMs);
+    if (asked) return asked;
+    const { decision } = decide(request, facts, 'not-asked');
     const reason = decision.kind === 'deny' ? decision.reason : 'billing-unknown';
     return { kind: 'ended', result: await end(request, { outcome: 'denied', reason }) };
+  }
+
+  /** Asks billing if these facts leave nothing else to ask. @returns `null` if something stands in the way */
+  async function askedUpon(
+    request: OpenAccessRequest,
+    facts: FactsText,
+    askWithinMs: number | undefined,
+  ): Promise<Exclude<Assessed, { kind: 'ended' }> | null> {
+    const { decision, billing } = decide(request, facts, 'not-asked');
+    if (decision.kind !== 'ask-billing') return null;
+    const asked = askWithinMs === undefined ? null : await answerOrNull(billing, askWithinMs);
+    return asked === null ? { kind: 'ask-billing', billing } : { kind: 'billing-known', facts, ...asked };
   }
 
   async function openAccessPoint(
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
-    known?: FoundOut,
   ): Promise<OpenAccessResult> {
-    const authorized = await authorize(request, billing, known);
+    return commanded(request, await authorize(request, billing));
+  }
+
+  async function commanded(request: OpenAccessRequest, authorized: Authorized | Ended): Promise<OpenAccessResult> {
     if (authorized.kind === 'ended') return authorized.result;
     const outcome = await command(request, authorized);
     return end(request, { outcome, isCertain: true });
@@ -119,9 +137,13 @@ export function createOpenAccessActivities(deps: {
       request: OpenAccessRequest,
       askWithinMs: number,
     ): Promise<Exclude<Assessment, { kind: 'billing-known' }>> {
-      const assessed = await assessOpening(request, askWithinMs);
-      if (assessed.kind !== 'billing-known') return assessed;
-      return { kind: 'ended', result: await openAccessPoint(request, assessed.standing, assessed) };
+      let assessed = await assessOpening(request, askWithinMs);
+      for (;;) {
+        if (assessed.kind !== 'billing-known') return assessed;
+        const authorized = await authorize(request, assessed.standing, assessed);
+        if (authorized.kind !== 'facts-changed') return { kind: 'ended', result: await commanded(request, authorized) };
+        assessed = await assessOpening(request, askWithinMs, authorized.facts);
+      }
     },
 
     /** Asks billing about every account that the right may rest on and remembers each answer. */
@@ -184,15 +206,24 @@ export function createOpenAccessActivities(deps: {
    * Decides and passes the fence, in a statement that lets through only what was decided upon: facts that have changed
    * meanwhile are decided upon anew. So none is older than the fence.
    *
-   * @param known what was found out for this opening just now
+   * @param known what was found out for this opening just now: when the facts are others by now, billing is asked anew
    */
   async function authorize(
     request: OpenAccessRequest,
     billing: BillingStanding | 'unavailable',
+  ): Promise<Ended | Authorized>;
+  async function authorize(
+    request: OpenAccessRequest,
+    billing: BillingStanding | 'unavailable',
+    known: FoundOut,
+  ): Promise<Ended | Authorized | { kind: 'facts-changed'; facts: FactsText }>;
+  async function authorize(
+    request: OpenAccessRequest,
+    billing: BillingStanding | 'unavailable',
     known?: FoundOut,
-  ): Promise<{ kind: 'ended'; result: OpenAccessResult } | Authorized> {
+  ): Promise<Ended | Authorized | { kind: 'facts-changed'; facts: FactsText }> {
     const answers = known?.answers ?? [];
-    const endNow = async (ending: Ending): Promise<{ kind: 'ended'; result: OpenAccessResult }> => {
+    const endNow = async (ending: Ending): Promise<Ended> => {
       await remember(database, answers);
       return { kind: 'ended', result: await end(request, ending) };
     };
@@ -200,6 +231,10 @@ export function createOpenAccessActivities(deps: {
     for (;;) {
       const { decision, device, partnerRevision, decidedAt } = decide(request, facts, billing);
       if (decision.kind !== 'allow' || device === null) {
+        if (known && facts === request.facts) {
+          const now = await readAccessFacts(database, request);
+          if (now !== facts) return { kind: 'facts-changed', facts: now };
+        }
         const reason = decision.kind === 'deny' ? decision.reason : 'device-unavailable';
         return endNow({ outcome: 'denied', reason });
       }
@@ -207,6 +242,8 @@ export function createOpenAccessActivities(deps: {
       const fence = await passFence(database, deps.integration, request, { facts, decidedAt, answers });
       if (fence.isPassed) return { kind: 'command', device, partnerRevision };
       if (fence.facts === facts) return { kind: 'ended', result: await resultOf(database, request.openingId) };
+      // What billing said is of the accounts that it was asked about.
+      if (known) return { kind: 'facts-changed', facts: fence.facts };
       ({ facts } = fence);
     }
   }

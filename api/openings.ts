@@ -13,6 +13,7 @@ import type { Database, Transaction } from '../prisma/database';
 import type { openAccessWorkflow } from '../workflows/open-access/workflow';
 import { appendJournal, type JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
+import type { FactsText } from '../reads/access-facts';
 import type { SubjectVault } from '../vault/subject-keys';
 import { resourceIdFor } from './idempotency';
 import type { Identified } from './identification';
@@ -66,6 +67,8 @@ export async function openAccessPoint(
     fingerprint: string;
     accessPoint: AccessPointRow;
     method: AccessMethod;
+    /** The facts about who is to be let in, where they were read with something else. */
+    facts?: FactsText | null;
     /** Who is to be let in. `locked`: nobody was looked for, because there was too much guessing. */
     identify: (openingId: string, notAfterMs: number) => Promise<Identified>;
   },
@@ -89,6 +92,7 @@ export async function openAccessPoint(
     requestedAt: requestedAt.toISOString(),
     notAfter: notAfter.toISOString(),
     steps: 'one',
+    ...(request.facts != null && { facts: request.facts }),
     answerTo: deps.answers.channel,
   };
   if (identified.kind === 'locked') {

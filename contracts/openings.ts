@@ -20,6 +20,11 @@ export type OpenAccessRequest = {
   readonly notAfter: string;
   /** `one`: everything in one step. Executions of before this was said leave it out. */
   readonly steps?: 'one';
+  /**
+   * The facts as the API read them with the rest (reads/access-facts.ts), which spares the worker a reading: nothing is
+   * denied upon them, and no command leaves unless they are still the same then.
+   */
+  readonly facts?: string;
   /** Where the database is to tell that the opening has ended (`NOTIFY`). Left out: nobody waits for that. */
   readonly answerTo?: string;
 };

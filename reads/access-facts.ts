@@ -35,7 +35,10 @@ type FactsRow = {
   readonly partnerRevision: number | null;
 };
 
-type Question = Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'partnerId' | 'method'>;
+type Question = Pick<OpenAccessRequest, 'accessPointId' | 'residentId' | 'method'> & {
+  /** Left out: whose access point it is. */
+  readonly partnerId?: string;
+};
 
 /**
  * What the decision needs, as the database has it at one moment. Two readings found the same exactly when they are the
@@ -78,7 +81,8 @@ export function factsAt(text: FactsText, nowMs: number): LoadedFacts {
  * one's end made due for deletion (vault/biometrics.ts): the partner may hold it still.
  */
 export const accessFacts = ({ accessPointId, residentId, partnerId, method }: Question): Sql => sql`
-  WITH device AS (SELECT * FROM access_points WHERE id = ${accessPointId}::uuid)
+  WITH device AS (SELECT * FROM access_points WHERE id = ${accessPointId}::uuid),
+    whose AS (SELECT coalesce(${partnerId ?? null}::text, (SELECT partner_id FROM device)) AS partner_id)
   SELECT jsonb_build_object(
     'device',
       (SELECT jsonb_build_object('status', status, 'deviceId', device_id, 'kind', kind, 'service', service)
@@ -102,15 +106,15 @@ export const accessFacts = ({ accessPointId, residentId, partnerId, method }: Qu
     'consent',
       (SELECT jsonb_build_object('status', status, 'expiresAtMs', extract(epoch FROM expires_at) * 1000)
          FROM consents
-        WHERE resident_id = ${residentId}::uuid AND partner_id = ${partnerId} AND ${method} = 'face'
+        WHERE resident_id = ${residentId}::uuid AND partner_id = (TABLE whose) AND ${method} = 'face'
           AND NOT EXISTS (SELECT FROM biometric_deletions due, device
-                           WHERE due.resident_id = ${residentId}::uuid AND due.partner_id = ${partnerId}
+                           WHERE due.resident_id = ${residentId}::uuid AND due.partner_id = (TABLE whose)
                              AND due.state = 'deleting'
                              AND (cardinality(due.house_ids) = 0 OR device.house_id = ANY (due.house_ids)))
         ORDER BY status = 'granted' DESC, status, expires_at DESC LIMIT 1),
     'partner',
       (SELECT jsonb_build_object('attestedUntilMs', extract(epoch FROM attested_until) * 1000)
-         FROM partners WHERE id = ${partnerId} AND ${method} = 'face'),
+         FROM partners WHERE id = (TABLE whose) AND ${method} = 'face'),
     'lock',
       (SELECT jsonb_build_object('untilMs', expire) FROM rate_limits WHERE key = ${lockoutKey('pause', accessPointId)}),
-    'partnerRevision', (SELECT revision FROM partners WHERE id = ${partnerId} AND active))::text`;
+    'partnerRevision', (SELECT revision FROM partners WHERE id = (TABLE whose) AND active))::text`;

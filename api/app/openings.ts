@@ -4,6 +4,7 @@ import { publicReason } from '../../access/public-reason';
 import type { DenialReason } from '../../contracts/access';
 import { OpeningByApp, OpeningView } from '../../contracts/openings';
 import { query, sql, type Database } from '../../prisma/database';
+import { accessFacts, type FactsText } from '../../reads/access-facts';
 import type { SubjectVault } from '../../vault/subject-keys';
 import {
   answerForOpening,
@@ -43,7 +44,8 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
         const { residentId } = body;
         const { clientId } = caller;
         const openingId = openingIdOf({ clientId, accessPointId: params.accessPointId, key: idempotencyKey });
-        const { accessPoint, isResident, isRepeated } = await askedFor(database, { ...params, residentId, openingId });
+        const asked = { ...params, residentId, openingId };
+        const { accessPoint, isResident, isRepeated, facts } = await askedFor(database, asked);
         if (!accessPoint) throw notFound('accessPointId');
         if (!isResident) throw invalidField('residentId', 'is not a resident', 404);
         const row = await openAccessPoint(deps, {
@@ -52,6 +54,7 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
           fingerprint,
           accessPoint,
           method: 'app',
+          facts,
           identify: () => Promise.resolve({ kind: 'resident', residentId }),
         });
         const reason = row.status === 'denied' ? publicReason(row.reason as DenialReason, 'app') : null;
@@ -106,18 +109,24 @@ export function appOpeningOperations(deps: Dependencies): Operation[] {
   ];
 }
 
-/** Whether the request is about somebody at something, and a repeat; one statement, because every opening waits for it. */
+type AskedFor = { accessPoint: AccessPointRow | null; isResident: boolean; isRepeated: boolean; facts: FactsText };
+
+/**
+ * Whether the request is about somebody at something, and a repeat, and the facts that the worker would read first: one
+ * statement, because every opening waits for it.
+ */
 async function askedFor(
   database: Database,
   { accessPointId, residentId, openingId }: { accessPointId: string; residentId: string; openingId: string },
-): Promise<{ accessPoint: AccessPointRow | null; isResident: boolean; isRepeated: boolean }> {
-  const [row] = await query<{ accessPoint: AccessPointRow | null; isResident: boolean; isRepeated: boolean }>(
+): Promise<AskedFor> {
+  const [row] = await query<AskedFor>(
     database,
     sql`SELECT
       (SELECT json_build_object('id', id, 'partnerId', partner_id, 'integration', integration)
          FROM access_points WHERE id = ${accessPointId}::uuid) AS "accessPoint",
       EXISTS (SELECT FROM residents WHERE id = ${residentId}::uuid) AS "isResident",
-      EXISTS (SELECT FROM openings WHERE id = ${openingId}::uuid) AS "isRepeated"`,
+      EXISTS (SELECT FROM openings WHERE id = ${openingId}::uuid) AS "isRepeated",
+      (${accessFacts({ accessPointId, residentId, method: 'app' })}) AS facts`,
   );
   if (!row) throw new Error('A statement without FROM gives one row.');
   return row;

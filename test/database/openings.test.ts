@@ -174,8 +174,9 @@ describe('facts that change while billing is asked', () => {
   };
 
   /** The device opens whatever reaches it; what happens while billing is asked is the test's matter. */
-  function opening(meanwhile: () => Promise<unknown>) {
+  function opening(meanwhile: () => Promise<unknown>, { facts, unpaid }: { facts?: string; unpaid?: string } = {}) {
     const commanded: string[] = [];
+    const accounts: string[] = [];
     const open = ({ commandId }: { commandId: string }) => {
       commanded.push(commandId);
       return Promise.resolve({ result: 'opened', at: new Date().toISOString() });
@@ -185,25 +186,26 @@ describe('facts that change while billing is asked', () => {
       database: worker,
       gatewayOf: () => Promise.resolve({ doors: { open } } as unknown as PartnerGateway),
       billing: {
-        async standing() {
-          await meanwhile();
-          return { standing: 'paid', asOf: new Date().toISOString() };
+        async standing({ accountId }) {
+          accounts.push(accountId);
+          if (accounts.length === 1) await meanwhile();
+          return { standing: accountId === unpaid ? 'unpaid' : 'paid', asOf: new Date().toISOString() };
         },
       },
       subjects,
       policy: { billingMaxAgeMs: 60_000 },
       billingTimeoutMs: 1_000,
     });
-    const asked = { ...request(), residentId };
+    const asked = { ...request(), residentId, ...(facts !== undefined && { facts }) };
     const attempt = new MockActivityEnvironment().run(
       (...args: Parameters<typeof doing.attemptOpening>) => doing.attemptOpening(...args),
       asked,
       1_000,
     );
-    return { asked, commanded, attempt };
+    return { asked, commanded, accounts, attempt };
   }
 
-  it.each([
+  const spoiling: [string, () => Promise<unknown>][] = [
     ['resident-inactive', () => owner.resident.update({ where: { id: residentId }, data: { status: 'blocked' } })],
     [
       'device-unavailable',
@@ -211,15 +213,60 @@ describe('facts that change while billing is asked', () => {
     ],
     ['no-right', () => owner.propertyRight.update({ where: { id: rightId }, data: { endsAt: new Date() } })],
     ['outside-hours', () => owner.visitingHours.create({ data: otherDays })],
-  ])('deny as %s, and no command leaves', async (reason, spoil) => {
-    const { asked, commanded, attempt } = opening(spoil);
-    expect(await attempt).toMatchObject({ result: { outcome: 'denied', reason } });
-    expect(await rowOf(asked)).toMatchObject({ status: 'denied', attempts: 0 });
-    expect(commanded).toEqual([]);
+  ];
+  const mend = async (): Promise<void> => {
     await owner.resident.update({ where: { id: residentId }, data: { status: 'active' } });
     await owner.accessPoint.update({ where: { id: accessPointId }, data: { status: 'active' } });
     await owner.propertyRight.update({ where: { id: rightId }, data: { endsAt: null } });
     await owner.visitingHours.deleteMany();
+  };
+  const read = () => readAccessFacts(owner, { accessPointId, residentId, method: 'app' });
+
+  it.each(spoiling)('deny as %s, and no command leaves', async (reason, spoil) => {
+    const { asked, commanded, attempt } = opening(spoil);
+    expect(await attempt).toMatchObject({ result: { outcome: 'denied', reason } });
+    expect(await rowOf(asked)).toMatchObject({ status: 'denied', attempts: 0 });
+    expect(commanded).toEqual([]);
+    await mend();
+  });
+
+  it.each(spoiling)('deny as %s also when the API had read others', async (reason, spoil) => {
+    const facts = await read();
+    await spoil();
+    const { asked, commanded, attempt } = opening(() => Promise.resolve(), { facts });
+    expect(await attempt).toMatchObject({ result: { outcome: 'denied', reason } });
+    expect(await rowOf(asked)).toMatchObject({ status: 'denied', attempts: 0 });
+    expect(commanded).toEqual([]);
+    await mend();
+  });
+
+  it.each(spoiling)('deny nobody as %s because the API had read so', async (_reason, spoil) => {
+    await spoil();
+    const facts = await read();
+    await mend();
+    const { asked, commanded, attempt } = opening(() => Promise.resolve(), { facts });
+    expect(await attempt).toMatchObject({ result: { outcome: 'opened' } });
+    expect(commanded).toEqual([asked.openingId]);
+  });
+
+  it('have billing asked about the account of now, and not about the one that the API had read', async () => {
+    const facts = await read();
+    const { billingAccountId: before } = await owner.property.findUniqueOrThrow({ where: { id: propertyId } });
+    const now = randomUUID();
+    await owner.property.update({ where: { id: propertyId }, data: { billingAccountId: now } });
+    const denied = opening(() => Promise.resolve(), { facts, unpaid: now });
+    expect(await denied.attempt).toMatchObject({ result: { outcome: 'denied', reason: 'service-unpaid' } });
+    expect(denied.accounts).toEqual([before, now]);
+    expect(denied.commanded).toEqual([]);
+    const paidNow = opening(() => Promise.resolve(), { facts, unpaid: before });
+    expect(await paidNow.attempt).toMatchObject({ result: { outcome: 'opened' } });
+    expect(paidNow.accounts).toEqual([before, now]);
+  });
+
+  it('are as the API reads them when they are as the worker does', async () => {
+    expect(await readAccessFacts(worker, { accessPointId, residentId, partnerId: 'p', method: 'app' })).toBe(
+      await read(),
+    );
   });
 
   it('to hours that bind a right of another kind only open all the same', async () => {
