@@ -10,11 +10,11 @@ async function tookMs(work: () => Promise<never>): Promise<number> {
 }
 const afterMs = (ms: number) => async (): Promise<never> => {
   await pause(ms);
-  throw notFound();
+  throw notFound('deviceId');
 };
 
 test('two refusals of different cost leave at the same step of time', async () => {
-  const [cheap, dear] = await Promise.all([tookMs(() => Promise.reject(notFound())), tookMs(afterMs(120))]);
+  const [cheap, dear] = await Promise.all([tookMs(() => Promise.reject(notFound('deviceId'))), tookMs(afterMs(120))]);
   // Timers of Node may fire a millisecond early.
   for (const took of [cheap, dear]) expect(took).toBeGreaterThanOrEqual(249);
   expect(Math.abs(cheap - dear)).toBeLessThan(100);
