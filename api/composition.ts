@@ -8,7 +8,6 @@ import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
 import type { RequestMetrics } from '../config/request-metrics';
 import type { ExchangeJournal } from '../journal/exchanges';
-import type { RefusalJournal } from '../journal/refusals';
 import { readAuthorities } from '../partners/announced';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
@@ -98,7 +97,6 @@ export type ApiDependencies = {
   readonly ownKeys: OwnKeys;
   readonly log: Logger;
   readonly metrics?: RequestMetrics;
-  readonly refusals?: Pick<RefusalJournal, 'refused'>;
   /** Left out: nobody may have restored the database. */
   readonly restoreGate?: Pick<RestoreGate, 'admit'>;
 };
@@ -114,7 +112,6 @@ type OperationDependencies = Omit<
   | 'identityProvider'
   | 'ownKeys'
   | 'metrics'
-  | 'refusals'
   | 'restoreGate'
 > & {
   readonly subjects: SubjectVault;
@@ -298,11 +295,11 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
-  const { metrics, refusals, restoreGate } = deps;
+  const { metrics, restoreGate } = deps;
   const watched = {
     ...(metrics && { metrics }),
     ...(restoreGate && { gate: restoreGate.admit }),
-    ...(refusals && { refusals: noteRefusals(refusals, secrets.HIDDEN_ID_KEY) }),
+    refusals: noteRefusals(exchanges, secrets.HIDDEN_ID_KEY),
   };
   return createApp({
     log,

@@ -13,7 +13,6 @@ import { startTracing } from '../config/tracing';
 import { createEntryAuthenticator } from '../journal/authenticity';
 import { createExchangeJournal } from '../journal/exchanges';
 import { authenticateEntriesWith } from '../journal/journal';
-import { createRefusalJournal } from '../journal/refusals';
 import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
@@ -71,7 +70,6 @@ async function main(): Promise<void> {
     key: secrets.HIDDEN_ID_KEY,
   });
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
-  const refusals = createRefusalJournal(exchanges);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET, note);
   const configured = {
     token: secrets.TOKEN_SIGNING_KEYS,
@@ -94,7 +92,6 @@ async function main(): Promise<void> {
     requestLimits,
     exchanges,
     metrics: createRequestMetrics(registry),
-    refusals,
     log,
   });
 
@@ -128,7 +125,6 @@ async function main(): Promise<void> {
         faces.close,
         requestLimits.close,
         pluginTokenGuesses.close,
-        refusals.close,
         exchanges.close,
         identityProvider.close,
         ownKeys.close,

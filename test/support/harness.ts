@@ -28,7 +28,6 @@ import { openErasureLedger } from '../../erasure/ledger';
 import { createEntryAuthenticator } from '../../journal/authenticity';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { authenticateEntriesWith } from '../../journal/journal';
-import { createRefusalJournal } from '../../journal/refusals';
 import { callNotes } from '../../partners/journaled-calls';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
@@ -186,8 +185,7 @@ export async function createHarness(
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
     });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
-    const exchanges = createExchangeJournal(database, () => undefined);
-    const refusals = createRefusalJournal(exchanges, 500);
+    const exchanges = createExchangeJournal(database, () => undefined, undefined, { refusalsEveryMs: 500 });
     const note = callNotes(exchanges, { integration: null, process: 'api' });
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value, note);
     const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
@@ -216,7 +214,6 @@ export async function createHarness(
       requestLimits,
       pluginTokenGuesses,
       exchanges,
-      refusals,
       log,
     });
     const keys = {
@@ -235,7 +232,6 @@ export async function createHarness(
       requestLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
-      refusals.close,
       identityProvider.close,
       () => closeServer(server),
     );
