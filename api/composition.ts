@@ -48,6 +48,7 @@ import type { OwnKeys } from './own-keys';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
+import type { RefusalLimits } from './refusal-limits';
 import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
@@ -91,6 +92,7 @@ export type ApiDependencies = {
   readonly identificationGuard: IdentificationGuard;
   readonly faces: FaceIdentifier;
   readonly requestLimits: RequestLimits;
+  readonly refusalLimits: RefusalLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
@@ -106,6 +108,7 @@ type OperationDependencies = Omit<
   ApiDependencies,
   | 'secrets'
   | 'requestLimits'
+  | 'refusalLimits'
   | 'identificationGuard'
   | 'faces'
   | 'exchanges'
@@ -244,6 +247,7 @@ export function createStack(deps: ApiDependencies): Express {
       identification,
       withinMs: settings.OPEN_WITHIN_MS,
     }),
+    refusals: deps.refusalLimits,
     exchanges: deps.exchanges,
     log,
   });
@@ -253,6 +257,7 @@ export function createStack(deps: ApiDependencies): Express {
     publicKeys: server.publicKeys,
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     database,
+    refusals: deps.refusalLimits,
     log,
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: deps.ownKeys.messageSigner,

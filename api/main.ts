@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { showClock } from '../config/clock-metrics';
-import { lockoutAttempts, readApiConfiguration } from '../config/environment';
+import { borneRefusals, lockoutAttempts, readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, logDestination, type Logger } from '../config/logger';
@@ -20,6 +20,7 @@ import { createSubjectVault } from '../vault/subject-keys';
 import { createStack } from './composition';
 import { createFaceIdentifier } from './face-identification';
 import { createIdentificationGuard } from './identification-guard';
+import { createRefusalLimits } from './refusal-limits';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
 import { configuredKey, openOwnKeys } from './own-keys';
@@ -69,6 +70,11 @@ async function main(): Promise<void> {
     anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
     key: secrets.HIDDEN_ID_KEY,
   });
+  const refusalLimits = createRefusalLimits({
+    databaseUrl: secrets.DATABASE_URL,
+    key: secrets.HIDDEN_ID_KEY,
+    borne: borneRefusals(settings),
+  });
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET, note);
   const configured = {
@@ -90,6 +96,7 @@ async function main(): Promise<void> {
     identificationGuard,
     faces,
     requestLimits,
+    refusalLimits,
     exchanges,
     metrics: createRequestMetrics(registry),
     log,
@@ -124,6 +131,7 @@ async function main(): Promise<void> {
         identificationGuard.close,
         faces.close,
         requestLimits.close,
+        refusalLimits.close,
         pluginTokenGuesses.close,
         exchanges.close,
         identityProvider.close,

@@ -11,13 +11,20 @@ import { createOwnKeyActivities } from '../../activities/own-key-rotation';
 import { createStack } from '../../api/composition';
 import { createFaceIdentifier, type FaceIdentifier } from '../../api/face-identification';
 import { createIdentificationGuard } from '../../api/identification-guard';
+import { createRefusalLimits } from '../../api/refusal-limits';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { openRestoreGate } from '../../api/restore-gate';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { configuredKey, openOwnKeys } from '../../api/own-keys';
-import { lockoutAttempts, parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
+import {
+  borneRefusals,
+  lockoutAttempts,
+  parseKeyRing,
+  type ApiSecrets,
+  type ApiSettings,
+} from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith, WORKFLOW_INTERCEPTORS } from '../../config/temporal';
 import type { DataConverter } from '@temporalio/common';
@@ -184,6 +191,11 @@ export async function createHarness(
       anyonePerSecond: settings.ANYONE_REQUESTS_PER_SECOND,
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
     });
+    const refusalLimits = createRefusalLimits({
+      databaseUrl: db.urlFor('domovoy_api'),
+      key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+      borne: borneRefusals(settings),
+    });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
     const exchanges = createExchangeJournal(database, () => undefined, undefined, { refusalsEveryMs: 500 });
     const note = callNotes(exchanges, { integration: null, process: 'api' });
@@ -212,6 +224,7 @@ export async function createHarness(
       identificationGuard,
       faces,
       requestLimits,
+      refusalLimits,
       pluginTokenGuesses,
       exchanges,
       log,
@@ -230,6 +243,7 @@ export async function createHarness(
       identificationGuard.close,
       faces.close,
       requestLimits.close,
+      refusalLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
       identityProvider.close,
@@ -405,6 +419,8 @@ function apiSettings(
     LOCKOUT_NETWORK_ATTEMPTS: LOCKOUTS.network.attempts,
     LOCKOUT_NEAR_MISS_ATTEMPTS: LOCKOUTS['near-miss'].attempts,
     LOCKOUT_PLATE_WALK_ATTEMPTS: LOCKOUTS['plate-walk'].attempts,
+    REFUSALS_OF_NAME_PER_MINUTE: 10_000,
+    REFUSALS_OF_NETWORK_PER_MINUTE: 10_000,
     FACE_THRESHOLD: 0.8,
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,
