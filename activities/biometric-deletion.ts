@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { cancellationSignal, log } from '@temporalio/activity';
 import type { DeletionObstacle, DeletionRequest } from '../contracts/deletions';
 import type { Integration } from '../contracts/ids';
 import { isHeld } from '../erasure/hold';
+import { callOnce } from '../journal/alerts';
 import type { JournalRecord } from '../journal/journal';
 import { appendAbout } from '../journal/subjects';
 import { PartnerError } from '../partners/failure';
@@ -130,11 +130,10 @@ export function createDeletionActivities(deps: {
       { level, reason, raisedAt }: { level: number; reason: DeletionObstacle; raisedAt: string },
     ): Promise<void> {
       const isNew = await database.$transaction(async (tx) => {
-        const row = { id: randomUUID(), integration, process: PROCESS, objectId, reason, level, raisedAt };
-        const { count } = await tx.escalation.createMany({ data: [row], skipDuplicates: true });
+        const isFirst = await callOnce(tx, { integration, process: PROCESS, objectId, reason, level, raisedAt });
         const entry = { kind: 'escalation', objectId, outcome: 'raised', reason } as const;
-        if (count > 0) await journal(tx, { residentId, partnerId }, entry);
-        return count > 0;
+        if (isFirst) await journal(tx, { residentId, partnerId }, entry);
+        return isFirst;
       });
       if (isNew)
         log.error('a deletion of biometrics is not confirmed', { event: 'escalated', code: reason, count: level });

@@ -27,7 +27,7 @@ import type { ErasureLedger, LedgerDemand } from '../erasure/ledger';
 import { forgetOldRights } from '../erasure/register';
 import { gatherIdentifiers, identifiersOf, rememberedIdentifiers, rememberIdentifiers } from '../erasure/identifiers';
 import { searchStores, withExecutions, type Identifiers, type NamingExecutions } from '../erasure/search';
-import { raiseCall } from '../journal/alerts';
+import { callOnce, raiseCall } from '../journal/alerts';
 import type { Database, Transaction } from '../prisma/database';
 import type { Erasure, Prisma } from '../prisma/generated/client';
 import { deletionRequestOf } from '../vault/biometrics';
@@ -263,16 +263,10 @@ export function createErasureActivities(deps: {
   ): Promise<void> {
     const { reason, level, raisedAt } = call;
     const isNew = await database.$transaction(async (tx) => {
-      const row = { id: randomUUID(), integration: 'core', process: PROCESS, reason, level, raisedAt };
-      const objectId = await call.objectId(tx);
-      const { count } = await tx.escalation.createMany({ data: [{ ...row, objectId }], skipDuplicates: true });
-      if (count === 0) return false;
+      const about = { process: PROCESS, objectId: await call.objectId(tx), reason, level, integration: null };
+      if (!(await callOnce(tx, { ...about, raisedAt }))) return false;
       await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'escalated', reason });
-      await raiseCall(tx, {
-        ...{ process: PROCESS, objectId, reason, level },
-        integration: null,
-        severity: SEVERITY[reason],
-      });
+      await raiseCall(tx, { ...about, severity: SEVERITY[reason] });
       return true;
     });
     if (isNew) log.error('an erasure is not over', { event: 'escalated', code: reason, count: level });

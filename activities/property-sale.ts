@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { log } from '@temporalio/activity';
 import type { DeletionRequest } from '../contracts/deletions';
 import { deletionWorkflowId, vehicleAccessWorkflowId, type Integration } from '../contracts/ids';
@@ -10,7 +9,7 @@ import {
   type SaleRequest,
   type SaleState,
 } from '../contracts/property-sales';
-import { raiseCall } from '../journal/alerts';
+import { callOnce, raiseCall } from '../journal/alerts';
 import { appendJournal } from '../journal/journal';
 import { readPartnerCall } from '../journal/partner-calls';
 import type { Database, Transaction } from '../prisma/database';
@@ -117,13 +116,12 @@ export function createPropertySaleActivities(deps: {
         }
         const integration = partner?.integration ?? null;
         const objectId = objectOf(saleId, partnerId ?? OURS, state);
-        const row = { id: randomUUID(), integration: integration ?? 'core', process: PROCESS, objectId, reason, level };
-        const { count } = await tx.escalation.createMany({ data: [{ ...row, raisedAt }], skipDuplicates: true });
-        if (count === 0) return false;
+        const about = { process: PROCESS, objectId, reason, level, integration };
+        if (!(await callOnce(tx, { ...about, raisedAt }))) return false;
         const entry = { kind: 'escalation', integration, objectId: saleId, actor: ACTOR, outcome: 'raised' } as const;
         await appendJournal(tx, { ...entry, reason });
         const severity = level === 1 ? 'medium' : 'high';
-        await raiseCall(tx, { process: PROCESS, objectId, reason, level, integration, severity });
+        await raiseCall(tx, { ...about, severity });
         return true;
       });
       if (isNew) log.error('a sale is not confirmed by a partner', { event: 'escalated', code: reason, count: level });
@@ -168,9 +166,7 @@ export function createPropertySaleActivities(deps: {
     for (const { partnerId, partner } of partners) {
       const { integration } = partner;
       const call = { integration, process: PROCESS, objectId: keysOf(saleId, partnerId), reason: KEYS_AND_FOBS };
-      const row = { id: randomUUID(), ...call, level: 1, raisedAt: new Date() };
-      const { count } = await tx.escalation.createMany({ data: [row], skipDuplicates: true });
-      if (count === 0) continue;
+      if (!(await callOnce(tx, { ...call, level: 1, raisedAt: new Date() }))) continue;
       const entry = { kind: 'escalation', integration, objectId: saleId, actor: ACTOR, outcome: 'raised' } as const;
       await appendJournal(tx, { ...entry, reason: KEYS_AND_FOBS });
     }

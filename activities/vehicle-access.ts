@@ -4,6 +4,7 @@ import type { Integration } from '../contracts/ids';
 import { KEPT_FOR_ANOTHER } from '../contracts/erasure';
 import { vehiclePlace } from '../contracts/sealed-places';
 import type { VehicleAccessRequest, VehicleStanding } from '../contracts/vehicle-access';
+import { callOnce } from '../journal/alerts';
 import { appendAbout } from '../journal/subjects';
 import { PartnerError, toApplicationFailure } from '../partners/failure';
 import type { PartnerCall, PartnerGateway, PlateAtHouse, PlateCustodian } from '../partners/ports';
@@ -117,10 +118,7 @@ export function createVehicleAccessActivities(deps: {
     });
     if (count === 0) return;
     const call = { process: PROCESS, objectId: callOf(subject), reason: 'found-at-holder', level: orders + 1 };
-    await tx.escalation.createMany({
-      data: [{ id: randomUUID(), integration, ...call, raisedAt: new Date() }],
-      skipDuplicates: true,
-    });
+    await callOnce(tx, { ...call, integration, raisedAt: new Date() });
     await record(tx, subject, 'found-at-partner');
     log.error('a partner confirmed to have blocked a plate that it lets pass', {
       event: 'escalated',

@@ -7,7 +7,7 @@ import type { RequestMetrics } from '../config/request-metrics';
 import { opaque } from '../journal/exchanges';
 import { knownIn } from './authentication/caller';
 import { documentRoutes } from './documentation';
-import { invalidField, notFound, problemHandler } from './problem';
+import { invalidField, nothingHere, problemHandler } from './problem';
 import { problemPages } from './problem-pages';
 
 /**
@@ -48,7 +48,7 @@ export function createApp(deps: {
   app.use(documentRoutes(deps.openApiDocument));
   app.use('/problems', problemPages());
   app.use(() => {
-    throw notFound();
+    throw nothingHere();
   });
   app.use(problemHandler(deps));
   return app;

@@ -4,6 +4,8 @@ import { isFast, secretChecks, slowHash } from '../vault/slow-hash';
 
 /** The secrets that clients show us (R0.6, R4.4). */
 export type ClientSecrets = {
+  /** Whether it is known to be right, and costs nothing to {@link ClientSecrets.check}. */
+  isRemembered(clientId: string, secret: string, client: { readonly secretHashes: readonly string[] } | null): boolean;
   /**
    * @param client as its row is now; `null`: there is none that could show a secret here
    * @returns the hash that the secret is kept by, or `null` when it is not good
@@ -37,6 +39,7 @@ export function createClientSecrets(database: Database, log: Logger): ClientSecr
   }
 
   return {
+    isRemembered: (clientId, secret, client) => secretChecks.isRemembered(clientId, secret, client?.secretHashes ?? []),
     async check(clientId, secret, client) {
       const found = await secretChecks.matching(clientId, secret, client?.secretHashes ?? null);
       return found !== null && isFast(found) ? slowDown(clientId, secret, found) : found;

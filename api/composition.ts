@@ -8,7 +8,6 @@ import type { ErasureClocks } from '../erasure/clocks';
 import type { Logger } from '../config/logger';
 import type { RequestMetrics } from '../config/request-metrics';
 import type { ExchangeJournal } from '../journal/exchanges';
-import type { RefusalJournal } from '../journal/refusals';
 import { readAuthorities } from '../partners/announced';
 import type { Database } from '../prisma/database';
 import { documentSigner, type DocumentSigner } from '../vault/document-signature';
@@ -50,6 +49,7 @@ import type { OwnKeys } from './own-keys';
 import type { PluginTokenGuesses } from './plugin-token-guesses';
 import { pluginTokenOperations } from './partner/plugin-tokens';
 import { partnerWebhookOperations } from './partner/webhooks';
+import type { RefusalLimits } from './refusal-limits';
 import { noteRefusals } from './refusals';
 import { propertySaleOperations } from './registry/property-sales';
 import type { RequestLimits } from './request-limits';
@@ -94,13 +94,13 @@ export type ApiDependencies = {
   readonly faces: FaceIdentifier;
   readonly requestLimits: RequestLimits;
   readonly openingAnswers: OpeningAnswers;
+  readonly refusalLimits: RefusalLimits;
   readonly pluginTokenGuesses: PluginTokenGuesses;
   readonly exchanges: ExchangeJournal;
   readonly identityProvider: IdentityProvider;
   readonly ownKeys: OwnKeys;
   readonly log: Logger;
   readonly metrics?: RequestMetrics;
-  readonly refusals?: Pick<RefusalJournal, 'refused'>;
   /** Left out: nobody may have restored the database. */
   readonly restoreGate?: Pick<RestoreGate, 'admit'>;
 };
@@ -110,13 +110,13 @@ type OperationDependencies = Omit<
   ApiDependencies,
   | 'secrets'
   | 'requestLimits'
+  | 'refusalLimits'
   | 'identificationGuard'
   | 'faces'
   | 'exchanges'
   | 'identityProvider'
   | 'ownKeys'
   | 'metrics'
-  | 'refusals'
   | 'restoreGate'
 > & {
   readonly subjects: SubjectVault;
@@ -250,6 +250,7 @@ export function createStack(deps: ApiDependencies): Express {
       identification,
       withinMs: settings.OPEN_WITHIN_MS,
     }),
+    refusals: deps.refusalLimits,
     exchanges: deps.exchanges,
     log,
   });
@@ -259,6 +260,7 @@ export function createStack(deps: ApiDependencies): Express {
     publicKeys: server.publicKeys,
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     database,
+    refusals: deps.refusalLimits,
     log,
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: deps.ownKeys.messageSigner,
@@ -301,11 +303,11 @@ export function createStack(deps: ApiDependencies): Express {
     });
   }
   const document = describe(sections, publicUrl);
-  const { metrics, refusals, restoreGate } = deps;
+  const { metrics, restoreGate } = deps;
   const watched = {
     ...(metrics && { metrics }),
     ...(restoreGate && { gate: restoreGate.admit }),
-    ...(refusals && { refusals: noteRefusals(refusals, secrets.HIDDEN_ID_KEY) }),
+    refusals: noteRefusals(exchanges, secrets.HIDDEN_ID_KEY),
   };
   return createApp({
     log,

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import { z } from 'zod';
 import type { Logger } from '../config/logger';
+import { SignedDocumentView } from '../contracts/consent-receipt';
 import {
   FOLLOW_UP_TAKES_MS,
   type ErasureBasis,
@@ -9,7 +11,7 @@ import {
   type ProlongReason,
 } from '../contracts/erasure';
 import { ErasureCertificate } from '../contracts/erasure-certificate';
-import type { ErasureView, ProlongationNotice } from '../contracts/erasures';
+import { ErasureView, type ProlongationNotice } from '../contracts/erasures';
 import { deletionWorkflowId } from '../contracts/ids';
 import { acceptErasure } from '../erasure/acceptance';
 import type { Operator } from '../erasure/certificate';
@@ -36,6 +38,9 @@ type Demand = {
   readonly actor: string;
   readonly proof: ErasureProof;
 };
+
+export const OneErasure = z.object({ erasureId: z.uuid() });
+type ReadsOne = { readonly params: z.infer<typeof OneErasure> };
 
 /** No cache keeps a certificate. */
 export const PRIVATE = { 'cache-control': 'private, no-store' };
@@ -172,6 +177,43 @@ export function erasureDesk(deps: ErasureDependencies) {
     });
   }
 }
+
+/** What whoever may know of an erasure reads of it, with what the caller needs to be left to say. */
+export const erasureReads = (desk: ReturnType<typeof erasureDesk>) =>
+  ({
+    view: {
+      method: 'get',
+      path: '/erasures/{erasureId}',
+      summary: 'How far an erasure is',
+      params: OneErasure,
+      responses: { 200: { description: 'The erasure', schema: ErasureView } },
+      handle: async ({ params }: ReadsOne) => ({ status: 200, body: await desk.view(params.erasureId) }),
+    },
+    certificate: {
+      method: 'get',
+      path: '/erasures/{erasureId}/certificate',
+      summary: 'The signed act of destruction, with the extract of the journal',
+      params: OneErasure,
+      responses: { 200: { description: 'The newest certificate', schema: SignedDocumentView } },
+      handle: async ({ params }: ReadsOne) => ({
+        status: 200,
+        body: await desk.certificate(params.erasureId),
+        headers: PRIVATE,
+      }),
+    },
+    paper: {
+      method: 'get',
+      path: '/erasures/{erasureId}/certificate.pdf',
+      summary: 'The act of destruction on paper, in Russian',
+      params: OneErasure,
+      responses: { 200: { description: 'The act', mediaType: 'application/pdf' } },
+      handle: async ({ params }: ReadsOne) => ({
+        status: 200,
+        body: await desk.paper(params.erasureId),
+        headers: PRIVATE,
+      }),
+    },
+  }) as const;
 
 /**
  * A partner names somebody who was erased there: it confirmed, and holds something still. The hash of the token is what

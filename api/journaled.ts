@@ -1,9 +1,11 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { ExchangeJournal } from '../journal/exchanges';
 import { knownIn, type Known } from './authentication/caller';
+import { refusalIn } from './refusals';
 
 /**
- * Notes what became of a request, once it is known who sent it: strangers do not write in the journal.
+ * Notes what became of a request, once it is known who sent it: strangers do not write in the journal, and what is
+ * counted as a refusal is written with the others (refusals.ts).
  *
  * @param operation the operation's id in the contract; of what has no contract of ours, a listed word
  * @param asked what stands for that which was asked for in vain
@@ -17,7 +19,7 @@ export const journaled =
   (req, res, next) => {
     res.once('close', () => {
       const known = knownIn(res);
-      if (!known) return;
+      if (!known || refusalIn(res)) return;
       const inVain = asked(req, res, known);
       exchanges.note({
         integration: known.integration ?? null,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { showClock } from '../config/clock-metrics';
-import { lockoutAttempts, readApiConfiguration } from '../config/environment';
+import { borneRefusals, lockoutAttempts, readApiConfiguration } from '../config/environment';
 import { listen, serveHealth } from '../config/health';
 import { createKeyEncryption } from '../config/key-encryption';
 import { createLogger, logDestination, type Logger } from '../config/logger';
@@ -13,7 +13,6 @@ import { startTracing } from '../config/tracing';
 import { createEntryAuthenticator } from '../journal/authenticity';
 import { createExchangeJournal } from '../journal/exchanges';
 import { authenticateEntriesWith } from '../journal/journal';
-import { createRefusalJournal } from '../journal/refusals';
 import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
@@ -21,6 +20,7 @@ import { createSubjectVault } from '../vault/subject-keys';
 import { createStack } from './composition';
 import { createFaceIdentifier } from './face-identification';
 import { createIdentificationGuard } from './identification-guard';
+import { createRefusalLimits } from './refusal-limits';
 import { createRequestLimits } from './request-limits';
 import { createApiServer } from './server';
 import { openOpeningAnswers } from './opening-answers';
@@ -72,8 +72,12 @@ async function main(): Promise<void> {
     key: secrets.HIDDEN_ID_KEY,
   });
   const openingAnswers = await openOpeningAnswers({ databaseUrl: secrets.DATABASE_URL, log });
+  const refusalLimits = createRefusalLimits({
+    databaseUrl: secrets.DATABASE_URL,
+    key: secrets.HIDDEN_ID_KEY,
+    borne: borneRefusals(settings),
+  });
   const pluginTokenGuesses = createPluginTokenGuesses(secrets.DATABASE_URL);
-  const refusals = createRefusalJournal(exchanges);
   const identityProvider = createIdentityProvider(settings, secrets.STAFF_CLIENT_SECRET, note);
   const configured = {
     token: secrets.TOKEN_SIGNING_KEYS,
@@ -95,9 +99,9 @@ async function main(): Promise<void> {
     faces,
     requestLimits,
     openingAnswers,
+    refusalLimits,
     exchanges,
     metrics: createRequestMetrics(registry),
-    refusals,
     log,
   });
 
@@ -131,8 +135,8 @@ async function main(): Promise<void> {
         faces.close,
         requestLimits.close,
         openingAnswers.close,
+        refusalLimits.close,
         pluginTokenGuesses.close,
-        refusals.close,
         exchanges.close,
         identityProvider.close,
         ownKeys.close,

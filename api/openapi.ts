@@ -18,6 +18,12 @@ const ProblemDetails = z
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
 
+/** What names nothing is told; on an operation that is asked for with nothing, there is nothing to tell. */
+const NamesNothing = ProblemDetails.required({ errors: true }).meta({
+  id: 'NotFoundProblem',
+  description: 'RFC 9457 problem details. `errors` has the members of the request that name nothing you may know of.',
+});
+
 /** Statuses that any operation may answer with, besides its own. */
 const COMMON_PROBLEMS = ['400', '401', '403', '404', '409', '413', '415', '422', '429', '503'] as const;
 
@@ -72,10 +78,13 @@ export function openApiDocument(options: {
 
 function operationObject(operation: Operation, tag: string): ZodOpenApiOperationObject {
   const { id, summary, description, params, query, body, responses } = operation;
-  const problem = {
-    description: 'A problem',
-    content: { 'application/problem+json': { schema: ProblemDetails } },
-  };
+  const problemOf = (description: string, schema: z.ZodType) => ({
+    description,
+    content: { 'application/problem+json': { schema } },
+  });
+  const problem = problemOf('A problem', ProblemDetails);
+  const isAskedForByName = Object.keys(params.shape).length > 0 || query !== undefined || body !== undefined;
+  const notFound = problemOf('What the request names is not there for you', NamesNothing);
   return {
     operationId: id,
     ...(operation.deprecation && { deprecated: true }),
@@ -103,6 +112,7 @@ function operationObject(operation: Operation, tag: string): ZodOpenApiOperation
         ]),
       ),
       ...Object.fromEntries(COMMON_PROBLEMS.map((status) => [status, problem])),
+      ...(isAskedForByName && { 404: notFound }),
     },
   };
 }

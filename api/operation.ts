@@ -12,7 +12,7 @@ import { journaled } from './journaled';
 import { networkOf } from './network';
 import { once, readIdempotencyKey, requestFingerprint, type Answer } from './idempotency';
 import { HEIC_ADVICE } from './photo-advice';
-import { HttpProblem, invalidField, tooLarge } from './problem';
+import { HttpProblem, invalidField, named, tooLarge } from './problem';
 import { atWork } from './request-limits';
 
 /**
@@ -270,7 +270,9 @@ function serve(operation: Operation, database: Database): RequestHandler {
       operation.idempotency === 'stored'
         ? once(database, { clientId: caller.clientId, key, fingerprint }, work)
         : work(),
-    );
+    ).catch((error: unknown) => {
+      throw named(error, Object.keys(operation.params.shape));
+    });
     res.status(answer.status).set(answer.headers ?? {});
     const mediaType = operation.responses[answer.status]?.mediaType;
     if (mediaType !== undefined && Buffer.isBuffer(answer.body)) res.type(mediaType).send(answer.body);

@@ -64,7 +64,8 @@ export const PROBLEM_PAGES: Readonly<Record<string, string>> = {
   'property-sold-again':
     'Another sale of this property came into force after this one. Reverse that one first, if it is mistaken, too.',
   'no-right': 'The resident has no right in force at any house that we serve.',
-  'too-many-requests': 'The agreed rate is exceeded. Repeat after Retry-After.',
+  'too-many-requests':
+    'The agreed rate is exceeded, or too many requests with credentials that are not good came from your network. Repeat after Retry-After.',
   unavailable:
     'A part that this rests on does not answer. Nothing opened. Repeat after Retry-After with the same Idempotency-Key.',
   busy: 'More work of this kind is waiting than can be taken in. Repeat after Retry-After with the same Idempotency-Key.',

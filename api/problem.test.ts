@@ -1,7 +1,7 @@
-import { Client as TemporalClient, Connection } from '@temporalio/client';
+import { Client as TemporalClient, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import { Client as PgClient } from 'pg';
 import { openDatabase, query, sql } from '../prisma/database';
-import { toProblem } from './problem';
+import { named, notFound, nothingHere, toProblem } from './problem';
 
 const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -35,6 +35,15 @@ describe('while a part is away the answer is 503, which blames nobody', () => {
 
 test.each(['P2034', '40P01'])('two that waited for each other are told to come again (%s)', (code) => {
   expect(toProblem(Object.assign(new Error('deadlock'), { code })).status).toBe(503);
+});
+
+test('an execution that is not there is what the path names, and what was named already stays so', () => {
+  const gone = new WorkflowNotFoundError('gone', 'consent/1', undefined);
+  const fields = (error: unknown) => toProblem(error).errors?.map(({ field }) => field);
+  expect(fields(named(gone, ['consentId']))).toEqual(['consentId']);
+  expect(fields(named(notFound('residentId'), ['consentId']))).toEqual(['residentId']);
+  expect(fields(named(nothingHere(), []))).toBeUndefined();
+  expect(named(new Error('secret'), ['consentId'])).toEqual(new Error('secret'));
 });
 
 test('a fault of our own stays a bare 500 that quotes nothing', () => {

@@ -40,20 +40,32 @@ export class HttpProblem extends Error {
   }
 }
 
+const NOT_FOUND = { status: 404, type: 'not-found', title: 'There is no such resource' } as const;
+
+/** Nothing is there, and no part of the request names what is missing: a path that is none. */
+export const nothingHere = (): HttpProblem => new HttpProblem(NOT_FOUND);
+
 /**
  * What does not exist and what the caller may not know of are answered alike.
  *
  * @param fields what the request names it by; all of them where which one it is would say too much
  */
-export const notFound = (...fields: string[]): HttpProblem =>
+export const notFound = (...fields: readonly [string, ...string[]]): HttpProblem =>
   new HttpProblem({
-    status: 404,
-    type: 'not-found',
-    title: 'There is no such resource',
-    ...(fields.length > 0 && {
-      errors: fields.map((field) => ({ field, message: 'names nothing that you may know of' })),
-    }),
+    ...NOT_FOUND,
+    errors: fields.map((field) => ({ field, message: 'names nothing that you may know of' })),
   });
+
+/**
+ * What an execution did not find is what the path names.
+ *
+ * @param params of the path
+ */
+export function named(error: unknown, params: readonly string[]): unknown {
+  const [first, ...more] = params;
+  const { status, errors } = toProblem(error);
+  return status === 404 && errors === undefined && first !== undefined ? notFound(first, ...more) : error;
+}
 
 /** A request whose part of that name is larger than what is taken. */
 export const tooLarge = (field: string, message: string): HttpProblem =>
@@ -89,7 +101,7 @@ export function sendProblem(res: Response, problem: Problem, headers: Readonly<R
 export function toProblem(error: unknown): Problem {
   if (error instanceof HttpProblem) return error.problem;
   if (error instanceof ZodError) return fromZod(error);
-  if (error instanceof WorkflowNotFoundError) return notFound().problem;
+  if (error instanceof WorkflowNotFoundError) return nothingHere().problem;
   const failure =
     error instanceof WorkflowUpdateFailedError || error instanceof WorkflowFailedError ? innermost(error) : error;
   if (failure instanceof ApplicationFailure && isFailureType(failure.type)) return fromFailure(failure.type);
@@ -114,7 +126,7 @@ function fromFailure(type: FailureType): Problem {
 }
 
 const TITLES: Readonly<Record<FailureType, string>> = {
-  NotFound: 'There is no such resource',
+  NotFound: NOT_FOUND.title,
   ConsentMissing: 'There is no consent in force',
   PartnerNotAttested: 'The partner may not use biometrics at present',
   ConsentStateConflict: 'The consent is not in a state that allows this',

@@ -95,9 +95,10 @@ export function createRequestLimits(deps: {
   };
 }
 
-type Rate = { readonly isOver: boolean; readonly remaining: number; readonly resetMs: number };
+export type Rate = { readonly isOver: boolean; readonly remaining: number; readonly resetMs: number };
 
-async function consume(limiter: RateLimiterPostgres, key: string): Promise<Rate> {
+/** Counts one more. */
+export async function consume(limiter: RateLimiterPostgres, key: string): Promise<Rate> {
   try {
     const { remainingPoints, msBeforeNext } = await limiter.consume(key);
     return { isOver: false, remaining: remainingPoints, resetMs: msBeforeNext };
@@ -116,7 +117,7 @@ function tell(res: Response, policy: 'contract' | 'network', perSecond: number, 
 /** At least one: `Retry-After: 0` would ask for the next refusal. */
 const wholeSeconds = (ms: number): string => Math.max(1, Math.ceil(ms / 1_000)).toString();
 
-const tooMany = (retryAfterMs: number): HttpProblem =>
+export const tooMany = (retryAfterMs: number): HttpProblem =>
   new HttpProblem({
     status: 429,
     type: 'too-many-requests',

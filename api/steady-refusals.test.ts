@@ -10,14 +10,19 @@ async function tookMs(work: () => Promise<never>): Promise<number> {
 }
 const afterMs = (ms: number) => async (): Promise<never> => {
   await pause(ms);
-  throw notFound();
+  throw notFound('deviceId');
 };
 
 test('two refusals of different cost leave at the same step of time', async () => {
-  const [cheap, dear] = await Promise.all([tookMs(() => Promise.reject(notFound())), tookMs(afterMs(120))]);
-  // Timers of Node may fire a millisecond early.
-  for (const took of [cheap, dear]) expect(took).toBeGreaterThanOrEqual(249);
-  expect(Math.abs(cheap - dear)).toBeLessThan(100);
+  const apart: number[] = [];
+  // A machine that stalls may make one of them miss a step; they would never leave together if there were none.
+  while (apart.length < 5 && !apart.some((ms) => ms < 100)) {
+    const [cheap, dear] = await Promise.all([tookMs(() => Promise.reject(notFound('deviceId'))), tookMs(afterMs(120))]);
+    // Timers of Node may fire a millisecond early.
+    for (const took of [cheap, dear]) expect(took).toBeGreaterThanOrEqual(249);
+    apart.push(Math.abs(cheap - dear));
+  }
+  expect(Math.min(...apart)).toBeLessThan(100);
 });
 
 test('a success is not held back', async () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { LOCKOUTS, type LockoutAttempts } from '../contracts/lockout';
+import { LOCKOUTS, REFUSALS_BORNE, type BorneRefusals, type LockoutAttempts } from '../contracts/lockout';
 import { parseHeldRole } from '../contracts/staff';
 
 /**
@@ -154,10 +154,16 @@ const Lockouts = {
   LOCKOUT_NEAR_MISS_ATTEMPTS: Attempts.default(LOCKOUTS['near-miss'].attempts),
   LOCKOUT_PLATE_WALK_ATTEMPTS: Attempts.default(LOCKOUTS['plate-walk'].attempts),
 };
+/** Refusals at the door that are borne in a minute, of one name that comes from one network and of all names from there. */
+const Refusals = {
+  REFUSALS_OF_NAME_PER_MINUTE: Attempts.default(REFUSALS_BORNE.ofName),
+  REFUSALS_OF_NETWORK_PER_MINUTE: Attempts.default(REFUSALS_BORNE.ofNetwork),
+};
 
 const ApiSettings = SharedSettings.extend({
   ...StaffSettings,
   ...Lockouts,
+  ...Refusals,
   ...ErasureClocks.shape,
   ...Operator.shape,
   API_HOST: z.string().default('127.0.0.1'),
@@ -278,6 +284,11 @@ export const lockoutAttempts = (settings: ApiSettings): LockoutAttempts => ({
   network: settings.LOCKOUT_NETWORK_ATTEMPTS,
   'near-miss': settings.LOCKOUT_NEAR_MISS_ATTEMPTS,
   'plate-walk': settings.LOCKOUT_PLATE_WALK_ATTEMPTS,
+});
+
+export const borneRefusals = (settings: ApiSettings): BorneRefusals => ({
+  ofName: settings.REFUSALS_OF_NAME_PER_MINUTE,
+  ofNetwork: settings.REFUSALS_OF_NETWORK_PER_MINUTE,
 });
 
 type Configuration<S, K> = { readonly settings: S; readonly secrets: K };

@@ -22,6 +22,13 @@ const PAUSES_AFTER = 5;
 export const pauseS = (failures: number): number =>
   failures <= PAUSES_AFTER ? 0 : Math.min(2 ** (failures - PAUSES_AFTER - 1), LOCKOUTS.device.forS);
 
+/**
+ * How many refusals at the door are borne in a minute, of one name that comes from one network and of all names from
+ * there, before nothing slow is done for them (api/refusal-limits.ts); where the configuration says nothing.
+ */
+export const REFUSALS_BORNE = { ofName: 20, ofNetwork: 100 } as const;
+export type BorneRefusals = Readonly<Record<keyof typeof REFUSALS_BORNE, number>>;
+
 const prefixes: Readonly<Record<LockoutScope | 'pause', string>> = {
   device: 'identification',
   client: 'identification-client',

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { CallingSeverity, Severity } from '../contracts/security-alerts';
 import type { Transaction } from '../prisma/database';
 import { appendJournal, type JournalRecord } from './journal';
@@ -35,6 +35,30 @@ export async function raiseAlertOnce(
 }
 
 const DAY_MS = 86_400_000;
+
+/**
+ * Calls a person (`escalations`), once for each object of a process and each level.
+ *
+ * @returns whether it was called now: then it is evidence, too
+ */
+export async function callOnce(
+  tx: Transaction,
+  {
+    integration,
+    ...call
+  }: {
+    readonly process: string;
+    readonly objectId: string;
+    readonly reason: string;
+    readonly level: number;
+    readonly integration: string | null;
+    readonly raisedAt: Date | string;
+  },
+): Promise<boolean> {
+  const row = { id: randomUUID(), integration: integration ?? 'core', ...call };
+  const { count } = await tx.escalation.createMany({ data: [row], skipDuplicates: true });
+  return count > 0;
+}
 
 /**
  * Tells the security desk of a call to a person (`escalations`), each of which is a cause of its own: nobody has to look

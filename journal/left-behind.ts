@@ -1,37 +1,40 @@
 import type { Database } from '../prisma/database';
 import { appendOnce, writtenOf, type JournalRecord } from './journal';
+import { countedTogether } from './refusals';
 import { OVER_AFTER_MS, spoolsIn, type LeftBehind, type Numbered } from './spool';
 
 const AT_ONCE = 500;
 const LOOK_EVERY_MS = OVER_AFTER_MS / 2;
 
 /**
- * Writes what processes that died had noted (journal/spool.ts): at once when this one starts, and until none of them is
- * left. Of a process that lives after all it may write some lines first: that one finds them written. An entry of its
- * own says that they are late, and when they were noted: the journal's time is that of the writing.
+ * Writes what processes that died had noted (journal/spool.ts): at once when this one starts, and later whatever nobody
+ * touches any more, until none is left. Of a process that lives after all it may write some lines first: that one finds
+ * them written. An entry of its own says that they are late, and when they were noted: the journal's time is that of the
+ * writing.
  */
 export function writeLeftBehind(
   database: Database,
   folder: string,
-  ownId: string,
+  ownIds: readonly string[],
 ): { readonly close: () => Promise<void> } {
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
-  let working = look();
+  let working = look(true);
 
-  async function look(): Promise<void> {
-    const isAnyLeft = await writeAll().catch(() => true);
+  async function look(isStart: boolean): Promise<void> {
+    const isAnyLeft = await writeAll(isStart).catch(() => true);
     if (isClosed || !isAnyLeft) return;
     timer = setTimeout(() => {
-      working = look();
+      working = look(false);
     }, LOOK_EVERY_MS).unref();
   }
 
   /** @returns whether one has to be looked at again */
-  async function writeAll(): Promise<boolean> {
+  async function writeAll(isStart: boolean): Promise<boolean> {
     let isAnyLeft = false;
-    for (const spool of spoolsIn(folder, ownId)) {
-      await writeLines(database, spool, () => isClosed);
+    for (const spool of spoolsIn(folder, ownIds)) {
+      // Whoever was there when this one started has either died by now, and is over soon, or writes its own.
+      if (isStart || spool.isOver) await writeLines(database, spool, () => isClosed);
       if (spool.isOver && !isClosed) spool.remove();
       else isAnyLeft = true;
     }
@@ -55,7 +58,7 @@ async function writeLines(database: Database, spool: LeftBehind, isStopped: () =
   async function write(): Promise<void> {
     while (batch.length > 0) {
       const to = (batch.at(-1)?.number ?? written) + 1;
-      const records = [...batch.map(({ record }) => record), lateEntry(id, batch)];
+      const records = [...countedTogether(batch.map(({ record }) => record)), lateEntry(id, batch)];
       const isNew = await appendOnce(database, { spool: id, from: written, to }, records);
       written = isNew ? to : await writtenOf(database, id);
       batch = batch.filter(({ number }) => number >= written);

@@ -1,9 +1,11 @@
 import type { Database } from '../prisma/database';
-import type { ExchangeJournal } from './exchanges';
 import type { Noted } from './spool';
 
-/** Why somebody was not let in: what they brought is no credential, came before, or is from another time. */
-export const REFUSAL_CODES = ['credentials', 'replayed', 'signature', 'signature-time'] as const;
+/**
+ * Why somebody was not let in: what they brought is no credential, came before, or is from another time; or there were
+ * so many before that nobody looked at it.
+ */
+export const REFUSAL_CODES = ['credentials', 'replayed', 'signature', 'signature-time', 'too-many'] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
 export type Refusal = {
@@ -16,74 +18,59 @@ export type Refusal = {
   readonly name?: string;
 };
 
-export type RefusalJournal = {
-  /** Counts it; nobody waits for it to be written. */
-  readonly refused: (refusal: Refusal) => void;
-  /** Hands on what was counted, before the journal of exchanges is closed. */
-  readonly close: () => Promise<void>;
-};
-
-const EVERY_MS = 10_000;
+/** Who it was of whom nothing is proved. */
+export const STRANGER = 'stranger';
 /** Networks that are told apart at a time; the others are counted together. */
 const AT_MOST = 500;
 const MANY = 'many-networks';
 const NAMES_KEPT = 20;
 const NAME_CHARACTERS = 8;
 
-type Counted = { times: number; readonly names: Set<string>; readonly refusal: Refusal };
-
-/**
- * Whoever is not let in writes nothing in the journal by themselves: each network is counted, and leaves one entry for
- * each turn, however often it knocks. Monitoring reads them (monitoring/rules/).
- *
- * @param journal writes the entries, as those of exchanges
- */
-export function createRefusalJournal(journal: Pick<ExchangeJournal, 'refused'>, everyMs = EVERY_MS): RefusalJournal {
-  let counted = new Map<string, Counted>();
-  let timer: NodeJS.Timeout | undefined;
-
-  function handOn(): void {
-    const turn = counted;
-    counted = new Map();
-    for (const each of turn.values()) journal.refused(recordOf(each));
-  }
-
-  return {
-    refused(refusal) {
-      const network = counted.size < AT_MOST || counted.has(keyOf(refusal)) ? refusal.network : MANY;
-      const kept = { ...refusal, network };
-      const key = keyOf(kept);
-      const known = counted.get(key) ?? { times: 0, names: new Set<string>(), refusal: kept };
-      known.times++;
-      if (refusal.name !== undefined && known.names.size < NAMES_KEPT) {
-        known.names.add(refusal.name.slice(0, NAME_CHARACTERS));
-      }
-      counted.set(key, known);
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        handOn();
-      }, everyMs).unref();
-    },
-    close() {
-      clearTimeout(timer);
-      handOn();
-      return Promise.resolve();
-    },
-  };
-}
-
-const keyOf = ({ code, network, client }: Refusal): string => JSON.stringify([code, network, client?.id]);
-
-const recordOf = ({ times, names, refusal }: Counted): Noted => ({
+/** One refusal as it is noted, before {@link countedTogether}. */
+export const refusalRecord = ({ code, network, client, name }: Refusal): Noted => ({
   kind: 'refusal',
-  integration: refusal.client?.integration ?? null,
-  objectId: refusal.network,
-  actor: refusal.client?.id ?? 'stranger',
-  outcome: refusal.code,
-  reason: `${times.toString()} ${[...names].join()}`,
+  integration: client?.integration ?? null,
+  objectId: network,
+  actor: client?.id ?? STRANGER,
+  outcome: code,
+  reason: `1 ${name?.slice(0, NAME_CHARACTERS) ?? ''}`,
 });
 
-/** How many were refused since then, by why: an entry counts many (see {@link recordOf}). */
+/**
+ * Whoever is not let in writes nothing in the journal by themselves: of what is written at a time each network has one
+ * entry, which says how often it knocked. Monitoring reads them (monitoring/rules/).
+ *
+ * @returns everything else, and then the refusals
+ */
+export function countedTogether(records: readonly Noted[]): Noted[] {
+  const counted = new Map<string, { times: number; readonly names: Set<string>; readonly record: Noted }>();
+  for (const record of records) {
+    if (record.kind !== 'refusal') continue;
+    const { times, names } = partsOf(record);
+    const isToldApart = counted.size < AT_MOST || counted.has(keyOf(record));
+    const kept = isToldApart ? record : { ...record, objectId: MANY };
+    const known = counted.get(keyOf(kept)) ?? { times: 0, names: new Set<string>(), record: kept };
+    known.times += times;
+    for (const name of names) if (known.names.size < NAMES_KEPT) known.names.add(name);
+    counted.set(keyOf(kept), known);
+  }
+  return [
+    ...records.filter(({ kind }) => kind !== 'refusal'),
+    ...[...counted.values()].map(({ times, names, record }) => ({
+      ...record,
+      reason: `${times.toString()} ${[...names].join()}`,
+    })),
+  ];
+}
+
+const keyOf = ({ outcome, objectId, actor }: Noted): string => JSON.stringify([outcome, objectId, actor]);
+
+function partsOf({ reason }: { readonly reason?: string | null | undefined }) {
+  const [times, names = ''] = (reason ?? '').split(' ');
+  return { times: Number(times), names: names === '' ? [] : names.split(',') };
+}
+
+/** How many were refused since then, by why: an entry counts many (see {@link countedTogether}). */
 export async function countRefusals(
   database: Database,
   since: Date,
@@ -103,7 +90,5 @@ export function readRefusals(entry: {
   readonly reason: string | null;
 }): { readonly code: RefusalCode; readonly times: number; readonly names: readonly string[] } | null {
   const code = REFUSAL_CODES.find((known) => known === entry.outcome);
-  if (entry.kind !== 'refusal' || code === undefined) return null;
-  const [times, names = ''] = (entry.reason ?? '').split(' ');
-  return { code, times: Number(times), names: names === '' ? [] : names.split(',') };
+  return entry.kind !== 'refusal' || code === undefined ? null : { code, ...partsOf(entry) };
 }

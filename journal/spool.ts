@@ -125,8 +125,9 @@ export type LeftBehind = {
 export const OVER_AFTER_MS = 60_000;
 
 /** What other processes keep in the folder, this one's own left out. */
-export function spoolsIn(folder: string, ownId: string, overAfterMs = OVER_AFTER_MS): LeftBehind[] {
-  const names = readdirSync(folder).filter((name) => name.endsWith(SUFFIX) && name !== ownId + SUFFIX);
+export function spoolsIn(folder: string, ownIds: readonly string[], overAfterMs = OVER_AFTER_MS): LeftBehind[] {
+  const own = ownIds.map((id) => id + SUFFIX);
+  const names = readdirSync(folder).filter((name) => name.endsWith(SUFFIX) && !own.includes(name));
   return names.flatMap((name) => {
     const file = join(folder, name);
     const touched = statSync(file, { throwIfNoEntry: false });

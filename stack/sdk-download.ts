@@ -1,7 +1,8 @@
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { isExecutable } from './tool-cache';
+import { makeFolder } from './make-folder';
+import { ANOTHER_CACHE, isExecutable } from './tool-cache';
 
 /** A download that brings nothing for so long is out of reach; without a network the SDK says so at once. */
 const STALLED_AFTER_MS = 15_000;
@@ -20,7 +21,7 @@ export async function sdkDownload(
   print: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<string | null> {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder, ANOTHER_CACHE);
   const there = programIn(folder, what);
   if (there !== null) return there;
   print(`Looking for a download of the ${what === 'temporal-cli' ? 'Temporal server' : 'time-skipping server'}.`);

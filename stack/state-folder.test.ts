@@ -45,6 +45,18 @@ describe('the state folder', () => {
   });
 });
 
+/** Where mkdir says that there is nothing, although what is above is there. */
+(process.platform === 'linux' ? it : it.skip)(
+  'is not looked for where the kernel takes no folders: that is said, and it ends',
+  () => {
+    for (const path of ['/proc/domovoy', '/proc/domovoy/state', '/proc']) {
+      expect(() => openStateFolder({ DOMOVOY_STATE_DIR: path })).toThrow(
+        / cannot be made where it is to lie\. Choose another folder with DOMOVOY_STATE_DIR\.$/,
+      );
+    }
+  },
+);
+
 describe('the state folder at a reset', () => {
   it('is gone, whatever a start made in it', () => {
     const folder = fresh();

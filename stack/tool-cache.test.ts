@@ -218,9 +218,12 @@ describe('a long step', () => {
   };
 
   it('says that it is at work, on what, and how long it took', async () => {
-    const { lines, done } = node(`console.error('\\x1b[1mpackage/one\\x1b[0m\\n\\x1b[0m'); setTimeout(() => {}, 900)`, {
-      sayEveryMs: 300,
-    });
+    const { lines, done } = node(
+      `console.error('\\x1b[1mpackage/one\\x1b[0m\\n\\x1b[0m'); setTimeout(() => {}, 2_000)`,
+      {
+        sayEveryMs: 300,
+      },
+    );
     await done;
     expect(lines[0]).toMatch(/^ {2}building: \d s/);
     expect(lines.some((line) => line.endsWith(' s, package/one'))).toBe(true);

@@ -1,10 +1,13 @@
-import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
+import { makeFolder } from './make-folder';
 
 /** Where built and downloaded tools are kept between clones; not part of the state folder. */
 export const toolCache = (env: NodeJS.ProcessEnv): string =>
   join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'domovoy', 'tools');
+
+export const ANOTHER_CACHE = 'Choose another folder for the cache with XDG_CACHE_HOME.';
 
 export function isExecutable(path: string): boolean {
   try {
@@ -39,7 +42,7 @@ export async function makeInCache(
   program: string,
   make: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  mkdirSync(dirname(folder), { recursive: true });
+  makeFolder(dirname(folder), ANOTHER_CACHE);
   removeAbandoned(folder);
   const temporary = mkdtempSync(`${folder}.`);
   try {

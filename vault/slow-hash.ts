@@ -62,6 +62,8 @@ export class SecretChecksBusy extends Error {
 }
 
 export type SecretChecks = {
+  /** Whether {@link SecretChecks.matching} would find it right without stretching anything. */
+  isRemembered(clientId: string, secret: string, stored: readonly string[]): boolean;
   /**
    * @param clientId whose secret it claims to be
    * @param stored what is good now; `null`: there is no such client, which takes as long to say
@@ -135,15 +137,24 @@ export function createSecretChecks({
     return found;
   }
 
+  const idOf = (clientId: string, secret: string): string =>
+    createHmac('sha256', key).update(`${clientId}\n${secret}`).digest('base64');
+
+  /** What costs nothing to find. */
+  function atHand(id: string, secret: string, good: readonly string[]): string | undefined {
+    const known = right.get(id);
+    // What is good is said by the row of this moment: a secret that was retired is not remembered past it.
+    if (known && known.untilMs > now() && good.includes(known.stored)) return known.stored;
+    return good.find((each) => isFast(each) && matchesFast(secret, each));
+  }
+
   return {
+    isRemembered: (clientId, secret, stored) => atHand(idOf(clientId, secret), secret, stored) !== undefined,
     async matching(clientId, secret, stored) {
       const good = stored ?? [];
-      const id = createHmac('sha256', key).update(`${clientId}\n${secret}`).digest('base64');
-      const known = right.get(id);
-      // What is good is said by the row of this moment: a secret that was retired is not remembered past it.
-      if (known && known.untilMs > now() && good.includes(known.stored)) return known.stored;
-      const fast = good.find((each) => isFast(each) && matchesFast(secret, each));
-      if (fast !== undefined) return fast;
+      const id = idOf(clientId, secret);
+      const found = atHand(id, secret, good);
+      if (found !== undefined) return found;
       const slow = good.filter((each) => SLOW.test(each));
       // A client that asks many things at once pays for one.
       const asked = `${id}\n${slow.join('\n')}`;
@@ -151,9 +162,9 @@ export function createSecretChecks({
         underWay.get(asked) ??
         inTurn(stored === null ? '' : clientId, () => find(secret, slow)).finally(() => underWay.delete(asked));
       underWay.set(asked, finding);
-      const found = await finding;
-      if (found !== null) remember(id, found);
-      return found;
+      const matched = await finding;
+      if (matched !== null) remember(id, matched);
+      return matched;
     },
   };
 }

@@ -21,7 +21,7 @@ import { grantConsent, renewConsent } from '../../workflows/consent/messages';
 import type { consentWorkflow } from '../../workflows/consent/workflow';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
-import { HttpProblem, invalidField, notFound } from '../problem';
+import { HttpProblem, invalidField, notFound, nothingHere } from '../problem';
 import { withdrawConsent } from './consent-withdrawal';
 
 /** How long an offered consent waits for the resident's word. */
@@ -46,7 +46,7 @@ export function consentOperations(deps: {
       responses: { 200: { description: 'The form', schema: ConsentFormView } },
       async handle() {
         const form = await database.consentForm.findFirst({ where: { retiredAt: null }, orderBy: { version: 'desc' } });
-        if (!form) throw notFound();
+        if (!form) throw nothingHere();
         return { status: 200, body: { ...form, formId: form.id } };
       },
     }),

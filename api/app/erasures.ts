@@ -1,15 +1,13 @@
 import { z } from 'zod';
-import { SignedDocumentView } from '../../contracts/consent-receipt';
 import { ErasureDemand, ErasureView, ProlongationNotice } from '../../contracts/erasures';
-import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
+import { erasureDesk, erasureReads, OneErasure, PRIVATE, type ErasureDependencies } from '../erasures';
 import { resourceIdFor } from '../idempotency';
 import { defineOperation, type Operation } from '../operation';
-
-const OneErasure = z.object({ erasureId: z.uuid() });
 
 /** The right to erasure in the app (R1.4, P6; 152-FZ, articles 14 and 21). */
 export function erasureOperations(deps: ErasureDependencies): Operation[] {
   const desk = erasureDesk(deps);
+  const reads = erasureReads(desk);
   return [
     defineOperation({
       id: 'requestErasure',
@@ -32,16 +30,7 @@ export function erasureOperations(deps: ErasureDependencies): Operation[] {
         return { status: 202, body: await desk.request(demand) };
       },
     }),
-    defineOperation({
-      id: 'getErasure',
-      method: 'get',
-      path: '/erasures/{erasureId}',
-      summary: 'How far an erasure is',
-      scope: 'app',
-      params: OneErasure,
-      responses: { 200: { description: 'The erasure', schema: ErasureView } },
-      handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
-    }),
+    defineOperation({ id: 'getErasure', scope: 'app', ...reads.view }),
     defineOperation({
       id: 'getErasureProlongationNotice',
       method: 'get',
@@ -54,33 +43,15 @@ export function erasureOperations(deps: ErasureDependencies): Operation[] {
     }),
     defineOperation({
       id: 'getErasureCertificate',
-      method: 'get',
-      path: '/erasures/{erasureId}/certificate',
-      summary: 'The signed act of destruction, with the extract of the journal',
       description: 'Fields of order 179 of Roskomnadzor of 28 October 2022. Check it offline: `domovoy verify FILE`.',
       scope: 'app',
-      params: OneErasure,
-      responses: { 200: { description: 'The newest certificate', schema: SignedDocumentView } },
-      handle: async ({ params }) => ({
-        status: 200,
-        body: await desk.certificate(params.erasureId),
-        headers: PRIVATE,
-      }),
+      ...reads.certificate,
     }),
     defineOperation({
       id: 'getErasureCertificatePaper',
-      method: 'get',
-      path: '/erasures/{erasureId}/certificate.pdf',
-      summary: 'The act of destruction on paper, in Russian',
       description: 'Made from the signed certificate, which is what can be checked.',
       scope: 'app',
-      params: OneErasure,
-      responses: { 200: { description: 'The act', mediaType: 'application/pdf' } },
-      handle: async ({ params }) => ({
-        status: 200,
-        body: await desk.paper(params.erasureId),
-        headers: PRIVATE,
-      }),
+      ...reads.paper,
     }),
   ];
 }

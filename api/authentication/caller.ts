@@ -39,3 +39,14 @@ export type Caller = {
   readonly staff?: { readonly memberId: string; readonly session: StaffSession; readonly reach: Reach };
   readonly profile?: 'basic-signed' | 'oauth-client' | 'mtls-oidc';
 };
+
+/** The partner behind a request to the partner API, where nobody else is let in. */
+export function partnerOf({ partnerId, integration }: Caller): {
+  readonly partnerId: string;
+  readonly integration: Integration;
+} {
+  if (partnerId === undefined || integration === undefined) {
+    throw new Error('A client that belongs to no partner was let in to what is for partners.');
+  }
+  return { partnerId, integration };
+}

@@ -17,6 +17,7 @@ import type { PartnerCredential } from '../../prisma/generated/client';
 import { seeMessageKey } from '../announced-credentials';
 import { createClientSecrets } from '../client-secrets';
 import { findClientRow } from '../oauth/client-row';
+import { noteTried, type RefusalLimits } from '../refusal-limits';
 import { noteRefusalOf } from '../refusals';
 import { SecretChecksBusy } from '../../vault/slow-hash';
 import { HttpProblem } from '../problem';
@@ -28,6 +29,7 @@ export type SignedMessageChecks = {
   readonly database: Database;
   /** Signs our answers; changes while the process runs. */
   readonly signingKey: () => SigningKey;
+  readonly refusals: Pick<RefusalLimits, 'assertFew' | 'counted'>;
   readonly log: Logger;
 };
 
@@ -38,12 +40,20 @@ export type SignedMessageChecks = {
 export function requireSignedMessage(checks: SignedMessageChecks, scope: string): RequestHandler {
   const secrets = createClientSecrets(checks.database, checks.log);
   return async (req, res, next) => {
+    await checks.refusals.counted(res, () => authenticate(req, res));
+    next();
+  };
+
+  async function authenticate(req: Request, res: Response): Promise<void> {
     const refuse = (code: string): Error => unauthorized(checks.log, code, 'Basic realm="partner"');
     const credentials = basicCredentials(req.get('authorization'));
     const client = credentials && (await findClientRow(checks.database, credentials.username));
     if (!credentials) throw refuse('credential');
+    const { username, password } = credentials;
     const known = client?.active === true && client.authMethod === 'basic_signed' ? client : null;
-    const stored = await secrets.check(credentials.username, credentials.password, known).catch(comeBack);
+    noteTried(res, username);
+    if (!secrets.isRemembered(username, password, known)) await checks.refusals.assertFew(res);
+    const stored = await secrets.check(username, password, known).catch(comeBack);
     if (stored === null || !client?.partnerId) throw refuse('credential');
 
     const partner = await checks.database.partner.findUnique({
@@ -74,8 +84,7 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
     noteKnown(res, caller);
     if (!client.scopes.includes(scope)) throw insufficientScope(scope);
     (res.locals as { caller?: Caller }).caller = caller;
-    next();
-  };
+  }
 }
 
 /**
@@ -84,12 +93,14 @@ export function requireSignedMessage(checks: SignedMessageChecks, scope: string)
  */
 export function requireSignature(checks: Omit<SignedMessageChecks, 'signingKey'>): RequestHandler {
   return async (req, res, next) => {
-    const { clientId } = (res.locals as { caller: Caller }).caller;
-    const client = await findClientRow(checks.database, clientId);
-    const keys = importedKeys(client?.messageKeys);
-    const signer = `client/${clientId}`;
-    const { refusal } = await check(checks.database, messageOf(req, checks.publicUrl), { signer, keys });
-    if (refusal !== null) throw unauthorized(checks.log, refusal, 'Signature');
+    await checks.refusals.counted(res, async () => {
+      const { clientId } = (res.locals as { caller: Caller }).caller;
+      const client = await findClientRow(checks.database, clientId);
+      const keys = importedKeys(client?.messageKeys);
+      const signer = `client/${clientId}`;
+      const { refusal } = await check(checks.database, messageOf(req, checks.publicUrl), { signer, keys });
+      if (refusal !== null) throw unauthorized(checks.log, refusal, 'Signature');
+    });
     next();
   };
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import type { Logger } from '../../config/logger';
 import type { Integration } from '../../contracts/ids';
@@ -12,6 +12,7 @@ import { isClientId, isSwitchedOn, usesTokens } from '../oauth/client-row';
 import { hiddenId } from '../oauth/hidden-id';
 import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
+import { noteTried, type RefusalLimits } from '../refusal-limits';
 import type { AgreedLimits } from '../request-limits';
 import { noteKnown, type Caller } from './caller';
 import { createVerifiedTokens } from './verified-tokens';
@@ -22,6 +23,7 @@ export type TokenChecks = {
   readonly publicKeys: () => JSONWebKeySet;
   readonly hiddenIdKey: Buffer;
   readonly database: Database;
+  readonly refusals: Pick<RefusalLimits, 'counted'>;
   readonly log: Logger;
   /** Of the company's own backends; a partner's are in its row. */
   readonly limits: AgreedLimits;
@@ -42,11 +44,13 @@ const verifiedTokens = createVerifiedTokens(CLOCK_SKEW_S);
 /** Lets in who brings a token of ours for this audience and scope; leaves the {@link Caller} in `res.locals.caller`. */
 export function requireToken(checks: TokenChecks, audience: Audience, scope: string): RequestHandler {
   return async (req, res, next) => {
-    const payload = await verifiedToken(checks, audience, req);
-    const caller = await callerOf(checks, audience, payload, req);
-    noteKnown(res, caller);
-    if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
-    (res.locals as { caller?: Caller }).caller = caller;
+    await checks.refusals.counted(res, async () => {
+      const payload = await verifiedToken(checks, audience, req, res);
+      const caller = await callerOf(checks, audience, payload, req);
+      noteKnown(res, caller);
+      if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
+      (res.locals as { caller?: Caller }).caller = caller;
+    });
     next();
   };
 }
@@ -55,7 +59,12 @@ export function requireToken(checks: TokenChecks, audience: Audience, scope: str
  * Signature with a key of ours and EdDSA only, type, issuer, audience, times, possession of the certificate that it is
  * bound to (RFC 8705).
  */
-async function verifiedToken(checks: TokenChecks, audience: Audience, req: Request): Promise<Readonly<JWTPayload>> {
+async function verifiedToken(
+  checks: TokenChecks,
+  audience: Audience,
+  req: Request,
+  res: Response,
+): Promise<Readonly<JWTPayload>> {
   const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(req.get('authorization') ?? '')?.[1];
   if (token === undefined) throw unauthorized(checks.log, 'no-token');
   const resource = resourceUrl(checks.publicUrl, audience);
@@ -67,8 +76,10 @@ async function verifiedToken(checks: TokenChecks, audience: Audience, req: Reque
       return verified.payload;
     })
     .catch(() => null);
+  // A token that is none of ours names nobody, and costs next to nothing.
   if (!payload) throw unauthorized(checks.log, 'bad-token');
-  const { exp = Infinity, iat = 0 } = payload;
+  const { exp = Infinity, iat = 0, client_id: clientId } = payload;
+  if (isClientId(clientId)) noteTried(res, clientId);
   if (exp - iat > LONGEST_LIFE_S || iat > Date.now() / 1_000 + CLOCK_SKEW_S) throw unauthorized(checks.log, 'bad-life');
   if (!holdsBoundCertificate(payload, req)) throw unauthorized(checks.log, 'not-the-holder');
   return payload;

@@ -8,6 +8,7 @@ import { thumbprintOf } from '../../partners/announced';
 import { noteKnown } from '../authentication/caller';
 import { IDENTITY_TOKEN_LIFE_S, rememberIdentity } from '../identity-tokens';
 import { createClientSecrets, type ClientSecrets } from '../client-secrets';
+import type { RefusalLimits } from '../refusal-limits';
 import { createAdapterFactory } from './adapter';
 import { clientCertificate, isIssuedFor } from './client-certificate';
 import { hiddenId } from './hidden-id';
@@ -24,6 +25,7 @@ export type ProviderOptions = {
   readonly hiddenIdKey: Buffer;
   /** Variant A: who stands at the device that the token request names (R1.6, R1.9). */
   readonly identify: IdentifyAtTokenEndpoint;
+  readonly refusals: Pick<RefusalLimits, 'assertFew' | 'refused'>;
   readonly log: Logger;
 };
 
@@ -34,6 +36,7 @@ export type ProviderOptions = {
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new Provider(issuerUrl(options.publicUrl), configuration(options));
   provider.proxy = false;
+  countRefusals(provider, options);
   compareSecretHashes(provider, createClientSecrets(options.database, options.log));
   rememberStructuredTokens(provider, options);
   provider.on('server_error', (_ctx, error) => {
@@ -171,6 +174,20 @@ function compareSecretHashes(provider: Provider, secrets: ClientSecrets): void {
     if (stored !== null) noteClient(Provider.ctx, this);
     return stored !== null;
   };
+}
+
+/** What is answered when there were too many is what every other address of ours answers then. */
+function countRefusals(provider: Provider, { refusals }: ProviderOptions): void {
+  provider.use(async (ctx, next) => {
+    await next();
+    const instead = ctx.status === 401 ? await refusals.refused(ctx.res as unknown as Response) : null;
+    if (!instead) return;
+    ctx.remove('www-authenticate');
+    ctx.status = instead.problem.status;
+    ctx.set({ ...instead.headers });
+    ctx.body = JSON.stringify(instead.problem);
+    ctx.type = 'application/problem+json';
+  });
 }
 
 type ProvedClient = { readonly clientId: string; readonly integration?: unknown };

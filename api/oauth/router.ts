@@ -6,7 +6,8 @@ import { exactRouter } from '../exact-paths';
 import { SecretChecksBusy } from '../../vault/slow-hash';
 import { createClientSecrets } from '../client-secrets';
 import { journaled } from '../journaled';
-import { findClientRow, registeredScopes, usesTokens } from './client-row';
+import { noteTried } from '../refusal-limits';
+import { findClientRow, registeredScopes } from './client-row';
 import { hiddenId, NO_TOKEN } from './hidden-id';
 import { ENDPOINTS, metadata } from './metadata';
 import { createProvider, type ProviderOptions } from './provider';
@@ -96,6 +97,8 @@ function wantClient(issuer: string): RequestHandler {
     const body = req.body as { client_id?: unknown } | undefined;
     const named = authorization === undefined ? typeof body?.client_id === 'string' : /^Basic /i.test(authorization);
     if (named) {
+      const name = basicOf(authorization)?.id ?? body?.client_id;
+      if (typeof name === 'string') noteTried(res, name);
       next();
       return;
     }
@@ -107,26 +110,34 @@ function wantClient(issuer: string): RequestHandler {
 }
 
 /**
- * A secret under a name that nobody has takes as long as a wrong one: the library would answer at once, and say by that
- * who is a client.
+ * A secret under a name that nobody shows one by takes as long as a wrong one: the library would answer at once, and say
+ * by that who is a client. Before either is looked at, there were not too many.
  */
-function takeAsLong({ database, log }: Pick<ProviderOptions, 'database' | 'log'>): RequestHandler {
+function takeAsLong({
+  database,
+  refusals,
+  log,
+}: Pick<ProviderOptions, 'database' | 'refusals' | 'log'>): RequestHandler {
   const secrets = createClientSecrets(database, log);
   return async (req, res, next) => {
-    const authorization = req.get('authorization');
-    const id = clientIdOf(authorization);
-    const client = id === undefined ? null : await findClientRow(database, id);
-    if (id === undefined || (client?.active === true && usesTokens(client))) {
+    const shown = basicOf(req.get('authorization'));
+    if (!shown) {
       next();
       return;
     }
+    const { id, secret } = shown;
+    const client = await findClientRow(database, id);
+    const known = client?.active === true && client.authMethod === 'client_secret_basic' ? client : null;
+    if (!secrets.isRemembered(id, secret, known)) await refusals.assertFew(res);
     try {
-      await secrets.check(id, authorization ?? '', null);
-      next();
+      if (!known) await secrets.check(id, secret, null);
     } catch (error) {
       if (!(error instanceof SecretChecksBusy)) throw error;
       res.status(503).set('retry-after', '1').json({ error: 'temporarily_unavailable' });
+      return;
     }
+    const instead = known ? null : await refusals.refused(res);
+    next(instead ?? undefined);
   };
 }
 
@@ -138,7 +149,7 @@ function grantUsualScope(database: Database): RequestHandler {
   return async (req, _res, next) => {
     const body = req.body as { scope?: unknown; client_id?: unknown } | undefined;
     if (body && body.scope === undefined) {
-      const id = clientIdOf(req.get('authorization')) ?? body.client_id;
+      const id = basicOf(req.get('authorization'))?.id ?? body.client_id;
       const client = typeof id === 'string' ? await findClientRow(database, id) : null;
       if (client) body.scope = registeredScopes(client).join(' ');
     }
@@ -146,13 +157,18 @@ function grantUsualScope(database: Database): RequestHandler {
   };
 }
 
-function clientIdOf(authorization: string | undefined): string | undefined {
-  const encoded = /^Basic ([A-Za-z0-9+/]+=*)$/i.exec(authorization ?? '')?.[1];
-  if (encoded === undefined) return undefined;
-  const [id = ''] = Buffer.from(encoded, 'base64').toString('utf8').split(':');
+const BASIC = /^Basic ((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?)$/i;
+const VISIBLE = /^[\x20-\x7e]+$/;
+
+/** @returns what the library would look at, and `undefined` for what it refuses before it looks for a client */
+function basicOf(authorization: string | undefined): { readonly id: string; readonly secret: string } | undefined {
+  const encoded = BASIC.exec(authorization ?? '')?.[1] ?? '';
+  const [id = '', ...rest] = Buffer.from(encoded, 'base64').toString('utf8').split(':');
+  // OAuth's Basic is form-encoded inside (RFC 6749, section 2.3.1).
+  const decoded = (part: string): string => decodeURIComponent(part.replaceAll('+', '%20'));
   try {
-    // OAuth's Basic is form-encoded inside (RFC 6749, section 2.3.1).
-    return decodeURIComponent(id.replaceAll('+', '%20'));
+    const shown = { id: decoded(id), secret: decoded(rest.join(':')) };
+    return Object.values(shown).every((part) => VISIBLE.test(part)) ? shown : undefined;
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { partnerOf } from '../authentication/caller';
 import { announcedView, AnnouncedView, announcementDesk, ToAnnounce } from '../announced-credentials';
 import type { AnnouncementDependencies } from '../announced-credentials';
 import { defineOperation, type Operation } from '../operation';
-import { notFound } from '../problem';
 
 /** What a partner makes itself and proves itself to us by (R0.6, R3.1): announced with what is in use now. */
 export function partnerCredentialOperations(deps: AnnouncementDependencies): Operation[] {
@@ -20,9 +20,9 @@ export function partnerCredentialOperations(deps: AnnouncementDependencies): Ope
       body: { kind: 'json', schema: ToAnnounce },
       idempotency: 'own',
       responses: { 202: { description: 'Taken in, now or earlier', schema: AnnouncedView } },
-      async handle({ body, caller: { partnerId: id, integration, clientId } }) {
-        if (id === undefined || integration === undefined) throw notFound();
-        return { status: 202, body: announcedView(await desk.announce({ id, integration }, body, clientId)) };
+      async handle({ body, caller }) {
+        const { partnerId: id, integration } = partnerOf(caller);
+        return { status: 202, body: announcedView(await desk.announce({ id, integration }, body, caller.clientId)) };
       },
     }),
   ];

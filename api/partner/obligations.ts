@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { AttestationView } from '../../contracts/attestation-letters';
 import { LOG_PART_MAX_BYTES, SignedLogPart } from '../../contracts/log-exports';
 import { EDGE_MS } from '../../governance/log-comparison';
+import { partnerOf } from '../authentication/caller';
 import { announcedView, AnnouncedView } from '../announced-credentials';
 import { attestationOf } from '../attestation';
 import { logExportDesk, type LogExportDependencies } from '../log-exports';
 import { defineOperation, type Operation } from '../operation';
-import { notFound } from '../problem';
 
 const LogExportDue = z
   .object({
@@ -43,19 +43,18 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
       scope: 'obligations',
       params: z.object({}),
       responses: { 200: { description: 'Obligations', schema: Obligations } },
-      async handle({ caller: { partnerId, integration, clientId: actor } }) {
-        if (partnerId === undefined || integration === undefined) throw notFound();
-        const partner = await database.partner.findUnique({
+      async handle({ caller }) {
+        const { partnerId, integration } = partnerOf(caller);
+        const partner = await database.partner.findUniqueOrThrow({
           where: { id: partnerId },
           select: { attestedUntil: true },
         });
-        if (!partner) throw notFound();
         const demands = await database.logExportDemand.findMany({
           where: { partnerId, dueAt: { not: null } },
           orderBy: [{ requestedAt: 'desc' }, { id: 'asc' }],
           take: 100,
         });
-        await desk.tell(demands, { integration, actor });
+        await desk.tell(demands, { integration, actor: caller.clientId });
         const logExports = demands.map(({ id, reason, scopeFrom, scopeTo, dueAt, status }) => ({
           demandId: id,
           reason,
@@ -85,9 +84,9 @@ export function obligationOperations(deps: LogExportDependencies): Operation[] {
       body: { kind: 'json', schema: SignedLogPart, maxBytes: LOG_PART_MAX_BYTES },
       idempotency: 'own',
       responses: { 200: { description: 'Taken in, now or earlier', schema: PartTaken } },
-      async handle({ params, body, caller: { partnerId, integration, clientId: actor } }) {
-        if (partnerId === undefined || integration === undefined) throw notFound();
-        return { status: 200, body: await desk.take(params.demandId, { partnerId, integration, actor }, body) };
+      async handle({ params, body, caller }) {
+        const from = { ...partnerOf(caller), actor: caller.clientId };
+        return { status: 200, body: await desk.take(params.demandId, from, body) };
       },
     }),
   ];

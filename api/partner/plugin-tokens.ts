@@ -6,9 +6,10 @@ import { appendAbout } from '../../journal/subjects';
 import type { Database } from '../../prisma/database';
 import { hashSecret } from '../../vault/secret-hash';
 import type { SubjectVault } from '../../vault/subject-keys';
+import { partnerOf } from '../authentication/caller';
 import { defineOperation, type Operation } from '../operation';
 import type { PluginTokenGuesses } from '../plugin-token-guesses';
-import { HttpProblem, notFound } from '../problem';
+import { HttpProblem } from '../problem';
 
 type Dependencies = {
   readonly database: Database;
@@ -33,8 +34,8 @@ export function pluginTokenOperations({ database, subjects, guesses }: Dependenc
       body: { kind: 'json', schema: PluginTokenCheck },
       responses: { 200: { description: 'Yes or no', schema: PluginTokenVerdict } },
       async handle({ body, caller, requestId }) {
-        const { partnerId, integration, clientId: actor } = caller;
-        if (partnerId === undefined || integration === undefined) throw notFound();
+        const { partnerId, integration } = partnerOf(caller);
+        const { clientId: actor } = caller;
         const waitS = await guesses.blockedForS(partnerId, body.clientId);
         if (waitS > 0) throw tooMany(waitS);
         const { valid, session } = await check(partnerId, body);

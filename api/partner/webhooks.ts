@@ -6,7 +6,7 @@ import { appendJournal } from '../../journal/journal';
 import type { Database, Transaction } from '../../prisma/database';
 import { deletionChanged } from '../../workflows/biometric-deletion/messages';
 import { enrollmentChanged } from '../../workflows/enrollment/messages';
-import type { Caller } from '../authentication/caller';
+import { partnerOf, type Caller } from '../authentication/caller';
 import { compareEquipment } from '../equipment-sync';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
@@ -122,7 +122,7 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
         responses: { 202: { description: 'Taken in, now or earlier', schema: Received } },
         async handle({ body, caller }) {
           const event = body;
-          const partnerId = partnerOf(caller);
+          const { partnerId } = partnerOf(caller);
           const { deviceId, eventId, at } = event;
           const device = await database.accessPoint.findUnique({
             where: { partnerId_deviceId: { partnerId, deviceId } },
@@ -148,11 +148,10 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
       responses: { 202: { description: 'Taken in, now or earlier', schema: Received } },
       async handle({ body, caller }) {
         const { eventId, at } = body;
-        const { integration } = caller;
-        if (integration === undefined) throw notFound();
+        const { partnerId, integration } = partnerOf(caller);
         await take(caller, { integration, eventId, kind: 'equipment-change', at });
         // Also for a repeat: the process may have died between the two.
-        await compareEquipment(temporal, partnerOf(caller), integration);
+        await compareEquipment(temporal, partnerId, integration);
         return { status: 202, body: { received: true } };
       },
     }),
@@ -160,7 +159,7 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
 
   /** Whose face and where, by the partner's own words. What is not this partner's does not exist for it. */
   async function faceAt(caller: Caller, { clientId, houseId }: { clientId: string; houseId: string }) {
-    const partnerId = partnerOf(caller);
+    const { partnerId } = partnerOf(caller);
     const subject = await database.partnerSubject.findUnique({
       where: { partnerId_token: { partnerId, token: clientId } },
     });
@@ -184,7 +183,7 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
     },
   ): Promise<void> {
     const { integration, eventId, kind, at, subject = null, accessPointId = null } = event;
-    const partnerId = partnerOf(caller);
+    const { partnerId } = partnerOf(caller);
     await database.$transaction(async (tx) => {
       const happenedAt = new Date(at);
       const earlier = accessPointId !== null && (await laterOneIsKnown(tx, { accessPointId, kind, happenedAt }));
@@ -212,9 +211,4 @@ export function partnerWebhookOperations(deps: { database: Database; temporal: C
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
   }
-}
-
-function partnerOf({ partnerId }: Caller): string {
-  if (partnerId === undefined) throw notFound();
-  return partnerId;
 }

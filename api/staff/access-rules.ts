@@ -81,7 +81,7 @@ export function accessRuleOperations({ database }: { database: Database }): Oper
   async function change(accessPointId: string, { reason, rightKind, hours }: Change, caller: Caller) {
     const [rules] = await database.$transaction(async (tx) => {
       const { partnerId, integration } = await lockedAccessPoint(tx, accessPointId);
-      if (!isWithin(memberOf(caller).reach, { id: partnerId, integration })) throw notFound();
+      if (!isWithin(memberOf(caller).reach, { id: partnerId, integration })) throw notFound('accessPointId');
       const { count: before } = await tx.visitingHours.deleteMany({ where: { accessPointId, rightKind } });
       const row = { accessPointId, integration, rightKind, setBy: caller.clientId };
       await tx.visitingHours.createMany({
@@ -95,7 +95,7 @@ export function accessRuleOperations({ database }: { database: Database }): Oper
       }
       return rulesOf(tx, caller, { id: accessPointId });
     });
-    if (!rules) throw notFound();
+    if (!rules) throw notFound('accessPointId');
     return { status: 200, body: rules };
   }
 }

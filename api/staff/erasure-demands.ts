@@ -103,8 +103,12 @@ export function erasureDemandOperations(deps: ErasureDependencies): Operation[] 
     caller: Parameters<typeof memberOf>[0],
   ): Promise<Erasure | null> {
     const row = await tx.erasureDemand.findUnique({ where: { id: erasureId } });
-    // Its demand goes with the person; the erasure that came of it is there.
-    if (!row) return tx.erasure.findUnique({ where: { id: erasureId } });
+    if (!row) {
+      // Its demand goes with the person; the erasure that came of it is there.
+      const begun = await tx.erasure.findUnique({ where: { id: erasureId } });
+      if (!begun) throw notFound('erasureId');
+      return begun;
+    }
     const isNew = (await approve(tx, matterOf(erasureId), memberOf(caller).memberId)) === 'now';
     const { clientId: actor } = caller;
     if (isNew) await journalErasure(tx, erasureId, { actor, outcome: 'approved' });

@@ -1,11 +1,9 @@
 import { z } from 'zod';
-import { SignedDocumentView } from '../../contracts/consent-receipt';
 import { ErasureHold, ErasureProlongation, ErasureView } from '../../contracts/erasures';
-import { erasureDesk, PRIVATE, type ErasureDependencies } from '../erasures';
+import { erasureDesk, erasureReads, OneErasure, type ErasureDependencies } from '../erasures';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField } from '../problem';
 
-const OneErasure = z.object({ erasureId: z.uuid() });
 const PAGE = 200;
 const ErasureQueue = z
   .object({
@@ -24,6 +22,7 @@ const ErasureQueue = z
 /** Erasures in the hands of compliance (R1.4; 152-FZ, articles 14 and 21): who is due, who waits, and for what. */
 export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
   const desk = erasureDesk(deps);
+  const reads = erasureReads(desk);
   return [
     defineOperation({
       id: 'listErasures',
@@ -35,16 +34,7 @@ export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
       responses: { 200: { description: 'What is due', schema: ErasureQueue } },
       handle: async () => ({ status: 200, body: { erasures: await desk.queue(PAGE) } }),
     }),
-    defineOperation({
-      id: 'getStaffErasure',
-      method: 'get',
-      path: '/erasures/{erasureId}',
-      summary: 'How far an erasure is',
-      permission: 'erasures:read',
-      params: OneErasure,
-      responses: { 200: { description: 'The erasure', schema: ErasureView } },
-      handle: async ({ params }) => ({ status: 200, body: await desk.view(params.erasureId) }),
-    }),
+    defineOperation({ id: 'getStaffErasure', permission: 'erasures:read', ...reads.view }),
     defineOperation({
       id: 'holdErasure',
       method: 'post',
@@ -104,29 +94,12 @@ export function staffErasureOperations(deps: ErasureDependencies): Operation[] {
       responses: { 200: { description: 'Not given any more', schema: ErasureView } },
       handle: () => Promise.reject(invalidField('reason', 'is required: POST …/prolongations takes it')),
     }),
-    defineOperation({
-      id: 'getStaffErasureCertificate',
-      method: 'get',
-      path: '/erasures/{erasureId}/certificate',
-      summary: 'The signed act of destruction, with the extract of the journal',
-      permission: 'erasures:read',
-      params: OneErasure,
-      responses: { 200: { description: 'The newest certificate', schema: SignedDocumentView } },
-      handle: async ({ params }) => ({
-        status: 200,
-        body: await desk.certificate(params.erasureId),
-        headers: PRIVATE,
-      }),
-    }),
+    defineOperation({ id: 'getStaffErasureCertificate', permission: 'erasures:read', ...reads.certificate }),
     defineOperation({
       id: 'getStaffErasureCertificatePaper',
-      method: 'get',
-      path: '/erasures/{erasureId}/certificate.pdf',
-      summary: 'The act of destruction on paper, in Russian, to be filed',
       permission: 'erasures:read',
-      params: OneErasure,
-      responses: { 200: { description: 'The act', mediaType: 'application/pdf' } },
-      handle: async ({ params }) => ({ status: 200, body: await desk.paper(params.erasureId), headers: PRIVATE }),
+      ...reads.paper,
+      summary: 'The act of destruction on paper, in Russian, to be filed',
     }),
   ];
 }

@@ -7,6 +7,15 @@ export type TwoPeopleMatter = {
   readonly objectId: string;
 };
 
+/** What a path names it by. */
+const NAMED_BY: Readonly<Record<TwoPeopleMatter['kind'], string>> = {
+  'data-set-agreement': 'agreementId',
+  'attestation-letter': 'letterId',
+  'log-export': 'demandId',
+  'journal-export': 'exportId',
+  erasure: 'erasureId',
+};
+
 /** Written with what is asked for, in its transaction. Harmless to repeat. */
 export async function requestApproval(tx: Transaction, { kind, objectId }: TwoPeopleMatter, by: string): Promise<void> {
   await tx.approval.createMany({ data: [{ kind, objectId, requestedBy: by }], skipDuplicates: true });
@@ -27,7 +36,7 @@ export async function approve(
   await tx.$queryRaw`SELECT 1 FROM approvals WHERE kind = ${kind} AND object_id = ${objectId}::uuid FOR UPDATE`;
   const where = { kind_objectId: { kind, objectId } };
   const found = await tx.approval.findUnique({ where });
-  if (!found) throw notFound();
+  if (!found) throw notFound(NAMED_BY[kind]);
   if (found.requestedBy === by) {
     throw new HttpProblem({ status: 403, type: 'own-proposal', title: 'Somebody else has to approve it' });
   }

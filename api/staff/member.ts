@@ -7,7 +7,7 @@ export type Member = { readonly memberId: string; readonly session: StaffSession
 
 /** The member of staff behind a request; {@link requireStaff} let nobody else through. */
 export function memberOf({ staff }: Caller): Member {
-  if (!staff) throw notFound();
+  if (!staff) throw new Error('Whoever is no member of staff was let in to what is for staff.');
   return staff;
 }
 

@@ -89,7 +89,7 @@ export function ownClientOperations({ database }: { database: Database }): Opera
 /** Of partners' clients another process takes care. */
 async function assertOwn(tx: Transaction, clientId: string): Promise<void> {
   const row = await tx.oAuthClient.findUnique({ where: { id: clientId }, select: { partnerId: true } });
-  if (row?.partnerId !== null) throw notFound();
+  if (row?.partnerId !== null) throw notFound('clientId');
 }
 
 const note = (tx: Transaction, clientId: string, actor: string, outcome: string): Promise<void> =>

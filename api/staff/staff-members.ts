@@ -97,7 +97,7 @@ export function staffMemberOperations({ database }: { database: Database }): Ope
     const body = await database.$transaction(async (tx) => {
       await tx.$queryRaw`SELECT 1 FROM staff_members WHERE id = ${id}::uuid FOR UPDATE`;
       const before = await tx.staffMember.findUnique({ where: { id } });
-      if (!before) throw notFound();
+      if (!before) throw notFound('memberId');
       await effect(tx, before);
       const [view] = await viewsOf(tx, [await tx.staffMember.findUniqueOrThrow({ where: { id } })]);
       return view;

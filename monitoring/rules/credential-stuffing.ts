@@ -1,6 +1,6 @@
 import { refsOf, remember } from '../memory';
 import type { Rule } from '../rule';
-import { readRefusals } from '../../journal/refusals';
+import { readRefusals, STRANGER } from '../../journal/refusals';
 
 const WITHIN_MS = 10 * 60_000;
 /** One client with an old secret tries its own name again and again; who tries many names does not know whose it is. */
@@ -16,7 +16,9 @@ export const credentialStuffing: Rule = {
   step(memory, seen) {
     if (seen.type !== 'entry' || seen.objectId === null) return undefined;
     const refused = readRefusals(seen);
-    if (refused?.code !== 'credentials') return undefined;
+    // Beyond a limit nobody looks at what is brought, so it is not known what it was.
+    const isTurnedAway = refused?.code === 'too-many' && seen.actor === STRANGER;
+    if (refused?.code !== 'credentials' && !isTurnedAway) return undefined;
     const sighting = {
       atMs: seen.atMs,
       ref: seen.seq,

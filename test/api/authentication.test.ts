@@ -452,6 +452,21 @@ describe('who brings a token', () => {
     }
   });
 
+  it('again and again without its certificate is told to come back, and is let in with it all the same', async () => {
+    const strict = await app.startAnother({ ofName: 3, ofNetwork: 8 });
+    const { shlagbaum, otherPartner } = app.certificates;
+    const jwt = ours(await remembered(bound()));
+    const from = { from: '127.0.1.1', at: strict.localUrl };
+    const statuses = [];
+    for (let times = 0; times < 5; times++) statuses.push((await ask(PARTNER, jwt, from)).status);
+    expect(statuses).toEqual([401, 401, 401, 429, 429]);
+    expect((await ask(PARTNER, jwt, { ...from, certificate: otherPartner })).status).toBe(429);
+    expect((await ask(PARTNER, jwt, { ...from, certificate: shlagbaum })).status).toBe(200);
+    expect((await ask(PARTNER, jwt, { from: '127.0.2.1', at: strict.localUrl })).status).toBe(401);
+    // Who brings what is no token of ours names nobody, and is counted for nobody.
+    for (let times = 0; times < 10; times++) refused(await ask(PARTNER, 'a.b.c', { ...from, from: '127.0.3.1' }));
+  });
+
   it('leaves why it was refused in the log, as a word, and nothing of the token', async () => {
     const claims = await remembered({ ...appClaims(), client_id: 'nobody-knows-me' });
     const jwt = ours(claims);

@@ -2,7 +2,15 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import { createHarness, type Harness } from '../support/harness';
 import { until } from '../support/until';
-import { OPERATIONS, newKey, startCallers, type Answered, type Ask, type Callers } from './support-callers';
+import {
+  ALL_OPERATIONS,
+  OPERATIONS,
+  newKey,
+  startCallers,
+  type Answered,
+  type Ask,
+  type Callers,
+} from './support-callers';
 import type { DescribedOperation } from './support-callers';
 
 const nobody = '00000000-0000-4000-8000-00000000dead';
@@ -77,7 +85,8 @@ describe('every operation of the API', () => {
     return by({ method: change.method ?? method, path: path + search, headers, ...(body !== undefined && { body }) });
   }
 
-  const own = ({ audience }: DescribedOperation): Ask => (audience === 'app' ? callers.app : callers.vizor);
+  const own = ({ audience }: DescribedOperation): Ask =>
+    audience === 'app' ? callers.app : audience === 'registry' ? callers.registry : callers.vizor;
 
   /** What each of these operations answered, and that it was the same for all: the difference names the operation. */
   async function allAnswer(
@@ -258,7 +267,8 @@ describe('every operation of the API', () => {
 
   it('says what it was that names nothing', async () => {
     const missed: string[] = [];
-    await allAnswer(true, OPERATIONS, async (each) => {
+    const ofRegistry = ALL_OPERATIONS.filter(({ audience, path }) => audience === 'registry' && path.includes('{'));
+    await allAnswer(true, [...OPERATIONS, ...ofRegistry], async (each) => {
       const { status: code, body } = await ask(own(each), each);
       if (code !== 404) return true;
       missed.push(each.id);
@@ -267,6 +277,7 @@ describe('every operation of the API', () => {
       return body.errors !== undefined && body.errors.length > 0 && body.errors.every(({ field }) => parts.has(field));
     });
     expect(missed.length).toBeGreaterThan(15);
+    expect(missed).toEqual(expect.arrayContaining(ofRegistry.map(({ id }) => id)));
   });
 
   it('refuses a query that it does not have', () =>

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT, importJWK } from 'jose';
+import { hiddenWords } from '../../api/hidden-words';
 import { SCOPES } from '../../api/oauth/resources';
 import { hashSecret } from '../../vault/secret-hash';
 import { slowHash } from '../../vault/slow-hash';
@@ -16,6 +17,7 @@ import {
   type Call,
   type Credential,
 } from './support-authorization';
+import { until } from '../support/until';
 
 describe('the authorization server', () => {
   let app: AuthorizationApp;
@@ -311,6 +313,92 @@ describe('the authorization server', () => {
       expect((await post('/oauth/introspect', form)).status).toBe(401);
       expect((await post('/oauth/revoke', form, { certificate })).status).toBe(200);
       expect((await echo('/partner/v1/echo', jwt, { certificate })).status).toBe(401);
+    });
+  });
+
+  describe('refusals', () => {
+    const BORNE = { ofName: 3, ofNetwork: 8 };
+    let processes: string[] = [];
+    beforeAll(async () => {
+      const started = await Promise.all([app.startAnother(BORNE), app.startAnother(BORNE)]);
+      processes = started.map(({ localUrl }) => localUrl);
+    });
+
+    let asked = 0;
+    /** At each process in turn. */
+    const ask = (from: string, authorization: string): Promise<Answer> =>
+      token(authorization, {}, { from, at: processes[asked++ % 2] ?? '' });
+    async function newClient(id: string): Promise<string> {
+      const secret = newSecret();
+      const row = { audience: 'app', authMethod: 'client_secret_basic', scopes: ['app'] };
+      await app.owner.oAuthClient.create({ data: { id, ...row, secretHashes: [await slowHash(secret)] } });
+      return secret;
+    }
+    const told = ({ status, text, headers }: Answer) => ({ status, text, type: headers['content-type'] });
+
+    function turnedAway(answer: Answer): void {
+      expect([answer.status, answer.body['type']]).toEqual([429, '/problems/too-many-requests']);
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+      expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(60);
+      expect(answer.headers['content-type']).toContain('application/problem+json');
+      expect(answer.headers).not.toHaveProperty('www-authenticate');
+    }
+
+    it('of one name from one network are borne up to a number by all processes; then no secret is looked at', async () => {
+      const secret = await newClient('guessed-at');
+      const from = '127.0.1.1';
+      for (let times = 0; times < BORNE.ofName; times++)
+        refused(await ask(from, basic('guessed-at', newSecret())), 401, 'invalid_client');
+      // Were they looked at, most would find no place to be looked at and be told 503.
+      const more = await Promise.all(Array.from({ length: 30 }, () => ask(from, basic('guessed-at', newSecret()))));
+      for (const answer of more) turnedAway(answer);
+      turnedAway(await ask(from, basic('guessed-at', secret)));
+      // The same network, and nobody's fault there.
+      expect((await ask(from, asApp)).status).toBe(200);
+      // Whose name it is comes from elsewhere, and then is known wherever it comes from.
+      expect((await ask('127.0.2.1', basic('guessed-at', secret))).status).toBe(200);
+      expect((await ask(from, basic('guessed-at', secret))).status).toBe(200);
+    });
+
+    it('are counted for the journal each, also those that nobody looked at', async () => {
+      const network = hiddenWords(app.hiddenIdKey, 'network', '127.0.3');
+      const counted = () => app.counted.filter((refusal) => refusal.network === network);
+      const answers = [];
+      for (let times = 0; times < 10; times++) answers.push(await ask('127.0.3.1', basic('counted', newSecret())));
+      expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429, 429, 429, 429, 429, 429, 429]);
+      await until('all are counted', () => Promise.resolve(counted().length === answers.length));
+      const codes = counted().map(({ code }) => code);
+      expect(codes.toSorted()).toEqual([...Array<string>(3).fill('credentials'), ...Array<string>(7).fill('too-many')]);
+      expect(new Set(counted().map(({ name }) => name)).size).toBe(1);
+      expect(app.noted.map(({ actor }) => actor)).not.toContain('counted');
+    });
+
+    it('are answered alike for a client and for a name that nobody has', async () => {
+      await newClient('there');
+      for (let times = 0; times < BORNE.ofName + 2; times++) {
+        const there = await ask('127.0.4.1', basic('there', newSecret()));
+        const nobody = await ask('127.0.4.1', basic('not-there', newSecret()));
+        expect(told(nobody)).toEqual(told(there));
+      }
+    });
+
+    it('of many names from one network are borne up to a number, and then no unknown secret is looked at there', async () => {
+      const secret = await newClient('neighbor');
+      for (let name = 0; name < BORNE.ofNetwork; name++)
+        refused(await ask('127.0.5.1', basic(`name-${name.toString()}`, newSecret())), 401, 'invalid_client');
+      turnedAway(await ask('127.0.5.200', basic('one-more', newSecret())));
+      turnedAway(await ask('127.0.5.200', basic('neighbor', secret)));
+      expect((await ask('127.0.6.1', basic('neighbor', secret))).status).toBe(200);
+    });
+
+    it('of a certificate are borne up to a number, and the right one is let in whatever was counted', async () => {
+      const form = { ...GRANT, client_id: 'shlagbaum' };
+      const present = (certificate: Credential) =>
+        post('/oauth/token', form, { certificate, from: '127.0.7.1', at: processes[asked++ % 2] ?? '' });
+      for (let times = 0; times < BORNE.ofName; times++)
+        refused(await present(app.certificates.otherPartner), 401, 'invalid_client');
+      turnedAway(await present(app.certificates.otherPartner));
+      expect((await present(app.certificates.shlagbaum)).status).toBe(200);
     });
   });
 

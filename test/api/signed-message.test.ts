@@ -1,6 +1,8 @@
 import { createHash, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { hiddenWords } from '../../api/hidden-words';
 import { SCOPES } from '../../api/oauth/resources';
 import { hashSecret } from '../../vault/secret-hash';
+import { slowHash } from '../../vault/slow-hash';
 import { signRequest, verifyResponse, type SignedRequest } from '../../partners/message-signature';
 import type { PartnerProfile } from '../../partners/profile';
 import {
@@ -14,6 +16,7 @@ import {
   type AuthorizationApp,
   type Instance,
 } from './support-authorization';
+import { until } from '../support/until';
 import { forge, newNonce, USUAL_COMPONENTS, type Forgery } from './support-signature';
 
 const PATH = '/partner/v1/echo';
@@ -92,13 +95,14 @@ describe('a partner of profile basic-signed', () => {
   const forged = (change: Change, forgery: Partial<Forgery>): Promise<SignedRequest> =>
     forge(message(change), { key, ...forgery });
 
-  function send({ method, url, headers, body }: SignedRequest, at?: string): Promise<Answer> {
+  function send({ method, url, headers, body }: SignedRequest, at?: string, from?: string): Promise<Answer> {
     const { pathname, search } = new URL(url);
     return app.call(pathname + search, {
       method,
       headers,
       ...(body.length > 0 && { body }),
       ...(at !== undefined && { at }),
+      ...(from !== undefined && { from }),
     });
   }
 
@@ -506,6 +510,66 @@ describe('a partner of profile basic-signed', () => {
       const request = await signed();
       await refused('signature-digest', { ...request, body: Buffer.from('{"a":2}') });
       expect((await send(request)).status).toBe(200);
+    });
+  });
+
+  describe('is refused again and again', () => {
+    const BORNE = { ofName: 3, ofNetwork: 8 };
+    let processes: Instance[] = [];
+    beforeAll(async () => {
+      processes = await Promise.all([app.startAnother(BORNE), app.startAnother(BORNE)]);
+    });
+    let asked = 0;
+    const ask = async (from: string, request: SignedRequest | Promise<SignedRequest>): Promise<Answer> =>
+      send(await request, processes[asked++ % 2]?.localUrl, from);
+    const statusesOf = async (times: number, work: () => Promise<Answer>): Promise<number[]> => {
+      const statuses = [];
+      for (let time = 0; time < times; time++) statuses.push((await work()).status);
+      return statuses;
+    };
+
+    it('for its password: beyond a number nobody looks at one from there, and it is let in from elsewhere', async () => {
+      const secret = newSecret();
+      await addPartner('guessed', secret, [key], { secretHashes: [await slowHash(secret)] });
+      const from = '127.0.1.1';
+      const by = (password: string) =>
+        signed({ headers: { authorization: basic('guessed', password) } }, { keyId: 'guessed-1', key });
+      expect(await statusesOf(4, () => ask(from, by(newSecret())))).toEqual([401, 401, 401, 429]);
+      // Were they looked at, most would find no place to be looked at and be told 503.
+      const more = await Promise.all(Array.from({ length: 30 }, () => ask(from, by(newSecret()))));
+      expect(new Set(more.map(({ status }) => status))).toEqual(new Set([429]));
+      const [answer] = more;
+      expect([answer?.body['type'], Number(answer?.headers['retry-after']) > 0]).toEqual([
+        '/problems/too-many-requests',
+        true,
+      ]);
+      expect((await ask(from, by(secret))).status).toBe(429);
+      expect((await ask('127.0.2.1', by(secret))).status).toBe(200);
+      expect((await ask(from, by(secret))).status).toBe(200);
+    });
+
+    it('under a name that nobody has it is answered alike', async () => {
+      const told = ({ status, text }: Answer) => ({ status, text });
+      for (let times = 0; times < BORNE.ofName + 2; times++) {
+        const there = await ask('127.0.3.1', signed({ headers: { authorization: basic('zamok', newSecret()) } }));
+        const nobody = await ask('127.0.3.1', signed({ headers: { authorization: basic('nobody', newSecret()) } }));
+        expect(told(nobody)).toEqual(told(there));
+      }
+    });
+
+    it('for its signature: beyond a number it is told to come back, and a good one is let in all the same', async () => {
+      const network = hiddenWords(app.hiddenIdKey, 'network', '127.0.4');
+      const counted = () => app.counted.filter((refusal) => refusal.network === network);
+      const bad = () => ask('127.0.4.1', signed({}, { keyId: 'kluch-1', key: newKey() }));
+      expect(await statusesOf(5, bad)).toEqual([401, 401, 401, 429, 429]);
+      await until('all are counted', () => Promise.resolve(counted().length === 5));
+      expect(
+        counted()
+          .map(({ code }) => code)
+          .toSorted(),
+      ).toEqual([...Array<string>(3).fill('signature'), ...Array<string>(2).fill('too-many')]);
+      expect(new Set(counted().map(({ client }) => client?.id))).toEqual(new Set(['kluch']));
+      expect((await ask('127.0.4.1', signed())).status).toBe(200);
     });
   });
 

@@ -1,5 +1,6 @@
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { apiSections } from '../../api/composition';
+import { ATTESTED } from '../../contracts/attestation-letters';
 import { PERMISSIONS, STAFF_ROLES } from '../../contracts/staff';
 import { createHarness, type Harness } from '../support/harness';
 import { staffMember, type StaffCaller } from '../support/staff';
@@ -8,6 +9,54 @@ import { until } from '../support/until';
 /** The operations as they are mounted; nothing behind them is touched. */
 const nothing: never = new Proxy({}, { get: () => nothing }) as never;
 const operations = apiSections(nothing).flatMap((section) => (section.base === '/staff/v1' ? section.operations : []));
+
+const nobody = '00000000-0000-4000-8000-00000000dead';
+const ahead = (ms: number): string => new Date(Date.now() + ms).toISOString();
+const reason = { reason: 'security-incident' };
+const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const sealedTo = { publicKey: publicKey.export({ format: 'jwk' }) };
+/** What operations that name something take besides: bodies that are good, about what is not there. */
+const BODIES: Readonly<Record<string, object>> = {
+  endMemberSessions: reason,
+  disableMember: reason,
+  reinstateMember: reason,
+  proposeDataSetAgreement: { fields: ['deviceId'] },
+  uploadAttestationLetter: Buffer.from('%PDF-1.7\n%%EOF'),
+  acceptAttestationLetter: {
+    sha256: '0'.repeat(64),
+    signedBy: { name: 'Иван Петров', position: 'Директор' },
+    signedOn: '2026-01-01',
+    validUntil: ahead(86_400_000).slice(0, 10),
+    attests: ATTESTED,
+  },
+  withdrawAttestationLetter: { reason: 'found-false' },
+  proposeLogExport: { reason: 'other-incident', from: ahead(-7_200_000), to: ahead(-3_600_000), dueDays: 5 },
+  decideAccessReview: { decisions: [{ itemId: nobody, decision: 'confirm' }] },
+  blockAccessPoint: reason,
+  unblockAccessPoint: reason,
+  releaseIdentificationLock: reason,
+  setVisitingHours: { ...reason, rightKind: null, hours: [{ days: ['monday'], from: '08:00', to: '20:00' }] },
+  removeVisitingHours: { ...reason, rightKind: null },
+  holdErasure: { reason: 'dispute' },
+  prolongErasureForReason: { reason: 'system-fault' },
+  demandErasure: {
+    requestedBy: 'self',
+    identification: { method: 'identity-document', at: ahead(-60_000), reference: '1/26' },
+  },
+  placeResidentHold: { reason: 'dispute', reference: '1/26', until: ahead(86_400_000) },
+  revokePartnerCredential: { direction: 'presented', name: 'client-secret' },
+  downloadCredential: sealedTo,
+  bringCertificate: { certificatePem: 'none' },
+  issueOwnClientSecret: sealedTo,
+  retireOwnClientSecrets: {},
+  registerCredential: {
+    name: 'message-key',
+    keyId: 'k',
+    publicKeyPem: generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  },
+};
+/** Refused whatever is there. */
+const LOOKS_FOR_NOTHING = ['prolongErasure'];
 
 const held = (role: string): string => (role === 'integration-manager' ? `${role}:smart-home` : role);
 const pathOf = ({ path }: { path: string }): string =>
@@ -85,6 +134,28 @@ describe('every staff endpoint', () => {
     const role = PERMISSIONS[operation.permission as keyof typeof PERMISSIONS][0];
     const stale = await staffMember(h, [held(role)], { authenticatedAt: new Date(Date.now() - 301_000) });
     expect(await ask(stale, operation)).toMatchObject({ status: 401, body: { type: '/problems/step-up' } });
+  });
+
+  it('says what it was that names nothing', async () => {
+    const naming = operations.filter(({ path, id }) => path.includes('{') && !LOOKS_FOR_NOTHING.includes(id));
+    expect(naming.length).toBeGreaterThan(35);
+    const wrong: Record<string, unknown> = {};
+    for (const { id, method, path, permission, body: kind } of naming) {
+      const params = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
+      const body = BODIES[id] ?? (kind && {});
+      const parts = [...params, ...Object.keys(body ?? {})];
+      const member = of(PERMISSIONS[permission as keyof typeof PERMISSIONS][0]);
+      // What is a partner's is looked for at one that is there, too.
+      for (const partnerId of params.length > 1 && params.includes('partnerId') ? ['vizor', nobody] : [nobody]) {
+        const valueOf = (name: string): string => (name === 'partnerId' ? partnerId : name === 'part' ? '1' : nobody);
+        const named = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => valueOf(name));
+        const answer = await member.call(method, `/staff/v1${named}`, body && { body });
+        const fields = ((answer.body['errors'] ?? []) as { field: string }[]).map(({ field }) => field);
+        const isNamed = fields.length > 0 && fields.every((field) => parts.includes(field.split('.')[0] ?? ''));
+        if (answer.status !== 404 || !isNamed) wrong[`${id} ${partnerId}`] = answer.body;
+      }
+    }
+    expect(wrong).toEqual({});
   });
 
   it.each(cases)('%s by %s is as the table says', async (_id, role, operation) => {

@@ -15,10 +15,14 @@ import { requirePartner } from '../../api/authentication/partner';
 import { requireToken } from '../../api/authentication/token';
 import { createAuthorizationServer, type AuthorizationServer } from '../../api/oauth/router';
 import { SCOPES } from '../../api/oauth/resources';
+import { createRefusalLimits } from '../../api/refusal-limits';
+import { noteRefusals } from '../../api/refusals';
 import { createApiServer, SERVER_PATIENCE } from '../../api/server';
 import { hashSecret } from '../../vault/secret-hash';
 import { createLogger } from '../../config/logger';
+import type { BorneRefusals } from '../../contracts/lockout';
 import type { Exchange } from '../../journal/exchanges';
+import type { Refusal } from '../../journal/refusals';
 import type { SigningKey } from '../../partners/message-signature';
 import type { PartnerProfile } from '../../partners/profile';
 import { openDatabase, type Database } from '../../prisma/database';
@@ -44,6 +48,8 @@ export type Call = {
   readonly certificate?: Credential;
   /** Another instance than the first, by its address. */
   readonly at?: string;
+  /** Another address of this machine to come from than the usual one: `127.0.0.1`. */
+  readonly from?: string;
 };
 
 /** One API process of the suite: an address, and its own view of the keys. */
@@ -72,9 +78,11 @@ export type AuthorizationApp = {
   log(): string;
   /** What became of the requests that were noted for the journal so far. */
   readonly noted: readonly Exchange[];
+  /** Who was counted as not let in so far. */
+  readonly counted: readonly Refusal[];
   call(path: string, call?: Call): Promise<Answer>;
-  /** A second API process on the same database, behind the same public address. */
-  startAnother(): Promise<Instance>;
+  /** Another API process on the same database, behind the same public address. */
+  startAnother(borne?: BorneRefusals): Promise<Instance>;
   close(): Promise<void>;
 };
 
@@ -92,6 +100,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
   const owner = openDatabase(db.ownerUrl, 2);
   const lines: string[] = [];
   const noted: Exchange[] = [];
+  const counted: Refusal[] = [];
   const log = createLogger('test', 'debug', { write: (line: string) => void lines.push(line) });
   const hiddenIdKey = randomBytes(32);
   const signingKeys = [newSigningKey('first')];
@@ -99,7 +108,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
   const closers: (() => Promise<unknown>)[] = [];
   let publicUrl: string | undefined;
 
-  async function start(): Promise<Instance> {
+  async function start(borne: BorneRefusals = { ofName: 10_000, ofNetwork: 10_000 }): Promise<Instance> {
     const database = openDatabase(db.urlFor('domovoy_api'), 4);
     const keys = {
       key: readFileSync(certificates.api.key),
@@ -108,8 +117,10 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
     };
     const https = createApiServer(keys, patience);
     await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve));
+    const refusals = createRefusalLimits({ databaseUrl: db.urlFor('domovoy_api'), key: hiddenIdKey, borne });
     closers.push(
       () => database.$disconnect(),
+      refusals.close,
       () => new Promise((resolve) => https.close(resolve).closeAllConnections()),
     );
     const localUrl = `https://localhost:${(https.address() as AddressInfo).port.toString()}`;
@@ -120,6 +131,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       signingKeys,
       hiddenIdKey,
       identify: () => Promise.resolve(null),
+      refusals,
       exchanges: { note: (exchange) => void noted.push(exchange) },
       log,
     });
@@ -128,12 +140,14 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       publicKeys: server.publicKeys,
       hiddenIdKey,
       database,
+      refusals,
       log,
       limits: { requestsPerSecond: 1_000, concurrency: 100 },
       signingKey: () => messageKey,
     };
     const app: Express = createApp({
       log,
+      refusals: noteRefusals({ refused: (refusal) => void counted.push(refusal) }, hiddenIdKey),
       openApiDocument: () => ({}),
       open: [server.router],
       admitAnyone: (_req, _res, next) => {
@@ -152,9 +166,10 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
   const instance = await start();
   const agents = new Map<string, Agent>();
   const ca = readFileSync(certificates.companyCa, 'utf8');
-  const agentWith = (certificate: Credential | undefined): Agent => {
-    const id = certificate?.cert ?? '';
-    const agent = agents.get(id) ?? new Agent({ connect: { ca, checkServerIdentity: asLocalhost, ...certificate } });
+  const agentWith = (certificate: Credential | undefined, from: string): Agent => {
+    const id = `${from}/${certificate?.cert ?? ''}`;
+    const connect = { ca, checkServerIdentity: asLocalhost, ...certificate };
+    const agent = agents.get(id) ?? new Agent({ connect, localAddress: from });
     agents.set(id, agent);
     return agent;
   };
@@ -178,12 +193,13 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
     },
     log: () => lines.join(''),
     noted,
-    async call(path, { method = 'POST', headers = {}, body, certificate, at = instance.localUrl } = {}) {
+    counted,
+    async call(path, { method = 'POST', headers = {}, body, certificate, at = instance.localUrl, from } = {}) {
       const answer = await send(at + path, {
         method: method as 'POST',
         headers: { ...headers },
         ...(body !== undefined && { body }),
-        dispatcher: agentWith(certificate),
+        dispatcher: agentWith(certificate, from ?? '127.0.0.1'),
       });
       const text = await answer.body.text();
       return { status: answer.statusCode, headers: flat(answer.headers), text, body: parsed(text) };

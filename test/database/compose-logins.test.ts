@@ -40,13 +40,13 @@ describe('the database of docker compose', () => {
     for (const name of services['postgres']?.secrets ?? [])
       writeFileSync(join(mounted, name), `of ${name}, 'quoted'\n`);
     await makeLogins();
-  }, 60_000);
+  });
   afterAll(async () => {
     await supervisor.stop();
     removePostgres(folder.postgres);
     rmSync(mounted, { recursive: true, force: true });
     removeState(folder);
-  }, 30_000);
+  });
 
   async function makeLogins(): Promise<void> {
     const psql = `#!/bin/sh\nexec '${process.execPath}' '${projectFile('test/support/psql.cjs')}' "$@"\n`;

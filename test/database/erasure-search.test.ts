@@ -68,7 +68,7 @@ describe('the search for identifiers of an erased person', () => {
       );
       await owner.query('ROLLBACK');
     }
-  }, 60_000);
+  });
 
   it('is made with the rights of its process, finds what stands there, and nothing where nothing does', async () => {
     const [needle, other] = [randomUUID(), randomUUID()];

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createExchangeJournal, type Exchange } from '../../journal/exchanges';
+import { readRefusals } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { createTestJournal, type TestJournal } from '../support/journal';
 import { until } from '../support/until';
@@ -105,6 +106,8 @@ describe('exchanges between the systems', () => {
     const spooling = (database: Database = api) => createExchangeJournal(database, (count) => (lost += count), folder);
     const nobody = { $executeRaw: () => new Promise(() => undefined), $queryRaw: () => new Promise(() => undefined) };
     const files = () => readdirSync(folder).map((name) => join(folder, name));
+    /** A process has one for what it counts, too, which is empty where it counts nothing. */
+    const filled = () => files().filter((file) => statSync(file).size > 0);
     /** As it is when its process has been dead for a while. */
     const age = () => {
       const past = new Date(Date.now() - 3_600_000);
@@ -120,7 +123,7 @@ describe('exchanges between the systems', () => {
       const next = [spooling(), spooling()];
       const arrived = () => journal.core.journalEntry.count({ where: { objectId: { in: ids } } });
       await until('all are written', async () => (await arrived()) >= ids.length);
-      await until('the file is gone', () => Promise.resolve(files().length === next.length));
+      await until('its files are gone', () => Promise.resolve(files().length === 2 * next.length));
       await Promise.all(next.map((each) => each.close()));
       const entries = await written();
       const exchanges = entries.filter(({ kind }) => kind === 'exchange');
@@ -136,7 +139,7 @@ describe('exchanges between the systems', () => {
       const rows = await api.journalSpool.count();
       const exchanges = spooling();
       exchanges.note(exchange());
-      expect(readFileSync(files()[0] ?? '', 'utf8')).toContain('"kind":"exchange"');
+      expect(readFileSync(filled()[0] ?? '', 'utf8')).toContain('"kind":"exchange"');
       await until('it is written', async () => (await api.journalSpool.count()) === rows + 1);
       await exchanges.close();
       expect(files()).toEqual([]);
@@ -174,17 +177,40 @@ describe('exchanges between the systems', () => {
         'all are written',
         async () => (await journal.core.journalEntry.count({ where: { seq: { gt: start } } })) === ids.length,
       );
-      await until('the file is short', () => Promise.resolve(statSync(files()[0] ?? '').size < 1_000_000));
+      await until('the file is short', () => Promise.resolve(files().every((file) => statSync(file).size < 1_000_000)));
       await exchanges.close();
       expect(new Set((await written()).map(({ objectId }) => objectId))).toEqual(new Set(ids));
       expect(lost).toBe(0);
+    });
+
+    it('are counted when strangers are refused, and none of the count is lost when the process dies before its turn', async () => {
+      const dead = spooling();
+      const refused = { code: 'credentials', network: 'a-network' } as const;
+      for (let times = 0; times < 700; times++) dead.refused({ ...refused, name: `name-${(times % 3).toString()}` });
+      dead.refused({ code: 'too-many', network: 'a-network', client: { id: 'kluch', integration: 'smart-home' } });
+      const next = spooling();
+      const refusals = async () => (await written()).filter(({ kind }) => kind === 'refusal');
+      await until('all are written', async () => (await refusals()).some(({ actor }) => actor === 'kluch'));
+      await next.close();
+      // It was only slow: what it goes on to count is written, and nothing twice.
+      dead.refused({ ...refused, name: 'name-3' });
+      await dead.close();
+      const counts = (await refusals()).flatMap((entry) => readRefusals(entry) ?? []);
+      const ofStrangers = counts.filter(({ code }) => code === 'credentials');
+      expect(ofStrangers.reduce((sum, { times }) => sum + times, 0)).toBe(701);
+      expect(new Set(ofStrangers.flatMap(({ names }) => names))).toEqual(
+        new Set(['name-0', 'name-1', 'name-2', 'name-3']),
+      );
+      // Hundreds at a time are one entry.
+      expect(counts.length).toBeLessThanOrEqual(4);
+      expect(files()).toEqual([]);
     });
 
     it('with a line that was cut off are written as far as they are whole', async () => {
       const dead = spooling(nobody as unknown as Database);
       const ids = [randomUUID(), randomUUID()];
       for (const id of ids) dead.note(exchange(id));
-      const [file = ''] = files();
+      const [file = ''] = filled();
       writeFileSync(file, readFileSync(file, 'utf8').slice(0, -20));
       age();
       const next = spooling();

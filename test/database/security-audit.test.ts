@@ -11,7 +11,6 @@ import { SecurityAuditReport } from '../../contracts/security-audits';
 import { readAdvisories } from '../../governance/advisories';
 import { auditSecurity } from '../../governance/audit';
 import { createExchangeJournal } from '../../journal/exchanges';
-import { createRefusalJournal } from '../../journal/refusals';
 import { openDatabase, type Database } from '../../prisma/database';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
 import { HEAD_TYPE } from '../../journal/head';
@@ -196,11 +195,9 @@ describe('a security audit', () => {
 
   it('counts who was not let in as often as they came, by why and not by who', async () => {
     const exchanges = createExchangeJournal(owner, () => undefined);
-    const refusals = createRefusalJournal(exchanges, 60_000);
     for (let times = 0; times < 12; times++)
-      refusals.refused({ code: 'credentials', network: '1', name: 'abcdefghij' });
-    for (const network of ['1', '2', '2']) refusals.refused({ code: 'signature', network });
-    await refusals.close();
+      exchanges.refused({ code: 'credentials', network: '1', name: 'abcdefghij' });
+    for (const network of ['1', '2', '2']) exchanges.refused({ code: 'signature', network });
     await exchanges.close();
     const { failedChecks } = await auditSecurity(auditor, { nowMs: now, advisories: none });
     expect(failedChecks.filter(({ what }) => what.startsWith('refusal'))).toEqual([

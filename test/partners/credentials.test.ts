@@ -15,7 +15,7 @@ import {
 let town: Town;
 beforeAll(async () => {
   town = await startTown();
-}, 60_000);
+});
 afterEach(() => town.tidy());
 afterAll(() => town.stop());
 

@@ -185,7 +185,7 @@ export async function startTown() {
     /** Waits until so many calls have come to this endpoint and were ended: the list has them when they end. */
     async arrivalsAt(adapter: Adapter, endpoint: string, count: number): Promise<readonly Arrived[]> {
       const there = async () => (await arrivals(adapter)).filter((call) => call.endpoint === endpoint);
-      await until(`${count.toString()} calls at ${endpoint}`, async () => (await there()).length >= count, 5_000);
+      await until(`${count.toString()} calls at ${endpoint}`, async () => (await there()).length >= count);
       return there();
     },
     forgetArrivals: async ({ partner }: Adapter): Promise<void> => {

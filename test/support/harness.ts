@@ -11,6 +11,7 @@ import { createOwnKeyActivities } from '../../activities/own-key-rotation';
 import { createStack } from '../../api/composition';
 import { createFaceIdentifier, type FaceIdentifier } from '../../api/face-identification';
 import { createIdentificationGuard } from '../../api/identification-guard';
+import { createRefusalLimits } from '../../api/refusal-limits';
 import { createRequestLimits } from '../../api/request-limits';
 import { createApiServer } from '../../api/server';
 import { openOpeningAnswers } from '../../api/opening-answers';
@@ -18,7 +19,13 @@ import { createPluginTokenGuesses } from '../../api/plugin-token-guesses';
 import { openRestoreGate } from '../../api/restore-gate';
 import { createIdentityProvider } from '../../api/staff/identity-provider';
 import { configuredKey, openOwnKeys } from '../../api/own-keys';
-import { lockoutAttempts, parseKeyRing, type ApiSecrets, type ApiSettings } from '../../config/environment';
+import {
+  borneRefusals,
+  lockoutAttempts,
+  parseKeyRing,
+  type ApiSecrets,
+  type ApiSettings,
+} from '../../config/environment';
 import { createLogger } from '../../config/logger';
 import { dataConverterWith, WORKFLOW_INTERCEPTORS } from '../../config/temporal';
 import type { DataConverter } from '@temporalio/common';
@@ -29,7 +36,6 @@ import { openErasureLedger } from '../../erasure/ledger';
 import { createEntryAuthenticator } from '../../journal/authenticity';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { authenticateEntriesWith } from '../../journal/journal';
-import { createRefusalJournal } from '../../journal/refusals';
 import { callNotes } from '../../partners/journaled-calls';
 import { openDatabase, type Database } from '../../prisma/database';
 import { startBilling } from '../../sandbox/billing/service';
@@ -187,9 +193,13 @@ export async function createHarness(
       key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
     });
     const openingAnswers = await openOpeningAnswers({ databaseUrl: db.urlFor('domovoy_api'), log });
+    const refusalLimits = createRefusalLimits({
+      databaseUrl: db.urlFor('domovoy_api'),
+      key: Buffer.from(secrets.hiddenIdKey.value, 'base64'),
+      borne: borneRefusals(settings),
+    });
     const pluginTokenGuesses = createPluginTokenGuesses(db.urlFor('domovoy_api'));
-    const exchanges = createExchangeJournal(database, () => undefined);
-    const refusals = createRefusalJournal(exchanges, 500);
+    const exchanges = createExchangeJournal(database, () => undefined, undefined, { refusalsEveryMs: 500 });
     const note = callNotes(exchanges, { integration: null, process: 'api' });
     const identityProvider = createIdentityProvider(settings, secrets.staffClient.value, note);
     const keyEncryption = localKeyEncryption(ring.keys, ring.currentId);
@@ -217,9 +227,9 @@ export async function createHarness(
       faces,
       requestLimits,
       openingAnswers,
+      refusalLimits,
       pluginTokenGuesses,
       exchanges,
-      refusals,
       log,
     });
     const keys = {
@@ -237,9 +247,9 @@ export async function createHarness(
       faces.close,
       requestLimits.close,
       openingAnswers.close,
+      refusalLimits.close,
       pluginTokenGuesses.close,
       exchanges.close,
-      refusals.close,
       identityProvider.close,
       () => closeServer(server),
     );
@@ -413,6 +423,8 @@ function apiSettings(
     LOCKOUT_NETWORK_ATTEMPTS: LOCKOUTS.network.attempts,
     LOCKOUT_NEAR_MISS_ATTEMPTS: LOCKOUTS['near-miss'].attempts,
     LOCKOUT_PLATE_WALK_ATTEMPTS: LOCKOUTS['plate-walk'].attempts,
+    REFUSALS_OF_NAME_PER_MINUTE: 10_000,
+    REFUSALS_OF_NETWORK_PER_MINUTE: 10_000,
     FACE_THRESHOLD: 0.8,
     FACE_MARGIN: 0.05,
     PHOTO_MAX_BYTES: 1_000_000,

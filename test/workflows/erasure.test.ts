@@ -70,8 +70,8 @@ describe('an erasure', () => {
   const erasure = async (id: string) => (await h.app.get(`/app/v1/erasures/${id}`)).body;
   const decide = (id: string, decision: string, body?: object) =>
     compliance.call('post', `/staff/v1/erasures/${id}/${decision}`, { body });
-  const reaches = (id: string, state: string, withinMs = 60_000) =>
-    until(`the erasure is ${state}`, async () => (await erasure(id))['state'] === state, withinMs);
+  const reaches = (id: string, state: string) =>
+    until(`the erasure is ${state}`, async () => (await erasure(id))['state'] === state);
   const evidence = async (id: string) =>
     (await h.owner.journalEntry.findMany({ where: { kind: 'erasure', objectId: id }, orderBy: { seq: 'asc' } })).map(
       ({ outcome }) => String(outcome),
@@ -327,7 +327,7 @@ describe('an erasure', () => {
         }),
         demanded(sold.residentId),
       ]);
-    }, 60_000);
+    });
     afterAll(() => mendEverything(h));
 
     it('never claims success while a partner is silent, and calls a person when the time is over', async () => {

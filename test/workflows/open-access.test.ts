@@ -132,7 +132,7 @@ describe('an opening on demand', () => {
     ]);
     const repeated = await h.app.post(path, anna, key);
     expect(repeated.body).toEqual(answer.body);
-  }, 60_000);
+  });
 
   it('says "expired" when nobody could be identified in its time, to whom waits for a turn as well, and opens nothing', async () => {
     const show = () => h.sandbox.showPlate('vizor', vizor.barrierDeviceId, 'А123ВС77');
@@ -150,7 +150,7 @@ describe('an opening on demand', () => {
       expect([row.status, row.attempts]).toEqual(['expired', 0]);
       expect(await effectsOf({ body: company?.body ?? {} })).toBe(0);
     }
-  }, 60_000);
+  });
 
   describe('while billing is out', () => {
     it('goes by the last answer of billing', async () => {

@@ -68,7 +68,7 @@ const saleOf = async (saleId: string): Promise<Body & { partners: PartnerPart[] 
 const partOf = async (saleId: string, partnerId: string): Promise<PartnerPart | undefined> =>
   (await saleOf(saleId)).partners.find((part) => part.partnerId === partnerId);
 const confirmed = (saleId: string) =>
-  until('every partner has confirmed', async () => (await saleOf(saleId))['done'] === true, 90_000);
+  until('every partner has confirmed', async () => (await saleOf(saleId))['done'] === true);
 const open = (partner: TownPartner, residentId: string, app = h.app) =>
   app.post(`/app/v1/access-points/${partner.doorId}/openings`, { residentId });
 const reasonOf = async (body: Body) =>

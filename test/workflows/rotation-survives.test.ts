@@ -34,7 +34,7 @@ it('a rotation ends complete and with one credential, though the workers are kil
     const before = await done();
     await h.startWorkers();
     // What was on its way to the worker that died is given out again when its time is over.
-    await until('another step is done', async () => (await isOver()) || (await done()) > before, 60_000);
+    await until('another step is done', async () => (await isOver()) || (await done()) > before);
   }
   // Seven steps; two of them may be done between two kills.
   expect(kills).toBeGreaterThanOrEqual(3);

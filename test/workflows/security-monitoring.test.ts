@@ -148,7 +148,7 @@ describe('monitoring of the journal', () => {
     // Its calls are not to come among those that others wait for.
     await officer.call('post', `/staff/v1/security-alerts/${alert.id}/acknowledgement`);
     await ended(h, securityAlertWorkflowId(alert.id));
-  }, 60_000);
+  });
 
   it('hears somebody who looks while the worker is asking whether somebody has', async () => {
     const objectId = randomUUID();
@@ -346,7 +346,7 @@ describe('monitoring of the journal', () => {
     await dispatcher.close();
     await turn();
     expect(await raised('guessing')).toMatchObject({ scope: 'device', objectId: vizor.barrierId, severity: 'high' });
-  }, 60_000);
+  });
 
   it('has each message to the team in the journal, those that were not taken too', async () => {
     const delivered = () =>
@@ -395,7 +395,7 @@ describe('monitoring of the journal', () => {
       await h.owner.monitoringState.findMany({ select: { memory: true } }),
     ]);
     expect(stored).not.toMatch(/canary|127\.0\.0/);
-  }, 60_000);
+  });
 
   const raisedAbout = (kind: string, objectId: string) =>
     h.owner.securityAlert.findFirstOrThrow({ where: { kind, objectId } });
@@ -420,7 +420,7 @@ describe('monitoring of the journal', () => {
     const alert = await raised('replay');
     expect(alert).toMatchObject({ scope: 'client', objectId: 'kluch', severity: 'high', integration: 'smart-home' });
     expect(await entriesOf(alert)).toMatchObject([{ kind: 'refusal', actor: 'kluch', outcome: 'replayed' }]);
-  }, 60_000);
+  });
 
   it('raises an alert about a partner whose clock is so far off that its signatures are refused', async () => {
     for (let times = 1; times <= 3; times++) {
@@ -431,7 +431,7 @@ describe('monitoring of the journal', () => {
     const alert = await raisedAbout('clock-drift', 'kluch');
     expect(alert).toMatchObject({ scope: 'partner', severity: 'medium', integration: 'smart-home' });
     expect(await entriesOf(alert)).toMatchObject(Array(3).fill({ kind: 'refusal', outcome: 'signature-time' }));
-  }, 60_000);
+  });
 
   it('raises an alert when the clock of the worker is not that of the database', async () => {
     const now = Date.now.bind(Date);
@@ -442,7 +442,7 @@ describe('monitoring of the journal', () => {
       ahead.mockRestore();
     }
     expect(await raisedAbout('clock-drift', 'worker-core')).toMatchObject({ scope: 'own', integration: null });
-  }, 60_000);
+  });
 
   it('raises an alert about staff who take out much at night', async () => {
     const operator = await staffMember(h, ['operations']);
@@ -461,7 +461,7 @@ describe('monitoring of the journal', () => {
     await run('securityMonitoringWorkflow');
     const alert = await raised('off-hours-export');
     expect(alert).toMatchObject({ scope: 'decodePayloads', objectId: actor, severity: 'medium', evidence: [seq] });
-  }, 60_000);
+  });
 
   it('raises an alert about an entry that no process wrote, which gets no place', async () => {
     // As the superuser, and in a session that was given to the login of a process.
@@ -479,7 +479,7 @@ describe('monitoring of the journal', () => {
     expect(forged).toHaveLength(2);
     expect(await h.owner.journalLeaf.count({ where: { entrySeq: { in: forged } } })).toBe(0);
     expect(await h.owner.journalPending.count({ where: { entrySeq: { in: forged }, byStranger: true } })).toBe(2);
-  }, 60_000);
+  });
 
   it('raises an alert about a signed head that is no longer what it was', async () => {
     await tamper(`UPDATE journal_heads SET root_hash = sha256('other')
@@ -489,5 +489,5 @@ describe('monitoring of the journal', () => {
       severity: 'critical',
       objectId: 'journal',
     });
-  }, 60_000);
+  });
 });
