@@ -13,6 +13,7 @@ import {
 import { createKeyEncryption } from '../config/key-encryption';
 import { projectFile } from '../config/project-root';
 import { ensureCertificates } from '../stack/certificates';
+import { VERSION as KEYCLOAK_VERSION } from '../stack/keycloak/find';
 import { stackPorts } from '../stack/ports';
 import { apiPlan, LOGINS, workerPlan } from '../stack/processes';
 import { stackSecrets, type StackSecrets } from '../stack/secrets';
@@ -237,6 +238,7 @@ type Realm = {
   }[];
 };
 
+/** What it does with a real Keycloak: test/keycloak/staff-sign-in.test.ts. */
 describe('the realm for staff', () => {
   const { environment = {} } = serviceOf('identity-provider');
   const filled = { ...environment, STAFF_CLIENT_SECRET: secrets.staffClient.value };
@@ -247,6 +249,12 @@ describe('the realm for staff', () => {
   const realm = JSON.parse(text) as Realm;
   const [client] = realm.clients;
   const settings = readApiConfiguration(environmentOf('api')).settings;
+
+  it('is tried with a Keycloak of the line that is run', () => {
+    expect(serviceOf('identity-provider').image).toBe(
+      `quay.io/keycloak/keycloak:${KEYCLOAK_VERSION.split('.').slice(0, 2).join('.')}`,
+    );
+  });
 
   it('has the API as a confidential client, at its callback, with PKCE', () => {
     expect(client).toMatchObject({
