@@ -52,7 +52,8 @@ function pass(
   { plainPort, codecEndpoint }: { plainPort: number; codecEndpoint: string },
 ): void {
   const { method, url: path, headers } = incoming;
-  const asksSettings = path === SETTINGS;
+  // Its pages ask with an empty query.
+  const asksSettings = path?.split('?')[0] === SETTINGS;
   const passed = { ...headers, ...(asksSettings && { 'accept-encoding': 'identity' }) };
   const asked = request({ host: '127.0.0.1', port: plainPort, method, path, headers: passed }, (answered) => {
     const { statusCode = 502 } = answered;
