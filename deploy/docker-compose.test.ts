@@ -18,6 +18,7 @@ import { stackPorts } from '../stack/ports';
 import { apiPlan, LOGINS, workerPlan } from '../stack/processes';
 import { stackSecrets, type StackSecrets } from '../stack/secrets';
 import { openStateFolder } from '../stack/state-folder';
+import { NOT_DECODED } from '../stack/temporal-ui';
 import { STAFF_CLIENT_ID } from '../stack/town';
 import { composeText, composeWith, type Service } from '../test/support/compose';
 
@@ -193,6 +194,16 @@ describe('docker-compose.yml', () => {
       );
       expect(named.filter((volume) => !Object.hasOwn(compose.volumes, volume))).toEqual([]);
     }
+  });
+
+  it('tells the Temporal UI of the codec server, and where to sign in for it, as the local stack does', () => {
+    const api = example['API_PUBLIC_URL'] ?? '';
+    expect(serviceOf('temporal-ui').environment).toMatchObject({
+      TEMPORAL_CODEC_ENDPOINT: `${api}/staff/v1/codec`,
+      TEMPORAL_CODEC_INCLUDE_CREDENTIALS: 'true',
+      TEMPORAL_CODEC_DEFAULT_ERROR_MESSAGE: NOT_DECODED,
+      TEMPORAL_CODEC_DEFAULT_ERROR_LINK: `${api}/staff/login`,
+    });
   });
 
   it('has every process that Prometheus asks', () => {
