@@ -13,10 +13,12 @@ import {
 import { createKeyEncryption } from '../config/key-encryption';
 import { projectFile } from '../config/project-root';
 import { ensureCertificates } from '../stack/certificates';
+import { VERSION as KEYCLOAK_VERSION } from '../stack/keycloak/find';
 import { stackPorts } from '../stack/ports';
 import { apiPlan, LOGINS, workerPlan } from '../stack/processes';
 import { stackSecrets, type StackSecrets } from '../stack/secrets';
 import { openStateFolder } from '../stack/state-folder';
+import { NOT_DECODED } from '../stack/temporal-ui';
 import { STAFF_CLIENT_ID } from '../stack/town';
 import { composeText, composeWith, type Service } from '../test/support/compose';
 
@@ -194,6 +196,16 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  it('tells the Temporal UI of the codec server, and where to sign in for it, as the local stack does', () => {
+    const api = example['API_PUBLIC_URL'] ?? '';
+    expect(serviceOf('temporal-ui').environment).toMatchObject({
+      TEMPORAL_CODEC_ENDPOINT: `${api}/staff/v1/codec`,
+      TEMPORAL_CODEC_INCLUDE_CREDENTIALS: 'true',
+      TEMPORAL_CODEC_DEFAULT_ERROR_MESSAGE: NOT_DECODED,
+      TEMPORAL_CODEC_DEFAULT_ERROR_LINK: `${api}/staff/login`,
+    });
+  });
+
   it('has every process that Prometheus asks', () => {
     const { scrape_configs: jobs } = parse(read('deploy/prometheus/prometheus.yml')) as {
       scrape_configs: { static_configs: { targets: string[] }[] }[];
@@ -237,6 +249,7 @@ type Realm = {
   }[];
 };
 
+/** What it does with a real Keycloak: test/keycloak/staff-sign-in.test.ts. */
 describe('the realm for staff', () => {
   const { environment = {} } = serviceOf('identity-provider');
   const filled = { ...environment, STAFF_CLIENT_SECRET: secrets.staffClient.value };
@@ -247,6 +260,12 @@ describe('the realm for staff', () => {
   const realm = JSON.parse(text) as Realm;
   const [client] = realm.clients;
   const settings = readApiConfiguration(environmentOf('api')).settings;
+
+  it('is tried with a Keycloak of the line that is run', () => {
+    expect(serviceOf('identity-provider').image).toBe(
+      `quay.io/keycloak/keycloak:${KEYCLOAK_VERSION.split('.').slice(0, 2).join('.')}`,
+    );
+  });
 
   it('has the API as a confidential client, at its callback, with PKCE', () => {
     expect(client).toMatchObject({

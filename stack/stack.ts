@@ -105,7 +105,9 @@ async function startEverything(parts: {
     await supervisor.start(temporalPlan(cli, folder, ports, parts.histories));
     const codecEndpoint = `${apiUrl}/staff/v1/codec`;
     const { temporalUi: port, temporalUiPlain: plainPort } = ports;
-    const ui = await serveTemporalUi({ port, plainPort, certificate: certificates.temporalUi, codecEndpoint });
+    const signInUrl = `${apiUrl}/staff/login`;
+    const certificate = certificates.temporalUi;
+    const ui = await serveTemporalUi({ port, plainPort, certificate, codecEndpoint, signInUrl });
     parts.alsoStop(ui.close);
   });
   await step('billing, partners and staff identity provider', async () => {

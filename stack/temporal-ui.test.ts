@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { Agent, fetch } from 'undici';
 import { freePorts } from '../test/support/free-ports';
 import { ensureCertificates } from './certificates';
-import { serveTemporalUi } from './temporal-ui';
+import { NOT_DECODED, serveTemporalUi } from './temporal-ui';
 
 describe('the Temporal UI of the local stack', () => {
   const codecEndpoint = 'https://localhost:8443/staff/v1/codec';
+  const signInUrl = 'https://localhost:8443/staff/login';
   let folder: string;
   let behind: Server;
   let front: Awaited<ReturnType<typeof serveTemporalUi>>;
@@ -18,7 +19,8 @@ describe('the Temporal UI of the local stack', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'domovoy-ui-'));
     behind = createServer((req, res) => {
-      if (req.url === '/api/v1/settings') res.end('{"DefaultNamespace":"default","Codec":{"PassAccessToken":false}}');
+      if (req.url?.startsWith('/api/v1/settings'))
+        res.end('{"DefaultNamespace":"default","Codec":{"PassAccessToken":false}}');
       else req.pipe(res.writeHead(201, { 'x-path': req.url }));
     });
     await new Promise<void>((resolve) => behind.listen(0, '127.0.0.1', resolve));
@@ -30,6 +32,7 @@ describe('the Temporal UI of the local stack', () => {
       plainPort: (behind.address() as AddressInfo).port,
       certificate,
       codecEndpoint,
+      signInUrl,
     });
     agent = new Agent({ connect: { ca: readFileSync(companyCa) } });
   });
@@ -49,11 +52,19 @@ describe('the Temporal UI of the local stack', () => {
     expect(await answer.text()).toBe('x');
   });
 
-  it('asks our codec server for payloads, with that cookie, without anybody setting it up', async () => {
-    const answer = await fetch(`${origin}/api/v1/settings`, { dispatcher: agent });
+  // The pages of the UI ask with an empty query, which `fetch` keeps.
+  it.each(['', '?'])('asks our codec server for payloads, with that cookie (settings%s)', async (query) => {
+    const answer = await fetch(`${origin}/api/v1/settings${query}`, { dispatcher: agent });
     expect(await answer.json()).toEqual({
       DefaultNamespace: 'default',
-      Codec: { PassAccessToken: false, Endpoint: codecEndpoint, IncludeCredentials: true },
+      Codec: {
+        PassAccessToken: false,
+        Endpoint: codecEndpoint,
+        IncludeCredentials: true,
+        // Who has not signed in reads what to do, and not that something does not connect.
+        DefaultErrorMessage: NOT_DECODED,
+        DefaultErrorLink: signInUrl,
+      },
     });
   });
 

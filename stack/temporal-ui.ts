@@ -13,6 +13,9 @@ export const temporalUiOrigin = (ports: Ports): string => `https://localhost:${p
 /** Where the UI learns its settings from; the program that serves it can be told of a codec server, but not of cookies. */
 const SETTINGS = '/api/v1/settings';
 
+/** How its pages put it to whom the codec server does not answer; `Codec Server could not connect` by themselves. */
+export const NOT_DECODED = 'Payloads are readable after you have signed in with a role that may read them:';
+
 /**
  * Serves the Temporal UI over TLS, which its own server cannot. A page that is not loaded over TLS is of another site than
  * the API, also on the same host (RFC 6265bis, section 5.2: a site is a scheme and a host), and the browser would keep the
@@ -20,12 +23,14 @@ const SETTINGS = '/api/v1/settings';
  * must not act in the staff interface.
  *
  * @param options.codecEndpoint what the UI asks for payloads, with the cookie of whoever has signed in there
+ * @param options.signInUrl where its pages send whom the codec server does not answer
  */
 export async function serveTemporalUi(options: {
   port: number;
   plainPort: number;
   certificate: CertificatePaths;
   codecEndpoint: string;
+  signInUrl: string;
 }): Promise<{ close: () => Promise<void> }> {
   const tls = { cert: readFileSync(options.certificate.certificate), key: readFileSync(options.certificate.key) };
   const host = `localhost:${options.port.toString()}`;
@@ -49,15 +54,16 @@ export async function serveTemporalUi(options: {
 function pass(
   incoming: IncomingMessage,
   answer: ServerResponse,
-  { plainPort, codecEndpoint }: { plainPort: number; codecEndpoint: string },
+  { plainPort, ...codec }: { plainPort: number; codecEndpoint: string; signInUrl: string },
 ): void {
   const { method, url: path, headers } = incoming;
-  const asksSettings = path === SETTINGS;
+  // Its pages ask with an empty query.
+  const asksSettings = path?.split('?')[0] === SETTINGS;
   const passed = { ...headers, ...(asksSettings && { 'accept-encoding': 'identity' }) };
   const asked = request({ host: '127.0.0.1', port: plainPort, method, path, headers: passed }, (answered) => {
     const { statusCode = 502 } = answered;
     if (asksSettings && statusCode === 200) {
-      void withCodec(answered, codecEndpoint).then(
+      void withCodec(answered, codec).then(
         (text) => answer.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(text),
         () => answer.destroy(),
       );
@@ -73,12 +79,21 @@ function pass(
   pipeline(incoming, asked, () => undefined);
 }
 
-async function withCodec(answered: IncomingMessage, endpoint: string): Promise<string> {
+async function withCodec(
+  answered: IncomingMessage,
+  { codecEndpoint, signInUrl }: { codecEndpoint: string; signInUrl: string },
+): Promise<string> {
   let text = '';
   for await (const part of answered.setEncoding('utf8')) text += String(part);
   const settings = JSON.parse(text) as Record<string, unknown>;
   return JSON.stringify({
     ...settings,
-    Codec: { ...(settings['Codec'] as object | null), Endpoint: endpoint, IncludeCredentials: true },
+    Codec: {
+      ...(settings['Codec'] as object | null),
+      Endpoint: codecEndpoint,
+      IncludeCredentials: true,
+      DefaultErrorMessage: NOT_DECODED,
+      DefaultErrorLink: signInUrl,
+    },
   });
 }

@@ -109,8 +109,9 @@ export function createStaffBrowser(options: { apiUrl: string; caPem: string; ide
       }
       return page;
     },
-    /** Opens an address as if it had been typed in or clicked. */
-    open: (url: string) => browse(new URL(url, options.apiUrl)),
+    /** Opens an address as if it had been typed in or clicked, or sends a form there. */
+    open: (url: string, form?: Record<string, string>, stopAt?: string) =>
+      browse(new URL(url, options.apiUrl), form, stopAt),
     get: (path: string) => send('GET', path, {}),
     post: (path: string, body?: object, headers: Record<string, string> = {}) =>
       send('POST', path, { 'idempotency-key': randomUUID(), 'x-csrf-token': csrfToken, ...headers }, body),

@@ -4,6 +4,7 @@ import { projectFile } from '../../config/project-root';
 
 export type Service = {
   readonly build?: string;
+  readonly image?: string;
   readonly command?: readonly string[];
   readonly entrypoint?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;

@@ -108,6 +108,14 @@ export type Harness = {
   close(): Promise<void>;
 };
 
+/** What is made for a suite before anything of it runs. */
+export type Surroundings = Pick<Harness, 'apiUrl' | 'ports' | 'secrets' | 'certificates' | 'stateFolder'>;
+export type StaffProvider = {
+  /** By which the API knows it. */
+  readonly settings: Partial<ApiSettings>;
+  readonly close: () => Promise<void>;
+};
+
 const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
 
 /**
@@ -118,6 +126,7 @@ const KEYWORD = protocol.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWOR
  * @param options.openWithinMs time of an opening, milliseconds; long, because the first one meets cold workers on a busy machine
  * @param options.attempts failed identifications that are borne, where it is not the usual number
  * @param options.wrap what stands between the workers and their activities
+ * @param options.identityProvider starts another one for staff than the sandbox's, on its port
  */
 export async function createHarness(
   options: {
@@ -128,6 +137,7 @@ export async function createHarness(
     attempts?: Partial<LockoutAttempts>;
     tokenKeyLeadMs?: number;
     wrap?: <T extends object>(activities: T) => T;
+    identityProvider?: (own: Surroundings) => Promise<StaffProvider>;
   } = {},
 ): Promise<Harness> {
   const closers: (() => Promise<unknown>)[] = [];
@@ -146,10 +156,9 @@ export async function createHarness(
   const configuration = writeSandboxConfiguration({ folder: state, secrets, certificates, ports, apiUrl });
   const billing = await startBilling(readConfig(configuration.billing, BillingConfig));
   closers.push(() => billing.close());
-  const identityProvider = await startIdentityProvider(
-    readConfig(configuration.identityProvider, IdentityProviderConfig),
-  );
-  closers.push(() => identityProvider.close());
+  const startStaffProvider = options.identityProvider ?? sandboxProvider(configuration.identityProvider);
+  const staffProvider = await startStaffProvider({ apiUrl, ports, secrets, certificates, stateFolder: state.path });
+  closers.push(() => staffProvider.close());
   const simulator = await startSimulator(readConfig(configuration.partners, PartnersConfig), (error) => {
     throw error instanceof Error ? error : new Error('the simulator failed');
   });
@@ -171,7 +180,10 @@ export async function createHarness(
 
   async function startApi(port: number, { restoreGate: isGated = false } = {}): Promise<FaceIdentifier> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
-    const settings = apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider);
+    const settings = {
+      ...apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider),
+      ...staffProvider.settings,
+    };
     const identificationGuard = createIdentificationGuard({
       databaseUrl: db.urlFor('domovoy_api'),
       database,
@@ -380,6 +392,11 @@ export async function createHarness(
     };
   }
 }
+
+const sandboxProvider = (configuration: string) => async (): Promise<StaffProvider> => {
+  const { close } = await startIdentityProvider(readConfig(configuration, IdentityProviderConfig));
+  return { settings: {}, close };
+};
 
 const coreWithoutJournal = (
   deps: Parameters<typeof createHousekeepingActivities>[0] &
