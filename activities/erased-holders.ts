@@ -18,8 +18,8 @@ export function createErasedHolderActivities(deps: {
   const { database } = deps;
   return {
     /**
-     * Asks a holder once more; of one that was found to hold something the deletion is ordered anew, each time under a
-     * key of its own, because it has answered the key before with a confirmation that was not true.
+     * Asks a holder of a face once more; of one that was found to hold something the deletion is ordered anew, each
+     * time under a key of its own, because it has answered the key before with a confirmation that was not true.
      *
      * @returns `gone` only when the holder said so
      */

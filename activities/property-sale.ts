@@ -70,6 +70,7 @@ export function createPropertySaleActivities(deps: {
         });
       }
       if (untold > 0) log.warn('partners of a sale could not be told', { event: 'sale-not-told', count: untold });
+      await endConsents(saleId);
       return untold;
     },
 
@@ -172,16 +173,24 @@ export function createPropertySaleActivities(deps: {
     }
   }
 
+  /** Whatever their partners have confirmed by now: nothing else ends the execution of a consent that ended with a sale. */
+  async function endConsents(saleId: string): Promise<void> {
+    const ended = await database.consent.findMany({
+      where: { deletion: { sales: { some: { saleId } } } },
+      select: { id: true },
+    });
+    for (const { id } of ended) await deps.tellConsent(id);
+  }
+
   async function tellPartner(saleId: string, partner: { partnerId: string; integration: Integration }): Promise<void> {
     const { partnerId } = partner;
     const sale = await database.propertySale.findUniqueOrThrow({
       where: { id: saleId },
-      include: { rights: true, deletions: { include: { deletion: { include: { consents: true } } } } },
+      include: { rights: true, deletions: { include: { deletion: true } } },
     });
     for (const { deletion } of sale.deletions) {
       if (deletion.partnerId !== partnerId || deletion.state !== 'deleting') continue;
       await deps.startDeletion(deletionRequestOf(deletion), partner.integration);
-      for (const { id } of deletion.consents) await deps.tellConsent(id);
     }
     const residentIds = [...new Set(sale.rights.map(({ residentId }) => residentId))];
     for (const { id } of await vehiclesHeardOf(database, { partnerId, residentIds })) {

@@ -63,6 +63,32 @@ describe('faults', () => {
     expect(statuses).toEqual([200, 200, 503, 200, 200, 503]);
   });
 
+  it('mixed: strikes one call of each three, now by this and now by that, and by the same seed the same again', async () => {
+    const among: NewFault['among'] = ['error', 'reset', 'lost-answer'];
+    const row = async (seed: number): Promise<(number | 'ended')[]> => {
+      await sandbox.control('DELETE', '/partners/kluch/faults');
+      await add({ endpoint: 'equipment', fault: 'mixed', among, seed, status: 500 });
+      const met: (number | 'ended')[] = [];
+      for (let n = 0; n < 30; n += 1) {
+        met.push(
+          await equipment().then(
+            ({ status }) => status,
+            () => 'ended' as const,
+          ),
+        );
+      }
+      return met;
+    };
+    const first = await row(1);
+    const threes = Array.from({ length: 10 }, (_, n) => first.slice(3 * n, 3 * n + 3));
+    expect(threes.map((three) => three.filter((met) => met !== 200).length)).toEqual(threes.map(() => 1));
+    expect(new Set(threes.map((three) => three.findIndex((met) => met !== 200))).size).toBeGreaterThan(1);
+    expect(new Set(first)).toEqual(new Set([200, 500, 'ended']));
+    expect(await row(1)).toEqual(first);
+    expect(await row(2)).not.toEqual(first);
+    expect((await add({ endpoint: 'equipment', fault: 'mixed' })).status).toBe(400);
+  });
+
   it('garbage and wrong-type: the body is not what the contract says, and the signature is right', async () => {
     await add({ endpoint: 'equipment', fault: 'garbage', times: 1 });
     const garbage = await equipment();

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { PHOTO_REASONS } from './photo-quality';
 
@@ -34,7 +34,9 @@ const AFTER = [
 /** The effect itself is another one. */
 const BENDING = ['confirm-but-keep', 'confirm-and-hold', 'pending', 'refuse-photo'] as const;
 const ELSEWHERE = ['expired-certificate', 'duplicate-webhook'] as const;
-export const FAULT_KINDS = [...BEFORE, ...AFTER, ...BENDING, ...ELSEWHERE] as const;
+/** Now one fault and now another, drawn by a seed. */
+const DRAWN = ['mixed'] as const;
+export const FAULT_KINDS = [...BEFORE, ...AFTER, ...BENDING, ...ELSEWHERE, ...DRAWN] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** What the control port takes; the README says what each member means to each fault. */
@@ -55,6 +57,16 @@ export const NewFault = z
       .max(1024 ** 3)
       .optional(),
     reason: z.enum(PHOTO_REASONS).optional(),
+    /** What `mixed` is drawn from, and what it is drawn by: the same seed is the same row of faults. */
+    among: z
+      .array(z.enum([...BEFORE, ...AFTER]))
+      .min(1)
+      .optional(),
+    seed: z.int().optional(),
+  })
+  .refine(({ fault, among, seed }) => (fault === 'mixed') === (among !== undefined && seed !== undefined), {
+    path: ['among'],
+    message: 'and seed come with mixed, and only with it',
   })
   .refine(({ endpoint, fault }) => fault !== 'expired-certificate' || endpoint === '*', {
     path: ['endpoint'],
@@ -102,14 +114,27 @@ export function createFaults(): Faults {
         if (fault.endpoint !== endpoint && (fault.endpoint !== '*' || endpoint === 'webhooks')) continue;
         if (fault.times !== null && fault.struck >= fault.times) continue;
         const seen = fault.seen + 1;
-        const strikes = seen % (fault.every ?? (fault.fault === 'rate' ? 3 : 1)) === 0;
-        const counted = { ...fault, seen, struck: fault.struck + (strikes ? 1 : 0) };
+        const kind = kindFor(fault, seen);
+        const counted = { ...fault, seen, struck: fault.struck + (kind === null ? 0 : 1) };
         faults.set(fault.id, counted);
-        if (strikes) striking.push(counted);
+        if (kind !== null) striking.push({ ...counted, fault: kind });
       }
       return striking;
     },
   };
+}
+
+/** @returns what strikes the `seen`th call, if anything does */
+function kindFor({ fault, every = fault === 'rate' || fault === 'mixed' ? 3 : 1, seed, among }: Fault, seen: number) {
+  if (fault !== 'mixed') return seen % every === 0 ? fault : null;
+  // One call of each so many, which of them and how both by the seed.
+  const row = Math.floor((seen - 1) / every);
+  const drawn = createHash('sha256')
+    .update(JSON.stringify([seed, row]))
+    .digest();
+  const kinds = among ?? [];
+  const strikes = (seen - 1) % every === drawn.readUInt32BE(0) % every;
+  return strikes ? (kinds[drawn.readUInt32BE(4) % kinds.length] ?? null) : null;
 }
 
 export function isBefore({ fault }: Fault): boolean {

@@ -75,12 +75,13 @@ export const createRegistryBackend = (options: {
   caPem: string;
   clientSecret: string;
   signingKeyPem: string;
-}): AppBackend =>
-  createAppBackend({
-    apiUrl: options.apiUrl,
-    caPem: options.caPem,
+  keepTryingMs?: number;
+}): AppBackend => {
+  const { signingKeyPem, ...same } = options;
+  return createAppBackend({
+    ...same,
     clientId: REGISTRY_CLIENT_ID,
-    clientSecret: options.clientSecret,
     scope: 'property-sales:report',
-    signing: { keyId: REGISTRY_KEY_ID, key: createPrivateKey(options.signingKeyPem) },
+    signing: { keyId: REGISTRY_KEY_ID, key: createPrivateKey(signingKeyPem) },
   });
+};

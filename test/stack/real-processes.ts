@@ -43,23 +43,34 @@ export function realProcesses(h: Harness) {
         { 'smart-home': 'domovoy_smart_home', communal: 'domovoy_communal', core: 'domovoy_core' } as const
       )[queue];
       return keepRunning(join(logs, `${plan.name}.log`), healthPort, {
-        args: [...(preload === undefined ? [] : ['--require', preload]), ...plan.args],
+        args: preloading(preload, plan.args),
         env: { ...plan.env, ...shared(role, healthPort), ...env },
       });
     },
-    async api(): Promise<RealProcess & { readonly apiUrl: string }> {
+    async api({ env: more = {}, preload }: Starting = {}): Promise<RealProcess & { readonly apiUrl: string }> {
       const [port = 0, healthPort = 0] = await freePorts(2);
+      const apiUrl = `https://localhost:${port.toString()}`;
       // It opens nothing before the worker `core` has looked, which need not run here.
       await noteComparedWithLedger(h.owner);
       const { args, env } = apiPlan(parts);
       const running = keepRunning(join(logs, `api-${port.toString()}.log`), healthPort, {
-        args,
-        env: { ...env, ...shared('domovoy_api', healthPort), API_PORT: port.toString() },
+        args: preloading(preload, args),
+        env: {
+          ...env,
+          ...shared('domovoy_api', healthPort),
+          API_PORT: port.toString(),
+          // What is signed for it names where it was sent.
+          API_PUBLIC_URL: apiUrl,
+          ...more,
+        },
       });
-      return { ...running, apiUrl: `https://localhost:${port.toString()}` };
+      return { ...running, apiUrl };
     },
   };
 }
+
+const preloading = (file: string | undefined, args: readonly string[]): string[] =>
+  file === undefined ? [...args] : ['--require', file, ...args];
 
 function keepRunning(
   logFile: string,

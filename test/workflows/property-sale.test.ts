@@ -14,7 +14,8 @@ import {
 import { signRequest } from '../../partners/message-signature';
 import { entriesOfSubject } from '../../journal/subjects';
 import { takeEffect } from '../../registry/sale';
-import { lockBiometrics } from '../../vault/biometrics';
+import { deletionRequestOf, lockBiometrics } from '../../vault/biometrics';
+import { startDeletion } from '../../workflows/biometric-deletion/start';
 import { getSaleProgress, saleChanged } from '../../workflows/property-sale/messages';
 import type { propertySaleWorkflow } from '../../workflows/property-sale/workflow';
 import { breakPartner, mendEverything } from '../support/faults';
@@ -630,17 +631,22 @@ describe('the property registry', () => {
 
   describe('what partners have to do about a sale', () => {
     it('is taken up by the scheduled tidying when the process died right after its commit', async () => {
-      const { propertyId } = await settledIn(shlagbaum, 'Т358УХ78');
+      const { propertyId, consentId } = await settledIn(shlagbaum, 'Т358УХ78');
       jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValue(new Error('gone'));
       const { status, body } = await sell(propertyId);
       jest.restoreAllMocks();
       const saleId = String(body['saleId']);
       expect([status, body['done']]).toEqual([201, false]);
       expect((await h.owner.propertySale.findUniqueOrThrow({ where: { id: saleId } })).fanOut).toBe('due');
+      // A partner that has confirmed before anybody told it keeps no consent's execution from being told.
+      const deletion = await h.owner.biometricDeletion.findFirstOrThrow({ where: { sales: { some: { saleId } } } });
+      await startDeletion(h.temporal.client, deletionRequestOf(deletion), 'communal');
+      await resident.deleted(consentId);
       const workflowId = `housekeeping-${randomUUID()}`;
       await h.temporal.client.workflow.start('housekeepingWorkflow', { workflowId, taskQueue: 'core', args: [] });
       await confirmed(saleId);
       expect(await platesAt(shlagbaum)).not.toContain('Т358УХ78');
+      await ended(h, `consent/${consentId}`);
     });
 
     it('takes faces as well that only the partner knows of, because its plugin brought them', async () => {

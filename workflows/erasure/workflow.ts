@@ -32,8 +32,9 @@ const search = wf.proxyActivities<ErasureActivities>({
 
 /**
  * Erases one person (R1.4; 152-FZ, articles 14 and 21). It goes forward only: waits for every other holder, destroys our
- * own rows and the key, looks through every store, certifies, and asks the holders once more days later. What is to be
- * done follows from the row each time, so that it may die and begin again anywhere.
+ * own rows and the key, looks through every store, certifies, and asks the holders of faces once more days later; by
+ * then there is nothing to ask by about a plate (docs/adr/0074). What is to be done follows from the row each time, so
+ * that it may die and begin again anywhere.
  */
 export async function erasureWorkflow(request: ErasureRequest, carried?: Progress): Promise<void> {
   const { erasureId } = request;
