@@ -89,6 +89,8 @@ export function createOpenAccessActivities(deps: {
     billing: BillingStanding | 'unavailable',
     known?: FoundOut,
   ): Promise<OpenAccessResult> {
+    // Looked for since it was assessed. Nothing opens while it cannot be read: its evidence could not be written.
+    if (request.residentId !== null) await keys.of(request.residentId);
     const authorized = await authorize(request, billing, known);
     if (authorized.kind === 'ended') return authorized.result;
     const outcome = await command(request, authorized);
