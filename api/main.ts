@@ -17,6 +17,7 @@ import { createRefusalJournal } from '../journal/refusals';
 import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
+import { openKeyStore } from '../vault/key-store';
 import { createSubjectVault } from '../vault/subject-keys';
 import { createStack } from './composition';
 import { createFaceIdentifier } from './face-identification';
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
+  const keyStore = openKeyStore(secrets.KEY_STORE_URL);
   showClock(registry, () => clockSkewMs(database));
   authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   // Before the logger, whose own key may be a call to another system.
@@ -58,9 +60,10 @@ async function main(): Promise<void> {
     attempts: lockoutAttempts(settings),
     log,
   });
+  const subjects = createSubjectVault(keyEncryption, keyStore);
   const faces = createFaceIdentifier({
     database,
-    subjects: createSubjectVault(keyEncryption),
+    subjects,
     threshold: settings.FACE_THRESHOLD,
     margin: settings.FACE_MARGIN,
     log,
@@ -89,6 +92,7 @@ async function main(): Promise<void> {
     database,
     temporal,
     keyEncryption,
+    subjects,
     identificationGuard,
     faces,
     requestLimits,
@@ -111,6 +115,7 @@ async function main(): Promise<void> {
     registry,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
+      keyStore: () => keyStore.answers(),
       ownKeys: ownKeys.assertFresh,
       restoreGate: restoreGate.assertOpen,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),
@@ -133,6 +138,7 @@ async function main(): Promise<void> {
         identityProvider.close,
         ownKeys.close,
         restoreGate.close,
+        () => keyStore.close(),
         tracing.close,
       ]).catch(() => undefined);
     });

@@ -66,7 +66,7 @@ describe('real processes', () => {
   });
 
   it('end sales and erasures complete, killed once at every step, while a partner loses one answer in three', async () => {
-    const people = await Promise.all(Array.from({ length: 7 }, () => moveGalinaIn(h.db.ownerUrl, h.secrets)));
+    const people = await Promise.all(Array.from({ length: 7 }, () => moveGalinaIn(h.db, h.secrets)));
     const [seller = '', stuck = '', ahead = '', ...leavers] = people;
     await Promise.all(people.map((id) => residentOf(h, id).enrolled(shlagbaum)));
     for (const [index, id] of people.entries()) {
