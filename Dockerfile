@@ -15,6 +15,7 @@ COPY --from=build --chown=root:root /app/package.json /app/package-lock.json ./
 COPY --from=build --chown=root:root /app/node_modules ./node_modules
 COPY --from=build --chown=root:root /app/dist ./dist
 COPY --from=build --chown=root:root /app/prisma/migrations ./prisma/migrations
+COPY --from=build --chown=root:root /app/prisma/key-store-migrations ./prisma/key-store-migrations
 RUN install -d -o node -g node /var/lib/domovoy/journal-heads /var/lib/domovoy/journal-spools /var/lib/domovoy/erasures \
   /var/lib/domovoy/log-segments
 USER node

@@ -4,6 +4,7 @@ import type { DeletionRequest } from '../contracts/deletions';
 import {
   FOLLOW_UP_TAKES_MS,
   KEPT_FOR_ANOTHER,
+  KEY_SHARE,
   type ErasureCallReason,
   type ErasureStanding,
   type SearchResult,
@@ -26,14 +27,15 @@ import { journalErasure } from '../erasure/evidence';
 import type { ErasureLedger, LedgerDemand } from '../erasure/ledger';
 import { forgetOldRights } from '../erasure/register';
 import { gatherIdentifiers, identifiersOf, rememberedIdentifiers, rememberIdentifiers } from '../erasure/identifiers';
-import { searchStores, withExecutions, type Identifiers, type NamingExecutions } from '../erasure/search';
+import { searchStores, withExecutions, withKeyStore, type Identifiers, type NamingExecutions } from '../erasure/search';
 import { callOnce, raiseCall } from '../journal/alerts';
 import type { Database, Transaction } from '../prisma/database';
 import type { Erasure, Prisma } from '../prisma/generated/client';
 import { deletionRequestOf } from '../vault/biometrics';
 import { signDocument, type DocumentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
-import type { SubjectVault } from '../vault/subject-keys';
+import type { KeyStore } from '../vault/key-store';
+import { wholeUntil, type SubjectVault } from '../vault/subject-keys';
 
 export type ErasureActivities = ReturnType<typeof createErasureActivities>;
 
@@ -81,12 +83,14 @@ export function createErasureActivities(deps: {
   signer: DocumentSigner;
   operator: Operator;
   responsible: Responsible;
-  /** After how many days a backup is destroyed, as the act says. */
+  /** After how many days a backup is destroyed, as the act says: of the database, and of the key store (0: there is none). */
   backupDays: number;
+  keyStoreBackupDays: number;
   clocks: Pick<ErasureClocks, 'warnDays'>;
   executions: ErasureExecutions;
   ledger: ErasureLedger;
   subjects: SubjectVault;
+  keyStore: Pick<KeyStore, 'share' | 'destroyShare'>;
   /** Folders of files that are searched, such as logs. */
   searchedFolders: readonly string[];
   /** Opens logs that rest encrypted. */
@@ -157,19 +161,23 @@ export function createErasureActivities(deps: {
     },
 
     /**
-     * Deletes our own rows and the key, in one transaction: what is sealed, in the journal too, is dark from then on;
-     * backups of before have both until they are destroyed themselves (docs/adr/0077).
+     * Deletes our own rows and our half of the key, in one transaction: what is sealed, in the journal too, is dark from
+     * then on. Then the other half, in the key store: so are backups of before (docs/adr/0090). Whoever dies between
+     * finds the rows gone the next time, and the half there.
      *
      * @returns `false` when it was paused, or something came up that has to be waited for
      */
     async eraseRows(erasureId: string): Promise<boolean> {
-      return database.$transaction((tx) => eraseRows(tx, erasureId), { timeout: 60_000 });
+      const isErased = await database.$transaction((tx) => eraseRows(tx, erasureId), { timeout: 60_000 });
+      if (isErased) await destroyShare(erasureId);
+      return isErased;
     },
 
     async searchEverywhere(erasureId: string): Promise<SearchResult> {
       const row = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
       const identifiers = identifiersOf(row) ?? (await rememberedIdentifiers(database, row));
-      const stores = await searchStores(database, identifiers, deps.searchedFolders, deps.keyEncryption);
+      const searched = await searchStores(database, identifiers, deps.searchedFolders, deps.keyEncryption);
+      const stores = withKeyStore(searched, await hasShare(row));
       const named = await executions.naming([identifiers.residentId, ...identifiers.tokens, ...identifiers.plates]);
       // One that no row leads to any more: what has ended of it goes, and the next search says so.
       await remove([...new Set([...named.visibility, ...named.histories])]);
@@ -197,8 +205,9 @@ export function createErasureActivities(deps: {
         const version = (await tx.erasureCertificate.count({ where: { erasureId } })) + 1;
         const now = new Date();
         await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'certified', reason: version.toString() });
-        const { operator, responsible, backupDays } = deps;
-        const said = { erasureId, operator, responsible, backupDays, version, issuedAt: now };
+        const { operator, responsible, backupDays, keyStoreBackupDays } = deps;
+        const terms = { backupDays, keyStoreBackupDays };
+        const said = { erasureId, operator, responsible, ...terms, version, issuedAt: now };
         const content = await certificateOf(tx, said);
         const document = signDocument(deps.signer, CERTIFICATE_TYPE, content);
         await tx.erasureCertificate.create({ data: { id: randomUUID(), erasureId, version, document, issuedAt: now } });
@@ -217,8 +226,16 @@ export function createErasureActivities(deps: {
       await keepOutside(erasureId);
     },
 
-    /** Holders were asked once more and hold nothing: the tokens by which they were asked go as well. */
+    /**
+     * Holders were asked once more and hold nothing: the tokens by which they were asked go as well. The key store is
+     * asked, too: a half that is back there, as from a backup, opens the erasure again.
+     */
     async closeErasure(erasureId: string): Promise<void> {
+      if (await hasShare(await database.erasure.findUniqueOrThrow({ where: { id: erasureId } }))) {
+        await reopen(erasureId, 'key-share-is-back');
+        log.error('the key store has a share of an erased person again', { event: 'erasure-left', count: 1 });
+        return;
+      }
       await database.$transaction(async (tx) => {
         const row = await locked(tx, erasureId);
         if (row?.state !== 'erased') return;
@@ -290,13 +307,38 @@ export function createErasureActivities(deps: {
     deps.ledger.enter(row.residentId, ledgerDemandOf(row));
   }
 
-  async function reopen(erasureId: string): Promise<void> {
+  async function hasShare({ residentId }: Erasure): Promise<boolean> {
+    return (await deps.keyStore.share(residentId)) !== null;
+  }
+
+  /** Also when it was done before; written down once, and each time that there was something. */
+  async function destroyShare(erasureId: string): Promise<void> {
+    const erased = await database.erasure.findUniqueOrThrow({ where: { id: erasureId } });
+    const { residentId } = erased;
+    // What comes back with a backup from now on is dark: the ledger says first that every holder had let go (erasure/again.ts).
+    deps.ledger.enter(residentId, ledgerDemandOf(erased));
+    const isThere = await deps.keyStore.destroyShare(residentId);
+    await database.$transaction(async (tx) => {
+      const row = await locked(tx, erasureId);
+      if (!row || (row.shareDestroyedAt !== null && !isThere)) return;
+      await tx.erasure.update({ where: { id: erasureId }, data: { shareDestroyedAt: new Date() } });
+      if (!isThere && isErasedWhole(row)) return;
+      await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'destroyed', reason: KEY_SHARE });
+    });
+  }
+
+  async function reopen(erasureId: string, reason?: string): Promise<void> {
     await database.$transaction(async (tx) => {
       const { count } = await tx.erasure.updateMany({
         where: { id: erasureId, state: { in: ['erased', 'closed'] } },
         data: { state: 'reopened', completedAt: null },
       });
-      if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'reopened' });
+      if (count === 0) return;
+      await journalErasure(tx, erasureId, {
+        actor: ACTOR,
+        outcome: 'reopened',
+        ...(reason !== undefined && { reason }),
+      });
     });
   }
 
@@ -398,6 +440,10 @@ async function resolveCalls(
   });
 }
 
+/** Its key had not been split yet: there was no other half. */
+const isErasedWhole = ({ wholeKeyUntil, erasedAt }: Erasure): boolean =>
+  wholeKeyUntil !== null && erasedAt !== null && wholeKeyUntil >= erasedAt;
+
 const standingOf = (row: Erasure, clocks: Pick<ErasureClocks, 'warnDays'>): ErasureStanding => ({
   state: stateOf(row),
   warnAt: warnAt(row.requestedAt, row.dueAt, clocks).toISOString(),
@@ -433,6 +479,9 @@ async function eraseRows(tx: Transaction, erasureId: string): Promise<boolean> {
   await rememberHolders(tx, row);
   // Faces went before, each with its own confirmation (activities/biometric-deletion.ts).
   const biometrics = await tx.biometricDeletion.count({ where: { residentId, state: 'deleted' } });
+  const now = new Date();
+  const key = await tx.subjectKey.findUnique({ where: { residentId } });
+  const wholeKeyUntil = later(row.wholeKeyUntil, key && wholeUntil(key, now));
   const counts = { biometrics, ...(await deleteRows(tx, residentId, identifiers)) };
   for (const [category, count] of Object.entries(counts)) {
     if (count > 0) await journalErasure(tx, erasureId, { actor: ACTOR, outcome: 'destroyed', reason: category });
@@ -440,10 +489,13 @@ async function eraseRows(tx: Transaction, erasureId: string): Promise<boolean> {
   const state = row.state === 'waiting' ? 'erasing' : row.state;
   await tx.erasure.update({
     where: { id: erasureId },
-    data: { state, identifiers, erasedAt: row.erasedAt ?? new Date() },
+    data: { state, identifiers, wholeKeyUntil, erasedAt: row.erasedAt ?? now },
   });
   return true;
 }
+
+const later = (one: Date | null, other: Date | null): Date | null =>
+  one === null || (other !== null && other > one) ? other : one;
 
 type NewHolder = Prisma.ErasureHolderCreateManyInput;
 

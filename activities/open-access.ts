@@ -222,6 +222,8 @@ export function createOpenAccessActivities(deps: {
     billing: BillingStanding | 'unavailable',
     known?: FoundOut,
   ): Promise<Ended | Authorized | { kind: 'facts-changed'; facts: FactsText }> {
+    // Looked for since it was assessed. Nothing opens while it cannot be read: its evidence could not be written.
+    if (request.residentId !== null) await keys.of(request.residentId);
     const answers = known?.answers ?? [];
     const endNow = async (ending: Ending): Promise<Ended> => {
       await remember(database, answers);

@@ -16,7 +16,7 @@ import { createSealedFiles } from '../vault/sealed-files';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createPayloadCodec } from '../vault/payload-codec';
 import { createPlateIndex, type PlateIndex } from '../vault/plate-index';
-import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
+import type { SubjectVault } from '../vault/subject-keys';
 import { createApp } from './app';
 import { consentOperations } from './app/consents';
 import { consentReceiptOperations } from './app/consent-receipts';
@@ -90,6 +90,7 @@ export type ApiDependencies = {
   readonly database: Database;
   readonly temporal: Client;
   readonly keyEncryption: KeyEncryption;
+  readonly subjects: SubjectVault;
   readonly identificationGuard: IdentificationGuard;
   readonly faces: FaceIdentifier;
   readonly requestLimits: RequestLimits;
@@ -119,7 +120,6 @@ type OperationDependencies = Omit<
   | 'metrics'
   | 'restoreGate'
 > & {
-  readonly subjects: SubjectVault;
   readonly plateIndex: PlateIndex;
   readonly identification: Identification;
   readonly plates: PlateIdentifier;
@@ -233,9 +233,8 @@ const erasureClocks = (settings: ErasureSettings): ErasureClocks => ({
 
 /** The whole API as an Express application that does not listen yet. */
 export function createStack(deps: ApiDependencies): Express {
-  const { settings, secrets, database, log } = deps;
+  const { settings, secrets, database, subjects, log } = deps;
   const publicUrl = settings.API_PUBLIC_URL;
-  const subjects = createSubjectVault(deps.keyEncryption);
   const plateIndex = createPlateIndex(secrets.PLATE_INDEX_KEY);
   const plates = createPlateIdentifier({ database, plateIndex });
   const identification = createIdentification({ faces: deps.faces, plates, guard: deps.identificationGuard });
@@ -271,7 +270,6 @@ export function createStack(deps: ApiDependencies): Express {
   const clientAuthorities = readAuthorities(readFileSync(settings.CLIENT_CA_FILE, 'utf8'));
   const sections = apiSections({
     ...deps,
-    subjects,
     plateIndex,
     plates,
     identification,

@@ -16,6 +16,7 @@ import { authenticateEntriesWith } from '../journal/journal';
 import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
+import { openKeyStore } from '../vault/key-store';
 import { createSubjectVault } from '../vault/subject-keys';
 import { createStack } from './composition';
 import { createFaceIdentifier } from './face-identification';
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
+  const keyStore = openKeyStore(secrets.KEY_STORE_URL);
   showClock(registry, () => clockSkewMs(database));
   authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   // Before the logger, whose own key may be a call to another system.
@@ -59,9 +61,10 @@ async function main(): Promise<void> {
     attempts: lockoutAttempts(settings),
     log,
   });
+  const subjects = createSubjectVault(keyEncryption, keyStore);
   const faces = createFaceIdentifier({
     database,
-    subjects: createSubjectVault(keyEncryption),
+    subjects,
     threshold: settings.FACE_THRESHOLD,
     margin: settings.FACE_MARGIN,
     log,
@@ -95,6 +98,7 @@ async function main(): Promise<void> {
     database,
     temporal,
     keyEncryption,
+    subjects,
     identificationGuard,
     faces,
     requestLimits,
@@ -118,6 +122,7 @@ async function main(): Promise<void> {
     registry,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
+      keyStore: () => keyStore.answers(),
       ownKeys: ownKeys.assertFresh,
       restoreGate: restoreGate.assertOpen,
       temporal: () => temporal.connection.workflowService.getSystemInfo({}),
@@ -141,6 +146,7 @@ async function main(): Promise<void> {
         identityProvider.close,
         ownKeys.close,
         restoreGate.close,
+        () => keyStore.close(),
         tracing.close,
       ]).catch(() => undefined);
     });

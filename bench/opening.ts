@@ -8,6 +8,7 @@ import type { Stack } from '../stack/stack';
 import { NAMESPACE } from '../stack/temporal-server';
 import { APP_CLIENT_ID, PARTNERS, SERVICE } from '../stack/town';
 import { localKeyEncryption } from '../vault/key-encryption';
+import { openKeyStore } from '../vault/key-store';
 import { createSubjectVault } from '../vault/subject-keys';
 import { interleavedLatencies, interleavedThroughput, Missed, perSecond, type Twins, type Work } from './interleave';
 import { createProcessorCount, type PerUnit } from './processor-time';
@@ -115,7 +116,7 @@ export async function startBareWorker(stack: Stack): Promise<void> {
 }
 
 /** Moves people into the first partner's house and has billing say that they have paid. */
-export async function settle({ ownerUrl, ports, secrets }: Stack): Promise<string[]> {
+export async function settle({ ownerUrl, keyStoreOwnerUrl, ports, secrets }: Stack): Promise<string[]> {
   const [partner] = PARTNERS;
   const households = Array.from({ length: HOUSEHOLDS }, () => ({
     residentId: randomUUID(),
@@ -123,10 +124,11 @@ export async function settle({ ownerUrl, ports, secrets }: Stack): Promise<strin
     accountId: randomUUID(),
   }));
   const database = openDatabase(ownerUrl, 1);
+  const keyStore = openKeyStore(keyStoreOwnerUrl, 1);
   try {
     await database.resident.createMany({ data: households.map(({ residentId }) => ({ id: residentId })) });
     const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
-    const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+    const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId), keyStore);
     for (const { residentId } of households) await subjects.createKey(database, residentId);
     await database.property.createMany({
       data: households.map(({ propertyId, accountId }) => ({
@@ -147,6 +149,7 @@ export async function settle({ ownerUrl, ports, secrets }: Stack): Promise<strin
     });
   } finally {
     await database.$disconnect();
+    await keyStore.close();
   }
   const control = `http://127.0.0.1:${ports.billingControl.toString()}/control/accounts`;
   for (const { accountId } of households) {

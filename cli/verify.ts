@@ -70,10 +70,15 @@ function certificateSummary(content: unknown): string[] {
     `  holders that confirmed: ${of('confirmed')}`,
     `  held by the operator for: ${of('held-by-operator')}`,
     `  kept for another person by: ${of('kept-for-another')}`,
-    `  in backups made before, sealed, with the wrapped key: ${backups === null ? 'not said' : `until ${backups.hold_until}`}`,
+    `  in backups made before, sealed: ${backups === null ? 'not said' : `until ${backups.hold_until}`}`,
+    `  opens from no backup: ${fromWhen(backups)}`,
     `  searched ${search.places.toString()} places on ${search.searched_at}: nothing found`,
   ];
 }
+
+/** Where the key lay whole in backups it opened as long as they were kept, for whoever had what wrapped it. */
+const fromWhen = (backups: ErasureCertificate['backups']): string =>
+  backups === null ? 'not said' : `from ${backups.opens_nothing_from ?? backups.hold_until} on`;
 
 const REFUSALS: Readonly<Record<Extract<DocumentCheck, { ok: false }>['why'], string>> = {
   'not-a-document': 'this is not a document that Domovoy signs.',

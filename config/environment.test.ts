@@ -8,6 +8,7 @@ const ring = `k1:${randomBytes(32).toString('base64')}`;
 const complete = {
   HEALTH_PORT: '9101',
   DATABASE_URL: 'postgresql://worker:canary-password@127.0.0.1/db',
+  KEY_STORE_URL: 'postgresql://worker:canary-password@127.0.0.1/keys',
   KEY_ENCRYPTION_KEYS: ring,
   PAYLOAD_KEYS: ring,
   BILLING_URL: 'https://localhost:9450',
@@ -42,13 +43,17 @@ describe('the configuration', () => {
     const pem = '-----BEGIN PRIVATE KEY-----';
     const folders = { JOURNAL_HEADS_DIR: 'heads', ERASURES_DIR: 'erasures', ERASURE_SEARCH_DIRS: 'logs, spool' };
     const operator = { OPERATOR_NAME: 'Company', OPERATOR_ADDRESS: 'Street' };
-    const act = { BACKUP_RETENTION_DAYS: '30', ERASURE_RESPONSIBLE_NAME: 'A', ERASURE_RESPONSIBLE_POSITION: 'B' };
+    const backups = { BACKUP_RETENTION_DAYS: '30', KEY_STORE_BACKUP_DAYS: '0' };
+    const act = { ...backups, ERASURE_RESPONSIBLE_NAME: 'A', ERASURE_RESPONSIBLE_POSITION: 'B' };
     const env = { ...complete, DOCUMENT_SIGNING_KEY: pem, ...folders, ...operator, ...act };
     expect(readCoreConfiguration(env).secrets.DOCUMENT_SIGNING_KEY).toBe(pem);
     expect(readCoreConfiguration(env).secrets).not.toHaveProperty('BILLING_SECRET');
     expect(JSON.stringify(readWorkerConfiguration(env))).not.toContain(pem);
     expect(() => readCoreConfiguration(complete)).toThrow(/JOURNAL_HEADS_DIR[^]*DOCUMENT_SIGNING_KEY/);
     expect(readCoreConfiguration(env).settings.ERASURE_SEARCH_DIRS).toEqual(['logs', 'spool']);
+    for (const KEY_STORE_BACKUP_DAYS of [undefined, '', '-1', '1.5', '3661', 'none']) {
+      expect(() => readCoreConfiguration({ ...env, KEY_STORE_BACKUP_DAYS })).toThrow(/KEY_STORE_BACKUP_DAYS/);
+    }
     for (const ERASURE_SEARCH_DIRS of [undefined, '', ' , ']) {
       expect(() => readCoreConfiguration({ ...env, ERASURE_SEARCH_DIRS })).toThrow(/ERASURE_SEARCH_DIRS/);
     }

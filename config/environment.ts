@@ -88,6 +88,8 @@ const PrivateKeyPem = z.string().includes('PRIVATE KEY');
 /** No defaults here: a process without its secrets must not start. */
 const SharedSecrets = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** The database with the other halves of subjects' keys, and of backups of its own (docs/adr/0090). */
+  KEY_STORE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** With KEY_ENCRYPTION=local. */
   KEY_ENCRYPTION_KEYS: KeyRingText.optional(),
   PAYLOAD_KEYS: KeyRingText,
@@ -239,6 +241,8 @@ const CoreSettings = SharedSettings.extend({
   ERASURES_DIR: z.string().min(1),
   /** After how many days a backup of the database is destroyed. Acts of destruction say it: no default would be true. */
   BACKUP_RETENTION_DAYS: z.coerce.number().int().min(1).max(3_660),
+  /** The same of the key store; 0: it is replicated and not backed up. Until then a backup there may undo a destruction. */
+  KEY_STORE_BACKUP_DAYS: z.coerce.number().int().min(0).max(3_660),
   /** The person who answers for destructions, as acts name them (order 179). */
   ERASURE_RESPONSIBLE_NAME: z.string().min(1).max(200),
   ERASURE_RESPONSIBLE_POSITION: z.string().min(1).max(200),
@@ -325,9 +329,14 @@ const KeyEncryptionSettings = SharedSettings.pick({
 export const readLogReaderConfiguration = (env: NodeJS.ProcessEnv) =>
   read(env, KeyEncryptionSettings, SharedSecrets.pick({ KEY_ENCRYPTION_KEYS: true }));
 
-const MigrationSecrets = z.object({ OWNER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
+const OwnerSecrets = z.object({ OWNER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
+const MigrationSecrets = OwnerSecrets.extend({ OWNER_KEY_STORE_URL: z.url({ protocol: /^postgres(ql)?$/ }) });
 
 /** Connection string of the tables' owner; no other process has it. */
+export const readOwnerConfiguration = (env: NodeJS.ProcessEnv): z.infer<typeof OwnerSecrets> =>
+  read(env, z.object({}), OwnerSecrets).secrets;
+
+/** The same of both databases. */
 export const readMigrationConfiguration = (env: NodeJS.ProcessEnv): z.infer<typeof MigrationSecrets> =>
   read(env, z.object({}), MigrationSecrets).secrets;
 

@@ -2,9 +2,9 @@ import { z } from 'zod';
 
 /** Type of the signed document, as its header names it. */
 export const CERTIFICATE_TYPE = 'domovoy-erasure-certificate+json';
-export const CERTIFICATE_SCHEMA = 'RKN-179-2022/2';
-/** Acts of the first form lack what has a default below; they stay valid as they were signed. */
-const CERTIFICATE_SCHEMAS = ['RKN-179-2022/1', CERTIFICATE_SCHEMA] as const;
+export const CERTIFICATE_SCHEMA = 'RKN-179-2022/3';
+/** Acts of earlier forms lack what has a default below; they stay valid as they were signed. */
+const CERTIFICATE_SCHEMAS = ['RKN-179-2022/1', 'RKN-179-2022/2', CERTIFICATE_SCHEMA] as const;
 
 /**
  * What an act may say of somebody else: it `confirmed`; was never asked, because all of it was `held-by-operator`; or keeps
@@ -57,8 +57,21 @@ export const ErasureCertificate = z.strictObject({
   backups: z
     .strictObject({
       key_destroyed_at: Moment.describe('From then on the system itself opens nothing of the person'),
+      share_destroyed_at: Moment.nullable()
+        .default(null)
+        .describe('By when the key store had no half of the key; acts of the second form know of no halves'),
       retention_days: z.number().int().min(1),
-      hold_until: Moment.describe('When the last backup that was made before the destruction is destroyed'),
+      hold_until: Moment.describe('When the last backup of the database from before the destruction is destroyed'),
+      key_store_retention_days: z.number().int().min(0).nullable().default(null),
+      key_store_hold_until: Moment.nullable()
+        .default(null)
+        .describe('When the last backup of the key store with the other half is destroyed; null: none is made'),
+      whole_key_until: Moment.nullable()
+        .default(null)
+        .describe('Until when backups of the database were made that hold the whole key; null: none ever was'),
+      opens_nothing_from: Moment.nullable()
+        .default(null)
+        .describe('From then on nothing of the person opens with any backup'),
       statement: z.string(),
     })
     .nullable()

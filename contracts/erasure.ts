@@ -69,6 +69,9 @@ export const ERASURE_EVENTS = [
 ] as const;
 export type ErasureEvent = (typeof ERASURE_EVENTS)[number];
 
+/** What the key store had of the person, among the categories that were destroyed. */
+export const KEY_SHARE = 'key-share';
+
 /** Why a partner that let go of a vehicle has its plate still: another person has registered the same car. */
 export const KEPT_FOR_ANOTHER = 'kept-for-another';
 

@@ -15,7 +15,7 @@ import { projectFile } from '../config/project-root';
 import { ensureCertificates } from '../stack/certificates';
 import { VERSION as KEYCLOAK_VERSION } from '../stack/keycloak/find';
 import { stackPorts } from '../stack/ports';
-import { apiPlan, LOGINS, workerPlan } from '../stack/processes';
+import { apiPlan, KEY_STORE_LOGINS, LOGINS, workerPlan } from '../stack/processes';
 import { stackSecrets, type StackSecrets } from '../stack/secrets';
 import { openStateFolder } from '../stack/state-folder';
 import { NOT_DECODED } from '../stack/temporal-ui';
@@ -32,12 +32,18 @@ const secrets: StackSecrets = stackSecrets(folder);
 
 /** In the forms of docs/operations.md. */
 const databaseUrl = (login: string) => `postgresql://${login}:a%2Fpassword@postgres:5432/domovoy`;
+const keyStoreUrl = (login: string) => `postgresql://${login}:a%2Fpassword@keys-db:5432/domovoy_keys`;
 const VALUES: Readonly<Record<string, string>> = {
   owner_database_url: databaseUrl('domovoy_owner'),
   api_database_url: databaseUrl(LOGINS.api),
   smart_home_database_url: databaseUrl(LOGINS['smart-home']),
   communal_database_url: databaseUrl(LOGINS.communal),
   core_database_url: databaseUrl(LOGINS.core),
+  owner_key_store_url: keyStoreUrl('domovoy_keys_owner'),
+  api_key_store_url: keyStoreUrl(KEY_STORE_LOGINS.api),
+  smart_home_key_store_url: keyStoreUrl(KEY_STORE_LOGINS['smart-home']),
+  communal_key_store_url: keyStoreUrl(KEY_STORE_LOGINS.communal),
+  core_key_store_url: keyStoreUrl(KEY_STORE_LOGINS.core),
   key_encryption_keys: secrets.keyEncryptionKeys.value,
   payload_keys: secrets.payloadKeys.value,
   token_signing_keys: secrets.tokenSigningKeys.value,
@@ -114,14 +120,14 @@ describe('docker-compose.yml', () => {
     const folders = { journalHeads, journalSpools, erasures, logs };
     const parts = { secrets, certificates, ports: stackPorts({}), apiUrl: 'https://x', ...folders };
     // Its addresses are its own affair, and it trusts an authority of its own.
-    const isKept = (name: string) => !['DATABASE_URL', 'STAFF_ISSUER_CA_FILE'].includes(name);
+    const isKept = (name: string) => !['DATABASE_URL', 'KEY_STORE_URL', 'STAFF_ISSUER_CA_FILE'].includes(name);
     for (const plan of [
       apiPlan(parts),
       ...(['smart-home', 'communal', 'core'] as const).map((queue) => workerPlan(parts, queue)),
     ]) {
       const names = Object.keys(serviceOf(plan.name).environment ?? {});
       expect(names).toEqual(expect.arrayContaining(Object.keys(plan.env ?? {}).filter(isKept)));
-      expect(names).toContain('DATABASE_URL_FILE');
+      expect(names).toEqual(expect.arrayContaining(['DATABASE_URL_FILE', 'KEY_STORE_URL_FILE']));
     }
   });
 
@@ -179,11 +185,23 @@ describe('docker-compose.yml', () => {
 
   it('holds no secret itself', () => {
     // The name of a key, and not a key.
-    const isSecret = (name: string) => /(PASSWORD|SECRETS?|KEYS?|DATABASE_URL)$/.test(name) && name !== 'TRANSIT_KEY';
+    const isSecret = (name: string) =>
+      /(PASSWORD|SECRETS?|KEYS?|DATABASE_URL|KEY_STORE_URL)$/.test(name) && name !== 'TRANSIT_KEY';
     const shown = Object.values(compose.services).flatMap(({ environment = {} }) =>
       Object.keys(environment).filter(isSecret),
     );
     expect(shown).toEqual([]);
+  });
+
+  it('keeps the halves of keys apart: no volume, secret or password of the one database is of the other', () => {
+    const [main, keys] = [serviceOf('postgres'), serviceOf('keys-db')];
+    const held = ({ volumes = [], secrets: given = [] }: Service) => [
+      ...volumes.map((volume) => volume.split(':')[0]),
+      ...given,
+    ];
+    expect(held(main).filter((each) => held(keys).includes(each))).toEqual([]);
+    const mounting = Object.entries(compose.services).filter(([, service]) => held(service).includes('keys-db'));
+    expect(mounting.map(([name]) => name)).toEqual(['keys-db']);
   });
 
   it('mounts files that are there, and volumes that it declares', () => {

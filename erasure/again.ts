@@ -17,7 +17,8 @@ type Parts = { readonly subjects: SubjectVault; readonly ledger: ErasureLedger; 
 
 /**
  * An old backup was restored, and people are back of whom the ledger says that they are erased or asked to be: their
- * erasure is accepted again, under its own number. Whoever has no key any more is erased as far as it goes.
+ * erasure is accepted again, under its own number. Half of their keys is back with them, and nothing of theirs opens; whoever
+ * has not even that is erased as far as it goes.
  *
  * @returns ids of the erasures that are to be begun
  */
@@ -46,12 +47,28 @@ async function acceptAgain(
     erasureId: demand?.erasureId ?? randomUUID(),
     ...(demand && { earlier: asItWas(demand, clocks) }),
   });
+  if (!row) return null;
+  const wasErased = demand === null || demand.erasedAt !== null;
+  if (wasErased && (await subjects.find(tx, residentId)) === null) await forgetDarkVehicles(tx, residentId);
   // Now that nobody else destroys it: the key may have gone since it was seen.
-  if (!row || (await tx.subjectKey.count({ where: { residentId } })) === 0) return row;
+  if ((await tx.subjectKey.count({ where: { residentId } })) === 0) return row;
   await stopEverything(tx, subjects, { residentId, actor: ACTOR });
   if (!DESTROYED.includes(row.state)) return row;
   await journalErasure(tx, row.id, { actor: ACTOR, outcome: 'reopened', reason: 'key-is-back' });
   return tx.erasure.update({ where: { id: row.id }, data: { state: 'waiting', erasedAt: null, completedAt: null } });
+}
+
+/**
+ * Their plates do not open any more, so that no partner can be told of them; whoever had one let go of it before the key
+ * was destroyed, as the act of then says.
+ */
+async function forgetDarkVehicles(tx: Transaction, residentId: string): Promise<void> {
+  await tx.$executeRaw`
+    DELETE FROM plate_holdings h USING vehicles v
+     WHERE v.resident_id = ${residentId}::uuid AND h.plate_index = v.plate_index
+       AND NOT EXISTS (SELECT FROM vehicles o WHERE o.plate_index = v.plate_index AND o.resident_id <> v.resident_id)`;
+  await tx.vehiclePartner.deleteMany({ where: { vehicle: { residentId } } });
+  await tx.vehicle.deleteMany({ where: { residentId } });
 }
 
 /** One that was carried out is a duty of now; one that waits has the time that it had. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { KEY_SHARE } from '../contracts/erasure';
 import {
   CERTIFICATE_SCHEMA,
   ErasureCertificate,
@@ -7,6 +8,7 @@ import {
   type HolderStanding,
 } from '../contracts/erasure-certificate';
 import type { Transaction } from '../prisma/database';
+import type { Erasure } from '../prisma/generated/client';
 import { RETAINED } from './search';
 
 /** The company, as papers name it. */
@@ -22,12 +24,22 @@ const LAW = {
   'consent-withdrawn': 'Federal Law 152-FZ, article 21 part 5',
 } as const;
 const METHOD =
-  'deleted from the database; the key of the person, under which all of it was sealed, was destroyed there';
+  'deleted from the database; the key of the person, under which all of it was sealed, was destroyed in every place that ' +
+  'held a part of it';
 const MEDIUM = 'database of the information system';
-/** docs/adr/0077: what is true of backups, and no more. */
-const BACKUPS =
-  'backups made before the destruction hold the data, sealed, and the key of the person, wrapped; each is destroyed when ' +
-  'its term is over; one that is restored before then opens nothing to anybody until this erasure has begun in it again';
+const KEY_STORE = { medium: 'key store of the information system', method: 'deleted from the key store' } as const;
+/** docs/adr/0090: what is true of backups, and no more. */
+const BACKUPS = {
+  halves:
+    'backups of the database hold the data, sealed, and one of the two halves of the key of the person, wrapped; the ' +
+    'other half lay in the key store alone',
+  whole:
+    'backups of the database that were made until whole_key_until hold the data, sealed, and the key of the person, ' +
+    'wrapped; those that were made later hold one of its two halves, the other one lay in the key store alone',
+  since:
+    '; there it was destroyed by share_destroyed_at, and backups of the key store are kept for key_store_retention_days, ' +
+    'none where these are 0; from opens_nothing_from on nothing of the person opens with any backup',
+} as const;
 const DAY_MS = 24 * 3_600_000;
 const CONFIRMED = {
   face: 'said that nothing is held, in its answer to the order or asked afterwards',
@@ -47,6 +59,46 @@ function confirmationOf(standing: HolderStanding, kind: string): string {
 const Found = z.object({ searchedAt: z.string(), places: z.number(), found: z.array(z.unknown()).length(0) });
 
 /**
+ * What backups still open, and until when. With one of the database that holds one half, only as long as one of the key
+ * store holds the other; with one that was made before the key was split, as long as that is kept; with none once those of
+ * the database are destroyed, which alone hold what is sealed.
+ */
+function backupsOf(
+  { shareDestroyedAt, wholeKeyUntil }: Pick<Erasure, 'shareDestroyedAt' | 'wholeKeyUntil'>,
+  {
+    destroyedAt,
+    lastAt,
+    issuedAt,
+    backupDays,
+    keyStoreBackupDays,
+  }: {
+    readonly destroyedAt: Date;
+    readonly lastAt: number;
+    readonly issuedAt: Date;
+    readonly backupDays: number;
+    readonly keyStoreBackupDays: number;
+  },
+): ErasureCertificate['backups'] {
+  const daysAfter = (at: number, days: number): number => at + days * DAY_MS;
+  const shareAt = (shareDestroyedAt ?? issuedAt).getTime();
+  const holdUntil = daysAfter(lastAt, backupDays);
+  const keyStoreUntil = daysAfter(shareAt, keyStoreBackupDays);
+  const wholeUntil = wholeKeyUntil === null ? 0 : daysAfter(wholeKeyUntil.getTime(), backupDays);
+  const textOf = (at: number): string => new Date(at).toISOString();
+  return {
+    key_destroyed_at: destroyedAt.toISOString(),
+    share_destroyed_at: textOf(shareAt),
+    retention_days: backupDays,
+    hold_until: textOf(holdUntil),
+    key_store_retention_days: keyStoreBackupDays,
+    key_store_hold_until: keyStoreBackupDays === 0 ? null : textOf(keyStoreUntil),
+    whole_key_until: wholeKeyUntil?.toISOString() ?? null,
+    opens_nothing_from: textOf(Math.max(shareAt, Math.min(holdUntil, Math.max(keyStoreUntil, wholeUntil)))),
+    statement: (wholeKeyUntil === null ? BACKUPS.halves : BACKUPS.whole) + BACKUPS.since,
+  };
+}
+
+/**
  * What the certificate says, from the rows and the journal and from nothing else.
  *
  * @throws when the last search was not clean: there is nothing to certify then
@@ -58,11 +110,12 @@ export async function certificateOf(
     operator: Operator;
     responsible: Responsible;
     backupDays: number;
+    keyStoreBackupDays: number;
     version: number;
     issuedAt: Date;
   },
 ): Promise<ErasureCertificate> {
-  const { erasureId, operator, responsible, backupDays, version, issuedAt } = options;
+  const { erasureId, operator, responsible, version, issuedAt } = options;
   const row = await tx.erasure.findUniqueOrThrow({ where: { id: erasureId }, include: { holders: true } });
   const entries = await tx.journalEntry.findMany({
     where: { kind: 'erasure', objectId: erasureId },
@@ -100,16 +153,10 @@ export async function certificateOf(
     destroyed: destroyed.map(({ reason, at }) => ({
       category: reason ?? '',
       system: SYSTEM,
-      medium: MEDIUM,
-      method: METHOD,
+      ...(reason === KEY_SHARE ? KEY_STORE : { medium: MEDIUM, method: METHOD }),
       destroyed_at: at.toISOString(),
     })),
-    backups: {
-      key_destroyed_at: destroyedAt.toISOString(),
-      retention_days: backupDays,
-      hold_until: new Date(lastAt + backupDays * DAY_MS).toISOString(),
-      statement: BACKUPS,
-    },
+    backups: backupsOf(row, { ...options, destroyedAt, lastAt }),
     holders: row.holders.map(({ partnerId, kind, confirmedAt, askedAt, orders, ...holder }) => {
       const standing = HOLDER_STANDINGS.find((known) => known === holder.standing) ?? 'confirmed';
       return {

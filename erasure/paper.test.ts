@@ -20,8 +20,19 @@ const certificate = ErasureCertificate.parse({
   reason: { basis: 'stop-processing', law: '152-FZ' },
   requested_at: at,
   destroyed_at: at,
-  destroyed: [{ category: 'profile', system: 'Domovoy', medium: 'database', method: 'deleted', destroyed_at: at }],
-  backups: { key_destroyed_at: at, retention_days: 30, hold_until: '2026-12-21T09:00:00.000Z', statement: 'said' },
+  destroyed: ['profile', 'key-share'].map((category) => ({
+    ...{ category, system: 'Domovoy', medium: 'database', method: 'deleted', destroyed_at: at },
+  })),
+  backups: {
+    key_destroyed_at: at,
+    share_destroyed_at: '2026-11-21T09:00:01.000Z',
+    retention_days: 30,
+    hold_until: '2026-12-21T09:00:00.000Z',
+    key_store_retention_days: 7,
+    key_store_hold_until: '2026-11-28T09:00:01.000Z',
+    opens_nothing_from: '2026-11-28T09:00:01.000Z',
+    statement: 'said',
+  },
   holders: [
     { party: 'kluch', category: 'face', confirmed_at: at, confirmation: 'said so', ordered_again: 0 },
     {
@@ -73,7 +84,8 @@ describe('the act of destruction on paper', () => {
       `Требование № ${id}`,
       'Иванова М. П., Ответственный',
       'Ответственный: ____________________ / Иванова М. П. /',
-      'Имя и контакты: Domovoy',
+      'Имя и контакты: Domovoy, база данных; удаление записей и уничтожение ключа шифрования',
+      'Доля ключа шифрования субъекта в хранилище ключей: Domovoy, хранилище ключей; удаление;',
       'требование о прекращении обработки',
       'kluch: биометрические данные; подтверждено 21.11.2026',
       '12:00:00 МСК',
@@ -97,11 +109,42 @@ describe('the act of destruction on paper', () => {
     for (const line of extract) expect(line.replaceAll(id, '').replaceAll('Domovoy', '')).not.toMatch(/[a-z]/i);
   });
 
-  it('does not say that backups are unreadable: it says what they hold, and until when', () => {
+  const backupsOf = (backups: object): string => {
+    const sections = sectionsOf(ErasureCertificate.parse({ ...certificate, backups }));
+    return sections.find(({ title }) => title === 'Резервные копии')?.lines.join('\n') ?? '';
+  };
+
+  it('says of backups what they hold, where the other half of the key was, and from when on none opens anything', () => {
     const text = textOf(certificate);
-    expect(text).toContain('содержат данные в зашифрованном виде и ключ субъекта');
+    expect(text).toContain('его доля в хранилище ключей уничтожена не позднее 21.11.2026, 12:00:01 МСК');
+    expect(text).toContain('содержат данные в зашифрованном виде и только одну из двух долей ключа');
+    expect(text).toContain('дней: 30; последняя из копий, сделанных до уничтожения, уничтожается 21.12.2026');
+    expect(text).toContain('дней: 7; последняя из копий с долей ключа уничтожается 28.11.2026, 12:00:01 МСК');
+    expect(text).toContain('не открываются начиная с 28.11.2026, 12:00:01 МСК');
+    expect(text).not.toContain('целиком');
+  });
+
+  it('says that a key store which is replicated has no backups, and which of the database hold a key whole', () => {
+    const none = { ...certificate.backups, key_store_retention_days: 0, key_store_hold_until: null };
+    expect(backupsOf(none)).toContain('Резервные копии хранилища ключей не создаются');
+    const whole = backupsOf({ ...none, whole_key_until: '2026-11-01T09:00:00.000Z' });
+    expect(whole).toContain(
+      'сделанные до 01.11.2026, 12:00:00 МСК, содержат данные в зашифрованном виде и ключ субъекта',
+    );
+    expect(whole).toContain('сделанные позднее, содержат данные в зашифрованном виде и только одну');
+  });
+
+  it('is made of an act of the second form as well, which says of backups that they hold the whole key', () => {
+    const second = {
+      key_destroyed_at: at,
+      retention_days: 30,
+      hold_until: '2026-12-21T09:00:00.000Z',
+      statement: 'said',
+    };
+    const text = backupsOf(second);
+    expect(text).toContain('содержат данные в зашифрованном виде и ключ субъекта, защищённый ключом системы');
     expect(text).toContain('дней: 30; последняя из таких копий уничтожается 21.12.2026, 12:00:00 МСК');
-    expect(text).not.toContain('база данных и её резервные копии');
+    expect(text).not.toMatch(/дол[яиюе]й?|null/);
   });
 
   it('is made of an act of the first form as well, and says what that does not say', () => {

@@ -1,5 +1,5 @@
 import PDFDocument from 'pdfkit';
-import type { ErasureEvent } from '../contracts/erasure';
+import { KEY_SHARE, type ErasureEvent } from '../contracts/erasure';
 import type { ErasureCertificate } from '../contracts/erasure-certificate';
 import { REASONS_RU } from './notice';
 
@@ -71,8 +71,11 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
       lines: listed(
         destroyed.map(
           ({ category, system, destroyed_at: at }) =>
-            `${CATEGORIES[category] ?? category}: ${system}, база данных; удаление записей и уничтожение ` +
-            `ключа шифрования; ${moscow(at)}`,
+            `${CATEGORIES[category] ?? category}: ${system}, ` +
+            (category === KEY_SHARE
+              ? 'хранилище ключей; удаление'
+              : 'база данных; удаление записей и уничтожение ключа шифрования') +
+            `; ${moscow(at)}`,
         ),
       ),
     },
@@ -81,15 +84,9 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
       lines:
         backups === null
           ? ['Этой формой акта срок хранения резервных копий не указан']
-          : [
-              `Ключ шифрования субъекта уничтожен в системе: ${moscow(backups.key_destroyed_at)}`,
-              'Резервные копии, сделанные до уничтожения, содержат данные в зашифрованном виде и ключ субъекта, ' +
-                'защищённый ключом системы',
-              `Срок хранения резервной копии, дней: ${backups.retention_days.toString()}; последняя из таких копий ` +
-                `уничтожается ${moscow(backups.hold_until)}`,
-              'База данных, восстановленная из такой копии до этого срока, закрыта для доступа, пока уничтожение не ' +
-                'начато в ней повторно по реестру уничтожений',
-            ],
+          : backups.opens_nothing_from === null
+            ? wholeKeyInBackups(backups)
+            : splitKeyInBackups(backups, backups.opens_nothing_from),
     },
     {
       title: 'Подтверждения других держателей',
@@ -127,6 +124,42 @@ export function sectionsOf(certificate: ErasureCertificate): Section[] {
         'Электронная подпись оператора — в подписанном документе (JSON)',
       ],
     },
+  ];
+}
+
+type Backups = NonNullable<ErasureCertificate['backups']>;
+
+/** Of acts of the second form: key and data lay in one database. */
+const wholeKeyInBackups = (backups: Backups): string[] => [
+  `Ключ шифрования субъекта уничтожен в системе: ${moscow(backups.key_destroyed_at)}`,
+  'Резервные копии, сделанные до уничтожения, содержат данные в зашифрованном виде и ключ субъекта, ' +
+    'защищённый ключом системы',
+  `Срок хранения резервной копии, дней: ${backups.retention_days.toString()}; последняя из таких копий ` +
+    `уничтожается ${moscow(backups.hold_until)}`,
+  'База данных, восстановленная из такой копии до этого срока, закрыта для доступа, пока уничтожение не ' +
+    'начато в ней повторно по реестру уничтожений',
+];
+
+function splitKeyInBackups(backups: Backups, opensNothingFrom: string): string[] {
+  const { share_destroyed_at: shareAt, key_store_hold_until: keyStoreUntil, whole_key_until: wholeUntil } = backups;
+  return [
+    `Ключ шифрования субъекта уничтожен в базе данных: ${moscow(backups.key_destroyed_at)}; его доля в хранилище ключей ` +
+      `уничтожена не позднее ${moscow(shareAt ?? opensNothingFrom)}`,
+    ...(wholeUntil === null
+      ? []
+      : [
+          `Резервные копии базы данных, сделанные до ${moscow(wholeUntil)}, содержат данные в зашифрованном виде и ключ ` +
+            'субъекта целиком, защищённый ключом системы',
+        ]),
+    `Резервные копии базы данных${wholeUntil === null ? '' : ', сделанные позднее,'} содержат данные в зашифрованном ` +
+      'виде и только одну из двух долей ключа; без доли из хранилища ключей они не открываются',
+    `Срок хранения резервной копии базы данных, дней: ${backups.retention_days.toString()}; последняя из копий, ` +
+      `сделанных до уничтожения, уничтожается ${moscow(backups.hold_until)}`,
+    keyStoreUntil === null
+      ? 'Резервные копии хранилища ключей не создаются'
+      : `Срок хранения резервной копии хранилища ключей, дней: ${String(backups.key_store_retention_days)}; последняя ` +
+        `из копий с долей ключа уничтожается ${moscow(keyStoreUntil)}`,
+    `Ни из какой резервной копии данные субъекта не открываются начиная с ${moscow(opensNothingFrom)}`,
   ];
 }
 
@@ -168,6 +201,7 @@ const CATEGORIES: Readonly<Record<string, string>> = {
   'plugin-sessions': 'Сеансы плагинов',
   'openings-unlinked': 'Связь с проходами',
   'encryption-key': 'Ключ шифрования субъекта',
+  [KEY_SHARE]: 'Доля ключа шифрования субъекта в хранилище ключей',
 };
 
 const EVENTS: Readonly<Record<ErasureEvent, string>> = {
@@ -202,6 +236,7 @@ const DETAILS: Readonly<Record<string, string>> = {
   overdue: 'срок истёк',
   'follow-up-unanswered': 'держатель не отвечает на повторный вопрос',
   'key-is-back': 'данные вернулись из резервной копии',
+  'key-share-is-back': 'доля ключа вернулась в хранилище ключей',
   ...REASONS_RU,
 };
 

@@ -29,7 +29,8 @@ export const RETAINED: Readonly<Record<string, string>> = {
 
 /**
  * Looks for the person in every store that can be read: every column of every table, and files on disk. What is sealed
- * is dark, because its key is gone; executions are looked for where they are removed.
+ * is dark, because its key is gone; executions are looked for where they are removed, and the key store is asked for the
+ * person themselves.
  */
 export async function searchStores(
   database: Database,
@@ -53,6 +54,12 @@ export async function searchStores(
     places: places.length,
     found: places.filter(({ place, hits }) => hits > 0 && !Object.hasOwn(RETAINED, place)),
   };
+}
+
+/** The search of the stores together with what the key store has of the person. */
+export function withKeyStore(stores: SearchResult, hasShare: boolean): SearchResult {
+  const found = hasShare ? [{ place: 'key-store', hits: 1 }] : [];
+  return { ...stores, places: stores.places + 1, found: [...stores.found, ...found] };
 }
 
 /** Ids of executions, by where they name what was looked for, and how many histories nobody could look into. */

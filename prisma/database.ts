@@ -30,7 +30,7 @@ export function openDatabase(url: string, poolSize = 10, watch?: (pool: Pool) =>
 }
 
 /** The names are shared with Prisma: on one connection a name stands for one statement. */
-const connections = new WeakMap<Database, { readonly pool: Pool; readonly nameOf: (text: string) => string }>();
+const connections = new WeakMap<Database, Connection>();
 
 /**
  * Runs one statement on the client's own pool and past its engine, which costs more than most statements do: for the few
@@ -39,12 +39,45 @@ const connections = new WeakMap<Database, { readonly pool: Pool; readonly nameOf
  *
  * @param database as {@link openDatabase} gave it
  */
-export async function query<Row extends QueryResultRow>(database: Database, { text, values }: Sql): Promise<Row[]> {
+export async function query<Row extends QueryResultRow>(database: Database, statement: Sql): Promise<Row[]> {
   const connection = connections.get(database);
   if (!connection) throw new Error('This client was opened elsewhere.');
-  const name = connection.nameOf(text);
+  return run(connection, statement);
+}
+
+/** A pool for statements of our own, towards a database that has no models of Prisma's. */
+export type Statements = {
+  /** As {@link query}. */
+  run<Row extends QueryResultRow>(statement: Sql): Promise<Row[]>;
+  close(): Promise<void>;
+};
+
+const ANSWERS_WITHIN_MS = 5_000;
+
+/**
+ * Opens such a pool. A statement that is not answered in time fails: they are short, and somebody stands at a door.
+ *
+ * @param url connection string with user and password
+ * @param poolSize connections at most
+ */
+export function openStatements(url: string, poolSize: number, answersWithinMs = ANSWERS_WITHIN_MS): Statements {
+  const times = { connectionTimeoutMillis: ANSWERS_WITHIN_MS, query_timeout: answersWithinMs };
+  const pool = new Pool({ connectionString: url, max: poolSize, ...times });
+  // A server that ends an idle connection is met by the next statement, and must not end the process.
+  pool.on('error', () => undefined);
+  const connection = { pool, nameOf: preparedStatements() };
+  return {
+    run: (statement) => run(connection, statement),
+    close: () => pool.end(),
+  };
+}
+
+type Connection = { readonly pool: Pool; readonly nameOf: (text: string) => string };
+
+async function run<Row extends QueryResultRow>({ pool, nameOf }: Connection, { text, values }: Sql): Promise<Row[]> {
+  const name = nameOf(text);
   try {
-    return (await connection.pool.query<Row>({ text, values, ...(name !== '' && { name }) })).rows;
+    return (await pool.query<Row>({ text, values, ...(name !== '' && { name }) })).rows;
   } catch (error) {
     throw withCode(error);
   }
@@ -53,8 +86,8 @@ export async function query<Row extends QueryResultRow>(database: Database, { te
 /** `pg` has no code for a server that is gone in the middle of a statement: it gets that of the socket. */
 function withCode(error: unknown): unknown {
   const isNamed = !(error instanceof Error) || 'code' in error;
-  if (isNamed || !/^(Connection terminated|timeout exceeded)/.test(error.message)) return error;
-  return Object.assign(error, { code: error.message.startsWith('timeout') ? 'ETIMEDOUT' : 'ECONNRESET' });
+  if (isNamed || !/^(Connection terminated|timeout exceeded|Query read timeout)/.test(error.message)) return error;
+  return Object.assign(error, { code: error.message.includes('timeout') ? 'ETIMEDOUT' : 'ECONNRESET' });
 }
 
 /** Whether `error` says that a unique constraint was hit: somebody else wrote the row first. */

@@ -1,8 +1,14 @@
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 
-export type Login = { readonly name: string; readonly password: string; readonly role: DatabaseRole };
+export type Login = {
+  readonly name: string;
+  readonly password: string;
+  readonly role: DatabaseRole | KeyStoreRole;
+};
 export type DatabaseRole =
   'domovoy_api' | 'domovoy_smart_home' | 'domovoy_communal' | 'domovoy_core' | 'domovoy_auditor';
+export type KeyStoreRole =
+  'domovoy_keys_api' | 'domovoy_keys_smart_home' | 'domovoy_keys_communal' | 'domovoy_keys_core';
 
 /**
  * Creates the login roles that processes use, or gives existing ones the password named here. Each is a member of one

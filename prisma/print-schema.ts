@@ -1,9 +1,9 @@
-import { readMigrationConfiguration } from '../config/environment';
+import { readOwnerConfiguration } from '../config/environment';
 import { projectRoot } from '../config/project-root';
 import { schemaSql } from './schema-sql';
 
 /** `npm run db:sql`: the SQL of schema.prisma's tables, to copy what is new from it into a migration. */
-schemaSql(projectRoot(), readMigrationConfiguration(process.env).OWNER_DATABASE_URL)
+schemaSql(projectRoot(), readOwnerConfiguration(process.env).OWNER_DATABASE_URL)
   .then((sql) => {
     console.log(sql);
   })

@@ -35,6 +35,15 @@ export const LOGINS = {
   auditor: 'domovoy_auditor_login',
 } as const;
 
+/** On the same server here, and on another one in production: backups of the one must not hold the other. */
+export const KEY_STORE = 'domovoy_keys';
+export const KEY_STORE_LOGINS = {
+  api: 'domovoy_keys_api_login',
+  'smart-home': 'domovoy_keys_smart_home_login',
+  communal: 'domovoy_keys_communal_login',
+  core: 'domovoy_keys_core_login',
+} as const;
+
 const OPERATOR = { OPERATOR_NAME: 'PropDevelopment (local stack)', OPERATOR_ADDRESS: '1 Example Street, Moscow' };
 
 /** One program of ours, as `node dist/…`, with the same environment that the containers have. */
@@ -85,7 +94,10 @@ export function apiPlan(parts: Parts): ProcessPlan {
     'api/main.js',
     [],
     {
-      ...shared(parts, 'api', ports.apiHealth, secrets.apiDatabase.value),
+      ...shared(parts, 'api', ports.apiHealth, {
+        database: secrets.apiDatabase.value,
+        keyStore: secrets.apiKeyStore.value,
+      }),
       API_PORT: ports.api.toString(),
       API_PUBLIC_URL: apiUrl,
       API_TLS_CERT_FILE: certificates.api.certificate,
@@ -113,17 +125,17 @@ export function apiPlan(parts: Parts): ProcessPlan {
 
 export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
   const { secrets, certificates, ports } = parts;
-  const [port, password] = {
-    'smart-home': [ports.smartHomeHealth, secrets.smartHomeDatabase.value] as const,
-    communal: [ports.communalHealth, secrets.communalDatabase.value] as const,
-    core: [ports.coreHealth, secrets.coreDatabase.value] as const,
+  const [port, database, keyStore] = {
+    'smart-home': [ports.smartHomeHealth, secrets.smartHomeDatabase, secrets.smartHomeKeyStore] as const,
+    communal: [ports.communalHealth, secrets.communalDatabase, secrets.communalKeyStore] as const,
+    core: [ports.coreHealth, secrets.coreDatabase, secrets.coreKeyStore] as const,
   }[queue];
   return program(
     `worker-${queue}`,
     'workers/main.js',
     [queue],
     {
-      ...shared(parts, queue, port, password),
+      ...shared(parts, queue, port, { database: database.value, keyStore: keyStore.value }),
       ...(queue === 'core'
         ? {
             ...OPERATOR,
@@ -134,6 +146,7 @@ export function workerPlan(parts: Parts, queue: TaskQueue): ProcessPlan {
             JOURNAL_HEADS_DIR: parts.journalHeads,
             ERASURES_DIR: parts.erasures,
             BACKUP_RETENTION_DAYS: '30',
+            KEY_STORE_BACKUP_DAYS: '7',
             ERASURE_RESPONSIBLE_NAME: 'Иванова Мария Петровна (local stack)',
             ERASURE_RESPONSIBLE_POSITION: 'Ответственный за организацию обработки персональных данных',
             ERASURE_SEARCH_DIRS: [parts.logs, parts.journalHeads, parts.journalSpools, parts.erasures].join(','),
@@ -152,14 +165,15 @@ function shared(
   { secrets, ports, logs, journalSpools }: Parts,
   login: Integration | 'api' | 'core',
   healthPort: number,
-  databasePassword: string,
+  passwords: { readonly database: string; readonly keyStore: string },
 ): Record<string, string> {
   return {
     NODE_ENV: 'production',
     TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal.toString()}`,
     TEMPORAL_NAMESPACE: NAMESPACE,
     HEALTH_PORT: healthPort.toString(),
-    DATABASE_URL: postgresUrl(ports.postgres, databasePassword, DATABASE, LOGINS[login]),
+    DATABASE_URL: postgresUrl(ports.postgres, passwords.database, DATABASE, LOGINS[login]),
+    KEY_STORE_URL: postgresUrl(ports.postgres, passwords.keyStore, KEY_STORE, KEY_STORE_LOGINS[login]),
     KEY_ENCRYPTION_KEYS_FILE: secrets.keyEncryptionKeys.path,
     PAYLOAD_KEYS_FILE: secrets.payloadKeys.path,
     LOG_SEGMENTS_DIR: join(logs, 'segments'),

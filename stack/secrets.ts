@@ -26,6 +26,11 @@ export function stackSecrets(folder: StateFolder) {
     communalDatabase: file('database-password-communal', password),
     coreDatabase: file('database-password-core', password),
     auditorDatabase: file('database-password-auditor', password),
+    /** Of the key store, where each part of the house has another login. */
+    apiKeyStore: file('key-store-password-api', password),
+    smartHomeKeyStore: file('key-store-password-smart-home', password),
+    communalKeyStore: file('key-store-password-communal', password),
+    coreKeyStore: file('key-store-password-core', password),
     keyEncryptionKeys: file('key-encryption-keys', keyRing),
     payloadKeys: file('payload-keys', keyRing),
     tokenSigningKeys: file('token-signing-keys', tokenKeys),

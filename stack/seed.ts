@@ -10,6 +10,7 @@ import { openDatabase, type Transaction } from '../prisma/database';
 import { parseKeyRing } from '../config/environment';
 import { documentSigner } from '../vault/document-signature';
 import { localKeyEncryption } from '../vault/key-encryption';
+import { openKeyStore, type KeyStore } from '../vault/key-store';
 import { createSealedFiles } from '../vault/sealed-files';
 import { createSecretStore } from '../vault/secrets';
 import { createSubjectVault, type SubjectVault } from '../vault/subject-keys';
@@ -35,13 +36,17 @@ import {
 /** What the town's settings are made of. */
 export type Seeding = { readonly secrets: StackSecrets; readonly certificates: Certificates; readonly ports: Ports };
 
-/** Puts the town into the database, as the owner of the tables. Harmless to repeat: what is there stays. */
-export async function seedTown(ownerUrl: string, seeding: Seeding): Promise<void> {
+/** Connection strings of the tables' owner. */
+export type OwnerUrls = { readonly ownerUrl: string; readonly keyStoreOwnerUrl: string };
+
+/** Puts the town into the databases, as the owner of the tables. Harmless to repeat: what is there stays. */
+export async function seedTown({ ownerUrl, keyStoreOwnerUrl }: OwnerUrls, seeding: Seeding): Promise<void> {
   const database = openDatabase(ownerUrl, 2);
+  const keyStore = openKeyStore(keyStoreOwnerUrl, 1);
   try {
     await database.$transaction(
       async (tx) => {
-        await seedRegister(tx, seeding.secrets);
+        await seedRegister(tx, seeding.secrets, keyStore);
         for (const partner of PARTNERS) await seedPartner(tx, partner, seeding);
         await seedFlatForSale(tx);
         await seedOwnClients(tx, seeding.secrets);
@@ -50,15 +55,16 @@ export async function seedTown(ownerUrl: string, seeding: Seeding): Promise<void
     );
   } finally {
     await database.$disconnect();
+    await keyStore.close();
   }
 }
 
-async function seedRegister(tx: Transaction, secrets: StackSecrets): Promise<void> {
+async function seedRegister(tx: Transaction, secrets: StackSecrets, keyStore: KeyStore): Promise<void> {
   const form = { ...CONSENT_FORM, purposes: [...CONSENT_FORM.purposes], sha256: consentFormSha256(CONSENT_FORM) };
   await tx.consentForm.upsert({ where: { id: form.id }, create: form, update: {} });
 
   const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
-  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId), keyStore);
   for (const { id, name } of Object.values(RESIDENTS)) {
     if (await tx.resident.findUnique({ where: { id } })) continue;
     await seedResident(tx, subjects, { id, name });
@@ -77,12 +83,11 @@ async function seedResident(
 }
 
 /** Galina moves into her flat. @returns her new id */
-export const moveGalinaIn = (ownerUrl: string, secrets: StackSecrets): Promise<string> =>
-  moveIn(ownerUrl, secrets, GALINA);
+export const moveGalinaIn = (urls: OwnerUrls, secrets: StackSecrets): Promise<string> => moveIn(urls, secrets, GALINA);
 
 /** Somebody new gets a right to a flat, which may have other owners as well. @returns their new id */
 export async function moveIn(
-  ownerUrl: string,
+  { ownerUrl, keyStoreOwnerUrl }: OwnerUrls,
   secrets: StackSecrets,
   {
     name,
@@ -95,8 +100,9 @@ export async function moveIn(
   },
 ): Promise<string> {
   const database = openDatabase(ownerUrl, 1);
+  const keyStore = openKeyStore(keyStoreOwnerUrl, 1);
   const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
-  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId), keyStore);
   const { houseId } = partnerById(partnerId);
   const residentId = randomUUID();
   try {
@@ -109,6 +115,7 @@ export async function moveIn(
     });
   } finally {
     await database.$disconnect();
+    await keyStore.close();
   }
   return residentId;
 }

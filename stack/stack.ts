@@ -7,11 +7,11 @@ import { ensureCertificates, type Certificates } from './certificates';
 import { assertPortsFree, stackPorts, type Ports } from './ports';
 import { endStrayPostgres, ensureDatabase, initializePostgres, postgresPlan, postgresUrl } from './postgres';
 import { preparePostgresHome } from './postgres-home';
-import { apiPlan, DATABASE, LOGINS, sandboxPlans, workerPlan } from './processes';
+import { apiPlan, DATABASE, KEY_STORE, KEY_STORE_LOGINS, LOGINS, sandboxPlans, workerPlan } from './processes';
 import { runStep } from './progress';
 import { writeSandboxConfiguration } from './sandbox-configuration';
 import { stackSecrets, type StackSecrets } from './secrets';
-import { seedTown } from './seed';
+import { seedTown, type OwnerUrls } from './seed';
 import { StackError } from './stack-error';
 import { assertSpace, openStateFolder, type StateFolder } from './state-folder';
 import { lockStateFolder } from './state-lock';
@@ -27,8 +27,9 @@ export type Stack = {
   readonly companyCaFile: string;
   readonly secrets: StackSecrets;
   readonly ports: Ports;
-  /** Connection string of the tables' owner. */
+  /** Connection strings of the tables' owner. */
   readonly ownerUrl: string;
+  readonly keyStoreOwnerUrl: string;
   readonly gaveUp: Promise<StackError>;
   /** Folder of the journal's signed heads. */
   readonly journalHeads: string;
@@ -99,8 +100,8 @@ async function startEverything(parts: {
   const apiUrl = `https://localhost:${ports.api.toString()}`;
 
   await step('PostgreSQL', () => startPostgres({ folder, ports, secrets, supervisor, print }));
-  const ownerUrl = postgresUrl(ports.postgres, secrets.postgres.value, DATABASE);
-  await step('database', () => prepareDatabase(ownerUrl, { ports, secrets, certificates }));
+  const urls = ownerUrls(ports, secrets);
+  await step('databases', () => prepareDatabases(urls, { ports, secrets, certificates }));
   await step('Temporal', async () => {
     await supervisor.start(temporalPlan(cli, folder, ports, parts.histories));
     const codecEndpoint = `${apiUrl}/staff/v1/codec`;
@@ -137,7 +138,7 @@ async function startEverything(parts: {
     companyCaFile: certificates.companyCa,
     secrets,
     ports,
-    ownerUrl,
+    ...urls,
     journalHeads: folder.journalHeads,
     logs: folder.logs,
     gaveUp: supervisor.gaveUp,
@@ -162,13 +163,21 @@ async function startPostgres(parts: {
   await initializePostgres(home, secrets.postgres.value);
   await endStrayPostgres(home.data, print);
   await supervisor.start(postgresPlan(home, ports.postgres, secrets.postgres.value));
-  await ensureDatabase(ports.postgres, secrets.postgres.value, DATABASE);
+  for (const name of [DATABASE, KEY_STORE]) await ensureDatabase(ports.postgres, secrets.postgres.value, name);
 }
 
-async function prepareDatabase(
-  ownerUrl: string,
+/** Connection strings of the tables' owner in the local stack. */
+export const ownerUrls = ({ postgres }: Ports, secrets: StackSecrets): OwnerUrls => ({
+  ownerUrl: postgresUrl(postgres, secrets.postgres.value, DATABASE),
+  keyStoreOwnerUrl: postgresUrl(postgres, secrets.postgres.value, KEY_STORE),
+});
+
+async function prepareDatabases(
+  urls: OwnerUrls,
   seeding: { ports: Ports; secrets: StackSecrets; certificates: Certificates },
 ): Promise<void> {
+  const { ownerUrl, keyStoreOwnerUrl } = urls;
+  await migrate(keyStoreOwnerUrl, projectFile('prisma/key-store-migrations'));
   await migrate(ownerUrl, projectFile('prisma/migrations'));
   const { secrets } = seeding;
   await ensureLogins(ownerUrl, [
@@ -177,8 +186,16 @@ async function prepareDatabase(
     { name: LOGINS.communal, password: secrets.communalDatabase.value, role: 'domovoy_communal' },
     { name: LOGINS.core, password: secrets.coreDatabase.value, role: 'domovoy_core' },
     { name: LOGINS.auditor, password: secrets.auditorDatabase.value, role: 'domovoy_auditor' },
+    { name: KEY_STORE_LOGINS.api, password: secrets.apiKeyStore.value, role: 'domovoy_keys_api' },
+    {
+      name: KEY_STORE_LOGINS['smart-home'],
+      password: secrets.smartHomeKeyStore.value,
+      role: 'domovoy_keys_smart_home',
+    },
+    { name: KEY_STORE_LOGINS.communal, password: secrets.communalKeyStore.value, role: 'domovoy_keys_communal' },
+    { name: KEY_STORE_LOGINS.core, password: secrets.coreKeyStore.value, role: 'domovoy_keys_core' },
   ]);
-  await seedTown(ownerUrl, seeding);
+  await seedTown(urls, seeding);
 }
 
 function printAddresses(options: {

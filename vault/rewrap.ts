@@ -103,8 +103,8 @@ const FIND: Readonly<Record<WrappedTable, Find>> = {
       orderBy: { residentId: 'asc' },
       take,
     });
-    return rows.map(({ residentId, wrapped, keyId }) => ({
-      place: subjectKeyPlace(residentId),
+    return rows.map(({ residentId, wrapped, keyId, splitAt }) => ({
+      place: subjectKeyPlace(residentId, { splitAt }),
       wrapped: { wrapped, keyId },
       replace: (next) => database.subjectKey.updateMany({ where: { residentId, keyId, wrapped }, data: { ...next } }),
     }));

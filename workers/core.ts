@@ -21,6 +21,7 @@ import { createSecurityWebhook, SECURITY_WEBHOOK, type SecurityWebhook } from '.
 import type { Database } from '../prisma/database';
 import { documentSigner } from '../vault/document-signature';
 import type { KeyEncryption } from '../vault/key-encryption';
+import type { KeyStore } from '../vault/key-store';
 import { createSubjectVault } from '../vault/subject-keys';
 import { startDeletion } from '../workflows/biometric-deletion/start';
 import { tellConsentEnded } from '../workflows/consent/ended';
@@ -33,6 +34,7 @@ import { tellVehicleAccess, type PlatePartner } from '../workflows/vehicle-acces
 import { showWhatIsDue } from './due-metrics';
 import { createErasureExecutions } from './erasure-executions';
 import type { Integrated } from './integration';
+import { keepKeyStore } from './key-store-keeper';
 import { ensureSchedules } from './schedules';
 import { coreActivities, workerName } from './worker';
 
@@ -57,6 +59,7 @@ export async function composeCore(
   settings: Settings,
   secrets: Secrets,
   keyEncryption: KeyEncryption,
+  keyStore: KeyStore,
   registry: Registry,
   journal: Pick<ExchangeJournal, 'called'>,
   log: Logger,
@@ -65,10 +68,12 @@ export async function composeCore(
   await ensureSchedules(client);
   const heads = openHeadsFolder(settings.JOURNAL_HEADS_DIR);
   showWhatIsDue(registry, database, client, { heads, warnDays: settings.ERASURE_WARN_DAYS });
-  const core = composeCoreActivities(database, client, settings, secrets, keyEncryption, journal);
+  const core = composeCoreActivities(database, client, settings, secrets, keyEncryption, keyStore, journal);
   await core.eraseAgain();
   const watching = keepCompared(database, core.eraseAgain, log);
+  const keeping = keepKeyStore(registry, log, { database, keyStore, keyEncryption });
   const close = async (): Promise<void> => {
+    await keeping.close();
     await watching.close();
     await core.close();
     await client.connection.close();
@@ -119,10 +124,11 @@ export function composeCoreActivities(
   settings: Settings,
   secrets: Secrets,
   keyEncryption: KeyEncryption,
+  keyStore: KeyStore,
   journal: Pick<ExchangeJournal, 'called'>,
 ): { activities: object; eraseAgain: () => Promise<void>; close: () => Promise<void> } {
   const ledger = openErasureLedger(settings.ERASURES_DIR);
-  const subjects = createSubjectVault(keyEncryption);
+  const subjects = createSubjectVault(keyEncryption, keyStore);
   const clocks = {
     withdrawalDays: settings.ERASURE_WITHDRAWAL_DAYS,
     demandWorkingDays: settings.ERASURE_DEMAND_WORKING_DAYS,
@@ -143,6 +149,8 @@ export function composeCoreActivities(
     operator: { name: settings.OPERATOR_NAME, address: settings.OPERATOR_ADDRESS },
     responsible: { name: settings.ERASURE_RESPONSIBLE_NAME, position: settings.ERASURE_RESPONSIBLE_POSITION },
     backupDays: settings.BACKUP_RETENTION_DAYS,
+    keyStoreBackupDays: settings.KEY_STORE_BACKUP_DAYS,
+    keyStore,
     clocks,
     executions: createErasureExecutions(client),
     ledger,

@@ -9,6 +9,7 @@ import { createPartnerMetrics, type PartnerPromise } from '../partners/measured'
 import type { ExchangeJournal } from '../journal/exchanges';
 import type { Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
+import type { KeyStore } from '../vault/key-store';
 import { createSecretStore } from '../vault/secrets';
 import { createPhotoStage } from '../vault/staged-photos';
 import { createSubjectVault } from '../vault/subject-keys';
@@ -23,6 +24,7 @@ export function composeIntegration(
   settings: Pick<WorkerSettings, 'BILLING_URL' | 'BILLING_CA_FILE' | 'BILLING_TIMEOUT_MS' | 'BILLING_MAX_AGE_MS'>,
   secrets: Pick<WorkerSecrets, 'BILLING_SECRET'>,
   keyEncryption: KeyEncryption,
+  keyStore: KeyStore,
   registry: Registry,
   journal: Pick<ExchangeJournal, 'called'>,
 ): Integrated {
@@ -46,7 +48,7 @@ export function composeIntegration(
     billingTimeoutMs: settings.BILLING_TIMEOUT_MS,
     secrets: secretStore,
     photos: createPhotoStage(keyEncryption),
-    subjects: createSubjectVault(keyEncryption),
+    subjects: createSubjectVault(keyEncryption, keyStore),
   });
   const close = async (): Promise<void> => {
     await gateways.close();

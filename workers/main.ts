@@ -23,6 +23,7 @@ import { callNotes } from '../partners/journaled-calls';
 import { clockSkewMs } from '../prisma/clock';
 import { openDatabase, type Database } from '../prisma/database';
 import type { KeyEncryption } from '../vault/key-encryption';
+import { openKeyStore, type KeyStore } from '../vault/key-store';
 import { composeCore } from './core';
 import { endWorker } from './end-worker';
 import { composeIntegration, type Integrated } from './integration';
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
   const database = openDatabase(secrets.DATABASE_URL, settings.DATABASE_POOL_SIZE, (pool) => {
     showPool(registry, pool, settings.DATABASE_POOL_SIZE);
   });
+  const keyStore = openKeyStore(secrets.KEY_STORE_URL);
   showClock(registry, () => clockSkewMs(database));
   authenticateEntriesWith(createEntryAuthenticator(secrets.PAYLOAD_KEYS));
   // Before the logger, whose own key may be a call to another system.
@@ -61,7 +63,7 @@ async function main(): Promise<void> {
 
   const { connectionOptions, namespace } = temporalAddress();
   const connection = await NativeConnection.connect(connectionOptions);
-  const { activities, close } = await compose({ database, registry, keyEncryption, journal, log });
+  const { activities, close } = await compose({ database, registry, keyEncryption, keyStore, journal, log });
   const worker = await createWorker({
     connection,
     namespace,
@@ -77,6 +79,7 @@ async function main(): Promise<void> {
     more: sdk.read,
     checks: {
       database: () => database.$queryRaw`SELECT 1`,
+      keyStore: () => keyStore.answers(),
       worker: () => (worker.getState() === 'RUNNING' ? Promise.resolve() : Promise.reject(new Error('not running'))),
     },
   });
@@ -92,6 +95,7 @@ async function main(): Promise<void> {
     await close();
     await journal.close();
     await database.$disconnect();
+    await keyStore.close();
     await connection.close();
     await tracing.close();
   }
@@ -106,6 +110,7 @@ type WorkerConfiguration = {
     readonly database: Database;
     readonly registry: Registry;
     readonly keyEncryption: KeyEncryption;
+    readonly keyStore: KeyStore;
     readonly journal: ExchangeJournal;
     readonly log: Logger;
   }) => Promise<Integrated>;
@@ -118,16 +123,18 @@ function configurationOf(taskQueue: TaskQueue): WorkerConfiguration {
     return {
       settings,
       secrets,
-      compose: ({ database, registry, keyEncryption, journal, log }) =>
-        composeCore(database, settings, secrets, keyEncryption, registry, journal, log),
+      compose: ({ database, registry, keyEncryption, keyStore, journal, log }) =>
+        composeCore(database, settings, secrets, keyEncryption, keyStore, registry, journal, log),
     };
   }
   const { settings, secrets } = readWorkerConfiguration(process.env);
   return {
     settings,
     secrets,
-    compose: ({ database, registry, keyEncryption, journal }) =>
-      Promise.resolve(composeIntegration(taskQueue, database, settings, secrets, keyEncryption, registry, journal)),
+    compose: ({ database, registry, keyEncryption, keyStore, journal }) =>
+      Promise.resolve(
+        composeIntegration(taskQueue, database, settings, secrets, keyEncryption, keyStore, registry, journal),
+      ),
   };
 }
 

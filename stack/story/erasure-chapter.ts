@@ -27,7 +27,7 @@ export async function tellErasure(cast: Cast, stack: Stack, out: string | undefi
   if (!partner) return;
   const { profile } = partner;
   const folder = out ?? mkdtempSync(join(tmpdir(), 'domovoy-story-'));
-  const residentId = await moveGalinaIn(stack.ownerUrl, stack.secrets);
+  const residentId = await moveGalinaIn(stack, stack.secrets);
   let erasureId = '';
   const workflowId = (): string => erasureWorkflowId(erasureId);
   teller.chapter(`${partner.displayName}: a resident demands to be erased`);

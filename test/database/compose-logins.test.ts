@@ -9,7 +9,7 @@ import { projectFile } from '../../config/project-root';
 import { migrate } from '../../prisma/migrate';
 import { initializePostgres, postgresPlan, postgresUrl } from '../../stack/postgres';
 import { preparePostgresHome, removePostgres } from '../../stack/postgres-home';
-import { DATABASE, LOGINS } from '../../stack/processes';
+import { DATABASE, KEY_STORE, KEY_STORE_LOGINS, LOGINS } from '../../stack/processes';
 import { openStateFolder, removeState } from '../../stack/state-folder';
 import { createSupervisor } from '../../stack/supervisor';
 import { composeWith } from '../support/compose';
@@ -17,6 +17,7 @@ import { freePorts } from '../support/free-ports';
 
 const run = promisify(execFile);
 const MIGRATIONS = projectFile('prisma/migrations');
+const KEY_STORE_MIGRATIONS = projectFile('prisma/key-store-migrations');
 
 /** A server of its own, as empty as the one of docker compose at its first start: roles belong to a whole server. */
 describe('the database of docker compose', () => {
@@ -37,9 +38,9 @@ describe('the database of docker compose', () => {
     mkdirSync(mounted);
     const { services } = composeWith(parseEnv(readFileSync(projectFile('deploy/example.env'), 'utf8')));
     // Each its own: a login with another one's password does not get in.
-    for (const name of services['postgres']?.secrets ?? [])
-      writeFileSync(join(mounted, name), `of ${name}, 'quoted'\n`);
-    await makeLogins();
+    const given = ['postgres', 'keys-db'].flatMap((name) => services[name]?.secrets ?? []);
+    for (const name of given) writeFileSync(join(mounted, name), `of ${name}, 'quoted'\n`);
+    for (const script of ['logins.sh', 'key-store-logins.sh']) await makeLogins(script);
   });
   afterAll(async () => {
     await supervisor.stop();
@@ -48,10 +49,10 @@ describe('the database of docker compose', () => {
     removeState(folder);
   });
 
-  async function makeLogins(): Promise<void> {
+  async function makeLogins(name: string): Promise<void> {
     const psql = `#!/bin/sh\nexec '${process.execPath}' '${projectFile('test/support/psql.cjs')}' "$@"\n`;
     writeFileSync(join(mounted, 'psql'), psql, { mode: 0o755 });
-    const script = readFileSync(projectFile('deploy/postgres/logins.sh'), 'utf8').replaceAll('/run/secrets', mounted);
+    const script = readFileSync(projectFile(join('deploy/postgres', name)), 'utf8').replaceAll('/run/secrets', mounted);
     const env = {
       PATH: `${mounted}:/usr/bin:/bin`,
       POSTGRES_USER: 'postgres',
@@ -101,6 +102,23 @@ describe('the database of docker compose', () => {
     await expect(asked(urlOf(LOGINS.communal, 'communal_database'), 'CREATE TABLE more (id int)')).rejects.toThrow(
       'permission denied',
     );
+  });
+
+  it('has a key store in which nobody is who they are in the database', async () => {
+    const url = (login: string, part: string, database = KEY_STORE): string =>
+      postgresUrl(port, `of keys_${part}_password, 'quoted'`, database, login);
+    const asOwner = url('domovoy_keys_owner', 'owner');
+    expect(await migrate(asOwner, KEY_STORE_MIGRATIONS)).toHaveLength(1);
+    expect(await migrate(asOwner, KEY_STORE_MIGRATIONS)).toEqual([]);
+    const count = 'SELECT count(*)::int AS count FROM subject_key_shares';
+    for (const [part, login] of Object.entries(KEY_STORE_LOGINS)) {
+      expect(await asked(url(login, part.replace('-', '_')), count)).toEqual([{ count: 0 }]);
+      await expect(
+        asked(url(login, part.replace('-', '_'), DATABASE), 'SELECT * FROM public.subject_keys'),
+      ).rejects.toThrow('permission denied');
+    }
+    const core = postgresUrl(port, `of core_database_password, 'quoted'`, KEY_STORE, LOGINS.core);
+    await expect(asked(core, 'SELECT * FROM public.subject_key_shares')).rejects.toThrow('permission denied');
   });
 
   it('has a database of their own for Temporal and the identity provider', async () => {

@@ -494,7 +494,7 @@ it('the seed gives the sandbox’s clients the scopes that came since, and none 
     const review = { id: randomUUID(), workflowId: 'w', openedAt: at, dueAt: at };
     const taken = { kind: 'client', holder: 'kluch', granted: 'webhooks:deliver', decision: 'revoked' };
     await rows.accessReview.create({ data: { ...review, items: { create: [{ id: randomUUID(), ...taken }] } } });
-    await seedTown(town.ownerUrl, { secrets: own, certificates: of, ports: stackPorts({}) });
+    await seedTown(town, { secrets: own, certificates: of, ports: stackPorts({}) });
     expect((await scopes()).toSorted()).toEqual(before.filter((each) => each !== 'webhooks:deliver').toSorted());
   } finally {
     await rows.$disconnect();

@@ -5,21 +5,25 @@ import { checkProof, proveEntry } from '../../journal/proof';
 import { appendAbout, entriesOfSubject } from '../../journal/subjects';
 import { openDatabase, type Database } from '../../prisma/database';
 import { localKeyEncryption } from '../../vault/key-encryption';
-import { createSubjectVault } from '../../vault/subject-keys';
+import { openKeyStore, type KeyStore } from '../../vault/key-store';
+import { createSubjectVault, type SubjectVault } from '../../vault/subject-keys';
 import { createTestJournal, type TestJournal } from '../support/journal';
 
 const entry = (objectId: string) => ({ kind: 'consent', objectId, outcome: 'granted' }) as const;
-const subjects = createSubjectVault(localKeyEncryption(new Map([['k', randomBytes(32)]]), 'k'));
 
 describe('entries about a person', () => {
   let journal: TestJournal;
   let owner: Database;
+  let keyStore: KeyStore;
+  let subjects: SubjectVault;
   const anna = randomUUID();
   const boris = randomUUID();
 
   beforeEach(async () => {
     journal = await createTestJournal();
     owner = openDatabase(journal.db.ownerUrl, 2);
+    keyStore = openKeyStore(journal.db.keyStoreOwnerUrl, 1);
+    subjects = createSubjectVault(localKeyEncryption(new Map([['k', randomBytes(32)]]), 'k'), keyStore);
     for (const id of [anna, boris]) {
       await owner.resident.create({ data: { id } });
       await subjects.createKey(owner, id);
@@ -38,6 +42,7 @@ describe('entries about a person', () => {
   });
   afterEach(async () => {
     await owner.$disconnect();
+    await keyStore.close();
     await journal.close();
   });
 
@@ -70,6 +75,13 @@ describe('entries about a person', () => {
     ).rejects.toThrow();
     // A key that is made anew is another key: it leads to the old entries as little.
     await subjects.createKey(owner, anna);
+    expect(await entriesOfSubject(owner, subjects, anna)).toEqual([]);
+    expect(await entriesOfSubject(owner, subjects, boris)).toHaveLength(1);
+  });
+
+  it('lead to nobody any more as well when the other half of the key is destroyed, whoever has this one', async () => {
+    await keyStore.destroyShare(anna);
+    expect(await subjects.find(owner, anna)).toBeNull();
     expect(await entriesOfSubject(owner, subjects, anna)).toEqual([]);
     expect(await entriesOfSubject(owner, subjects, boris)).toHaveLength(1);
   });

@@ -4,6 +4,7 @@ import { openDatabase, type Database } from '../../prisma/database';
 import { findOpenBao } from '../../stack/openbao/find';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption, type KeyEncryption } from '../../vault/key-encryption';
+import { openKeyStore, type KeyStore } from '../../vault/key-store';
 import { WRAPPED_TABLES } from '../../vault/rewrap';
 import { createSecretStore } from '../../vault/secrets';
 import { createSealedFiles } from '../../vault/sealed-files';
@@ -33,6 +34,7 @@ const FILE = randomUUID();
 let db: TestDatabase;
 let owner: Database;
 let core: Database;
+let keyStore: KeyStore;
 let enrollmentId: string;
 const residents = Array.from({ length: RESIDENTS }, () => randomUUID());
 
@@ -40,18 +42,20 @@ beforeEach(async () => {
   db = await createTestDatabase();
   owner = openDatabase(db.ownerUrl, 3);
   core = openDatabase(db.urlFor('domovoy_core'), 3);
+  keyStore = openKeyStore(db.keyStoreOwnerUrl, 2);
   await owner.resident.createMany({ data: residents.map((id) => ({ id })) });
   enrollmentId = await anEnrollment(residents[0] ?? '');
 });
 afterEach(async () => {
   await core.$disconnect();
   await owner.$disconnect();
+  await keyStore.close();
   await db.drop();
 });
 
 /** Something in every table that holds wrapped keys. */
 async function fill(keyEncryption: KeyEncryption): Promise<void> {
-  const subjects = createSubjectVault(keyEncryption);
+  const subjects = createSubjectVault(keyEncryption, keyStore);
   for (const id of residents) await subjects.createKey(owner, id);
   await createPhotoStage(keyEncryption).put(owner, { enrollmentId, integration: 'smart-home', bytes: PHOTO });
   await createOwnKeyStore(keyEncryption, 'token').adopt(owner, [TOKEN_KEY]);
@@ -94,7 +98,7 @@ async function rewrapAll(keyEncryption: KeyEncryption): Promise<number> {
 
 async function readEverything(keyEncryption: KeyEncryption): Promise<void> {
   const [resident = ''] = residents;
-  const subjects = createSubjectVault(keyEncryption);
+  const subjects = createSubjectVault(keyEncryption, keyStore);
   const sealed = await subjects.seal(owner, resident, Buffer.from('x'), 'here');
   expect((await subjects.open(owner, resident, sealed, 'here')).toString()).toBe('x');
   expect(await createSecretStore(keyEncryption).get(owner, 'p', 'password')).toBe('second');
@@ -116,9 +120,11 @@ describe('replacing the key-encryption key', () => {
 
   it('does not change what is sealed: a value sealed before opens afterwards', async () => {
     const [resident = ''] = residents;
-    const sealed = await createSubjectVault(before).seal(owner, resident, Buffer.from('name'), 'profile');
+    const sealed = await createSubjectVault(before, keyStore).seal(owner, resident, Buffer.from('name'), 'profile');
     await rewrapAll(during);
-    expect((await createSubjectVault(after).open(owner, resident, sealed, 'profile')).toString()).toBe('name');
+    expect((await createSubjectVault(after, keyStore).open(owner, resident, sealed, 'profile')).toString()).toBe(
+      'name',
+    );
   });
 
   it('serves readers all the time', async () => {

@@ -9,20 +9,29 @@ import { factsAt, readAccessFacts } from '../../reads/access-facts';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import { createSecretStore } from '../../vault/secrets';
-import { createSubjectVault } from '../../vault/subject-keys';
+import { openKeyStore, type KeyStore } from '../../vault/key-store';
+import { createSubjectVault, type SubjectVault } from '../../vault/subject-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
 const integration = 'smart-home';
 const accessPointId = randomUUID();
-const subjects = createSubjectVault(localKeyEncryption(new Map([['k', newKey()]]), 'k'));
+const keyEncryption = localKeyEncryption(new Map([['k', newKey()]]), 'k');
 
 let db: TestDatabase;
+let keyStore: KeyStore;
+/** As the owner of the store, and as the worker. */
+let subjects: SubjectVault;
+let workersOwn: { keyStore: KeyStore; subjects: SubjectVault };
 let owner: Database;
 let worker: Database;
 beforeAll(async () => {
   db = await createTestDatabase();
   owner = openDatabase(db.ownerUrl, 2);
   worker = openDatabase(db.urlFor('domovoy_smart_home'), 2);
+  keyStore = openKeyStore(db.keyStoreOwnerUrl, 1);
+  subjects = createSubjectVault(keyEncryption, keyStore);
+  const theirs = openKeyStore(db.keyStoreUrlFor('domovoy_keys_smart_home'), 1);
+  workersOwn = { keyStore: theirs, subjects: createSubjectVault(keyEncryption, theirs) };
   await owner.partner.create({
     data: { id: 'p', integration, displayName: 'P', custody: 'partner', profile: {}, agreedFields: [] },
   });
@@ -33,7 +42,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await Promise.all([owner.$disconnect(), worker.$disconnect()]);
+  await Promise.all([owner.$disconnect(), worker.$disconnect(), keyStore.close(), workersOwn.keyStore.close()]);
   await db.drop();
 });
 
@@ -59,7 +68,7 @@ const activities = () =>
     database: worker,
     gatewayOf: unreachable,
     billing: { standing: unreachable },
-    subjects,
+    subjects: workersOwn.subjects,
     policy: { billingMaxAgeMs: 1_000 },
     billingTimeoutMs: 100,
   });
@@ -157,6 +166,7 @@ describe('facts that change while billing is asked', () => {
   beforeAll(async () => {
     const { houseId } = await owner.accessPoint.findUniqueOrThrow({ where: { id: accessPointId } });
     await owner.resident.create({ data: { id: residentId } });
+    await subjects.createKey(owner, residentId);
     await owner.property.create({ data: { id: propertyId, houseId, kind: 'flat', billingAccountId: randomUUID() } });
     const data = { id: rightId, residentId, propertyId, kind: 'owner', startsAt: new Date(0) };
     await owner.propertyRight.create({ data });
@@ -174,7 +184,14 @@ describe('facts that change while billing is asked', () => {
   };
 
   /** The device opens whatever reaches it; what happens while billing is asked is the test's matter. */
-  function opening(meanwhile: () => Promise<unknown>, { facts, unpaid }: { facts?: string; unpaid?: string } = {}) {
+  function opening(
+    meanwhile: () => Promise<unknown>,
+    {
+      facts,
+      unpaid,
+      vault = workersOwn.subjects,
+    }: { facts?: string; unpaid?: string; vault?: ReturnType<typeof createSubjectVault> } = {},
+  ) {
     const commanded: string[] = [];
     const accounts: string[] = [];
     const open = ({ commandId }: { commandId: string }) => {
@@ -192,7 +209,7 @@ describe('facts that change while billing is asked', () => {
           return { standing: accountId === unpaid ? 'unpaid' : 'paid', asOf: new Date().toISOString() };
         },
       },
-      subjects,
+      subjects: vault,
       policy: { billingMaxAgeMs: 60_000 },
       billingTimeoutMs: 1_000,
     });
@@ -300,6 +317,17 @@ describe('facts that change while billing is asked', () => {
     expect(await attempt).toMatchObject({ result: { outcome: 'opened' } });
     expect(await rowOf(asked)).toMatchObject({ status: 'opened', attempts: 1 });
     expect(commanded).toEqual([asked.openingId]);
+  });
+
+  it('open nothing while the key store does not answer, because the evidence could not be written', async () => {
+    const away = openKeyStore('postgresql://nobody:nothing@127.0.0.1:1/none', 1);
+    const inVain = opening(() => Promise.resolve(), { vault: createSubjectVault(keyEncryption, away) });
+    await expect(inVain.attempt).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(inVain.commanded).toEqual([]);
+    expect(await owner.opening.count({ where: { id: inVain.asked.openingId } })).toBe(0);
+    await away.close();
+    const { attempt } = opening(() => Promise.resolve());
+    expect(await attempt).toMatchObject({ result: { outcome: 'opened' } });
   });
 
   it('command nothing when the opening was ended by who waited for it', async () => {

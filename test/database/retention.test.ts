@@ -7,6 +7,7 @@ import { openErasureLedger, residentHash } from '../../erasure/ledger';
 import { openDatabase, type Database } from '../../prisma/database';
 import { newKey } from '../../vault/envelope';
 import { localKeyEncryption } from '../../vault/key-encryption';
+import { openKeyStore, type KeyStore } from '../../vault/key-store';
 import { createSubjectVault } from '../../vault/subject-keys';
 import { createTestDatabase, type TestDatabase } from '../support/database';
 
@@ -19,13 +20,15 @@ describe('the end of retention', () => {
   let db: TestDatabase;
   let owner: Database;
   let core: Database;
+  let keyStore: KeyStore;
   beforeAll(async () => {
     db = await createTestDatabase();
     owner = openDatabase(db.ownerUrl, 2);
     core = openDatabase(db.urlFor('domovoy_core'), 2);
+    keyStore = openKeyStore(db.keyStoreUrlFor('domovoy_keys_core'), 1);
   });
   afterAll(async () => {
-    await Promise.all([owner.$disconnect(), core.$disconnect()]);
+    await Promise.all([owner.$disconnect(), core.$disconnect(), keyStore.close()]);
     await db.drop();
     rmSync(folder, { recursive: true });
   });
@@ -34,7 +37,7 @@ describe('the end of retention', () => {
   const housekeeping = () =>
     createHousekeepingActivities({
       database: core,
-      subjects: createSubjectVault(localKeyEncryption(new Map([['k', newKey()]]), 'k')),
+      subjects: createSubjectVault(localKeyEncryption(new Map([['k', newKey()]]), 'k'), keyStore),
       startDeletion: never,
       resumeSale: never,
       startErasure: never,

@@ -288,7 +288,7 @@ describe('real processes', () => {
     const propertyId = randomUUID();
     const { name, partnerId, flat } = GALINA;
     const newcomer = { name, partnerId, flat: { ...flat, propertyId } };
-    const residentId = await moveIn(h.db.ownerUrl, h.secrets, newcomer);
+    const residentId = await moveIn(h.db, h.secrets, newcomer);
     return { residentId, propertyId, plate: `Н35${index.toString()}ОР77` };
   }
 

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { noteComparedWithLedger } from '../../erasure/restore-check';
 import { apiPlan, workerPlan } from '../../stack/processes';
 import type { TaskQueue } from '../../contracts/ids';
-import type { DatabaseRole } from '../../prisma/logins';
 import { freePorts } from '../support/free-ports';
 import type { Harness } from '../support/harness';
 import { until } from '../support/until';
@@ -29,8 +28,9 @@ export function realProcesses(h: Harness) {
     erasures: join(h.stateFolder, 'erasures'),
   };
   for (const folder of [logs, parts.journalHeads, parts.erasures]) mkdirSync(folder, { recursive: true });
-  const shared = (role: DatabaseRole, healthPort: number): Record<string, string> => ({
-    DATABASE_URL: h.db.urlFor(role),
+  const shared = (part: 'api' | 'smart_home' | 'communal' | 'core', healthPort: number): Record<string, string> => ({
+    DATABASE_URL: h.db.urlFor(`domovoy_${part}`),
+    KEY_STORE_URL: h.keyStoreUrlFor(`domovoy_keys_${part}`),
     TEMPORAL_ADDRESS: h.temporal.address,
     TEMPORAL_NAMESPACE: h.temporal.namespace ?? 'default',
     HEALTH_PORT: healthPort.toString(),
@@ -39,12 +39,10 @@ export function realProcesses(h: Harness) {
     async worker(queue: TaskQueue, { env = {}, preload }: Starting = {}): Promise<RealProcess> {
       const [healthPort = 0] = await freePorts(1);
       const plan = workerPlan(parts, queue);
-      const role = (
-        { 'smart-home': 'domovoy_smart_home', communal: 'domovoy_communal', core: 'domovoy_core' } as const
-      )[queue];
+      const part = queue === 'smart-home' ? 'smart_home' : queue;
       return keepRunning(join(logs, `${plan.name}.log`), healthPort, {
         args: preloading(preload, plan.args),
-        env: { ...plan.env, ...shared(role, healthPort), ...env },
+        env: { ...plan.env, ...shared(part, healthPort), ...env },
       });
     },
     async api({ env: more = {}, preload }: Starting = {}): Promise<RealProcess & { readonly apiUrl: string }> {
@@ -57,7 +55,7 @@ export function realProcesses(h: Harness) {
         args: preloading(preload, args),
         env: {
           ...env,
-          ...shared('domovoy_api', healthPort),
+          ...shared('api', healthPort),
           API_PORT: port.toString(),
           // What is signed for it names where it was sent.
           API_PUBLIC_URL: apiUrl,

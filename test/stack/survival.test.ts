@@ -10,10 +10,9 @@ import { projectFile } from '../../config/project-root';
 import { countRefusals } from '../../journal/refusals';
 import { openDatabase } from '../../prisma/database';
 import { stackPorts, type Ports } from '../../stack/ports';
-import { postgresUrl } from '../../stack/postgres';
-import { DATABASE } from '../../stack/processes';
-import { stackSecrets, type StackSecrets } from '../../stack/secrets';
+import { stackSecrets } from '../../stack/secrets';
 import { moveIn } from '../../stack/seed';
+import { ownerUrls } from '../../stack/stack';
 import { openStateFolder } from '../../stack/state-folder';
 import { createAppBackend, type AppBackend } from '../../stack/story/app-backend';
 import { createSandbox, type Sandbox } from '../../stack/story/sandbox-control';
@@ -89,8 +88,6 @@ describe('the running stack', () => {
     rmSync(state, { recursive: true, force: true });
   });
 
-  const ownerUrl = ({ postgres }: StackSecrets): string => postgresUrl(ports.postgres, postgres.value, DATABASE);
-
   /**
    * An opening and somebody's enrollment, each at a partner, both under way while `disturb` strikes. The opening is
    * answered by then, or says that it is not.
@@ -143,7 +140,7 @@ describe('the running stack', () => {
           : { opensAt: vizor, enrollsAt: kluch };
       const { id: partnerId, flats } = where.enrollsAt;
       const somebody = { name: 'Кто-то Ещё', partnerId, flat: flats.paid };
-      const residentId = await moveIn(ownerUrl(secrets), secrets, somebody);
+      const residentId = await moveIn(ownerUrls(ports, secrets), secrets, somebody);
       const pid = name === 'the stack' ? 0 : pidOf(name);
       let back = (): Promise<void> =>
         until(`${name} is back`, () => Promise.resolve(existsSync(pidFile(name)) && pidOf(name) !== pid));
@@ -205,7 +202,7 @@ describe('the running stack', () => {
     expect(new Set(statuses)).toEqual(new Set([200]));
     await until('the API is back', () => Promise.resolve(existsSync(pidFile('api')) && pidOf('api') !== pid));
     await serves();
-    const database = openDatabase(ownerUrl(secrets), 1);
+    const database = openDatabase(ownerUrls(ports, secrets).ownerUrl, 1);
     const written = () => database.journalEntry.findMany({ where: { objectId: { in: ids } } });
     await until('all of them are written', async () => (await written()).length >= ids.length);
     expect((await written()).map(({ objectId }) => objectId).toSorted()).toEqual(ids.toSorted());

@@ -5,6 +5,7 @@ import { dataConverterWith } from '../../config/temporal';
 import { createExchangeJournal } from '../../journal/exchanges';
 import { openDatabase } from '../../prisma/database';
 import { localKeyEncryption } from '../../vault/key-encryption';
+import { openKeyStore } from '../../vault/key-store';
 import { composeCoreActivities } from '../../workers/core';
 import { createWorker } from '../../workers/worker';
 import type { Harness } from './harness';
@@ -24,11 +25,13 @@ export async function startCore(
   h: Harness,
   options: {
     followUpMs?: number;
+    keyStoreBackupDays?: number;
     securityWebhookUrl?: string;
     wrap?: <T extends object>(activities: T) => T;
   } = {},
 ): Promise<CoreWorker> {
   const database = openDatabase(h.db.urlFor('domovoy_core'), 4);
+  const keyStore = openKeyStore(h.keyStoreUrlFor('domovoy_keys_core'), 2);
   mkdirSync(searchedFolder(h), { recursive: true });
   const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
   const journal = createExchangeJournal(database, () => undefined);
@@ -42,6 +45,7 @@ export async function startCore(
       ERASURE_SEARCH_DIRS: [searchedFolder(h)],
       TOKEN_KEY_LEAD_MINUTES: 30,
       BACKUP_RETENTION_DAYS: 30,
+      KEY_STORE_BACKUP_DAYS: options.keyStoreBackupDays ?? 7,
       ERASURE_RESPONSIBLE_NAME: 'Мария Иванова',
       ERASURE_RESPONSIBLE_POSITION: 'Ответственный за обработку персональных данных',
       ERASURE_FOLLOW_UP_MS: options.followUpMs ?? 7 * 86_400_000,
@@ -59,6 +63,7 @@ export async function startCore(
       SECURITY_WEBHOOK_SECRETS: [h.secrets.securityWebhook.value],
     },
     localKeyEncryption(ring.keys, ring.currentId),
+    keyStore,
     journal,
   );
   await eraseAgain();
@@ -78,6 +83,7 @@ export async function startCore(
       await close();
       await journal.close();
       await database.$disconnect();
+      await keyStore.close();
     },
   };
 }

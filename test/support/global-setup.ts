@@ -13,7 +13,7 @@ import { findTemporalCli } from '../../stack/temporal-cli';
 import { findOpenBao, NO_OPENBAO } from '../../stack/openbao/find';
 import { findPromtool } from '../../stack/promtool/find';
 import { findTestServer } from '../../stack/test-server/find';
-import { copyDatabase, serverUrl, TEMPLATES, TEST_LOGINS } from './database';
+import { copyDatabase, KEY_STORE_TEMPLATES, serverUrl, TEMPLATES, TEST_LOGINS } from './database';
 import { freePorts, freeStackPorts } from './free-ports';
 import { prepareTown } from './town-template';
 import { bundleWorkflows } from './workflow-bundle';
@@ -49,12 +49,18 @@ export default async function globalSetup(): Promise<void> {
       rmSync(folder.path, { recursive: true, force: true });
     },
   };
-  await ensureDatabase(port, password, TEMPLATES.empty);
-  const url = postgresUrl(port, password, TEMPLATES.empty);
-  await migrate(url, projectFile('prisma/migrations'));
-  await ensureLogins(url, TEST_LOGINS);
+  const migrated = async (name: string, migrations: string): Promise<string> => {
+    await ensureDatabase(port, password, name);
+    const url = postgresUrl(port, password, name);
+    await migrate(url, projectFile(migrations));
+    return url;
+  };
+  await migrated(KEY_STORE_TEMPLATES.empty, 'prisma/key-store-migrations');
+  await ensureLogins(await migrated(TEMPLATES.empty, 'prisma/migrations'), TEST_LOGINS);
   process.env['DOMOVOY_TEST_POSTGRES'] = `postgresql://postgres:${password}@127.0.0.1:${port.toString()}`;
-  await copyDatabase('empty', TEMPLATES.town);
-  await prepareTown(join(folder.path, 'town'), serverUrl(TEMPLATES.town), await freeStackPorts());
+  await copyDatabase(TEMPLATES.empty, TEMPLATES.town);
+  await copyDatabase(KEY_STORE_TEMPLATES.empty, KEY_STORE_TEMPLATES.town);
+  const urls = { ownerUrl: serverUrl(TEMPLATES.town), keyStoreOwnerUrl: serverUrl(KEY_STORE_TEMPLATES.town) };
+  await prepareTown(join(folder.path, 'town'), urls, await freeStackPorts());
   await bundling;
 }

@@ -57,12 +57,15 @@ import { findTestServer } from '../../stack/test-server/find';
 import { APP_CLIENT_ID, STAFF_CLIENT_ID, STAFF_GROUPS } from '../../stack/town';
 import { localKeyEncryption } from '../../vault/key-encryption';
 import type { OwnKey } from '../../vault/own-keys';
+import { openKeyStore, type KeyStore } from '../../vault/key-store';
 import { createSubjectVault, type SubjectVault } from '../../vault/subject-keys';
 import { processesOf } from '../../workers/core';
 import { composeIntegration } from '../../workers/integration';
 import { createWorker } from '../../workers/worker';
+import type { KeyStoreRole } from '../../prisma/logins';
 import { createTestDatabase, type TestDatabase } from './database';
 import { freePorts, freeStackPorts } from './free-ports';
+import { openLine, type Line } from './outage';
 import { copyTown, movePartnersTo } from './town-template';
 import { workflowBundle } from './workflow-bundle';
 
@@ -91,6 +94,12 @@ export type Harness = {
   readonly ports: Ports;
   /** The keys of residents, as the processes have them. */
   readonly subjects: SubjectVault;
+  /** The other halves of those keys, as the owner of the store. */
+  readonly keyStore: KeyStore;
+  /** By which everything that was started here reaches that store. */
+  readonly keyStoreLine: Line;
+  /** Connection string of the store for a role, by that line. */
+  keyStoreUrlFor(role: KeyStoreRole): string;
   readonly logLines: string[];
   /** Of which houses and partners the first API process has faces in memory. */
   readonly facesInMemory: FaceIdentifier['held'];
@@ -165,7 +174,17 @@ export async function createHarness(
   closers.push(() => simulator.close());
 
   const ring = parseKeyRing(secrets.keyEncryptionKeys.value);
-  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
+  const keyStore = openKeyStore(db.keyStoreOwnerUrl, 2);
+  closers.push(() => keyStore.close());
+  const { hostname, port: serverPort } = new URL(db.keyStoreOwnerUrl);
+  const keyStoreLine = await openLine({ host: hostname, port: Number(serverPort) });
+  closers.push(() => keyStoreLine.close());
+  const keyStoreUrlFor = (role: KeyStoreRole): string => {
+    const url = new URL(db.keyStoreUrlFor(role));
+    url.port = keyStoreLine.port.toString();
+    return url.toString();
+  };
+  const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId), keyStore);
   const payloadKeys = parseKeyRing(secrets.payloadKeys.value);
   const dataConverter = dataConverterWith(payloadKeys);
   authenticateEntriesWith(createEntryAuthenticator(payloadKeys));
@@ -180,6 +199,8 @@ export async function createHarness(
 
   async function startApi(port: number, { restoreGate: isGated = false } = {}): Promise<FaceIdentifier> {
     const database = openDatabase(db.urlFor('domovoy_api'), 8);
+    const ownKeyStore = openKeyStore(keyStoreUrlFor('domovoy_keys_api'), 4);
+    const ownSubjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId), ownKeyStore);
     const settings = {
       ...apiSettings(apiUrl, certificates, options.openWithinMs ?? 15_000, ports.identityProvider),
       ...staffProvider.settings,
@@ -193,7 +214,7 @@ export async function createHarness(
     });
     const faces = createFaceIdentifier({
       database,
-      subjects,
+      subjects: ownSubjects,
       threshold: settings.FACE_THRESHOLD,
       margin: settings.FACE_MARGIN,
       log,
@@ -235,6 +256,7 @@ export async function createHarness(
       database,
       temporal: temporal.client,
       keyEncryption,
+      subjects: ownSubjects,
       identificationGuard,
       faces,
       requestLimits,
@@ -253,6 +275,7 @@ export async function createHarness(
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     closers.push(
       () => database.$disconnect(),
+      () => ownKeyStore.close(),
       ownKeys.close,
       async () => restoreGate?.close(),
       identificationGuard.close,
@@ -295,6 +318,9 @@ export async function createHarness(
     sandboxControlUrl,
     identityProviderControlUrl: `http://127.0.0.1:${ports.identityProviderControl.toString()}`,
     subjects,
+    keyStore,
+    keyStoreLine,
+    keyStoreUrlFor,
     billingControlUrl: `http://127.0.0.1:${ports.billingControl.toString()}`,
     temporal,
     owner,
@@ -324,6 +350,8 @@ export async function createHarness(
         for (const integration of INTEGRATIONS) {
           const role = integration === 'smart-home' ? 'domovoy_smart_home' : 'domovoy_communal';
           const database = openDatabase(db.urlFor(role), 8);
+          const keysOf = integration === 'smart-home' ? 'domovoy_keys_smart_home' : 'domovoy_keys_communal';
+          const ownKeyStore = openKeyStore(keyStoreUrlFor(keysOf), 2);
           const journal = createExchangeJournal(database, () => undefined);
           const integrated = composeIntegration(
             integration,
@@ -336,6 +364,7 @@ export async function createHarness(
             },
             { BILLING_SECRET: secrets.billing.value },
             localKeyEncryption(ring.keys, ring.currentId),
+            ownKeyStore,
             new Registry(),
             journal,
           );
@@ -355,6 +384,7 @@ export async function createHarness(
             await integrated.close();
             await journal.close();
             await database.$disconnect();
+            await ownKeyStore.close();
           });
         }
         if (options.core !== true) return;
@@ -468,6 +498,7 @@ function apiSettings(
 function apiSecrets(secrets: StackSecrets): ApiSecrets {
   return {
     DATABASE_URL: '',
+    KEY_STORE_URL: '',
     KEY_ENCRYPTION_KEYS: parseKeyRing(secrets.keyEncryptionKeys.value),
     PAYLOAD_KEYS: parseKeyRing(secrets.payloadKeys.value),
     API_TLS_KEY: '',

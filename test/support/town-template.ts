@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ensureCertificates, type Certificates } from '../../stack/certificates';
 import type { Ports } from '../../stack/ports';
 import { stackSecrets, type StackSecrets } from '../../stack/secrets';
-import { profileOf, seedTown } from '../../stack/seed';
+import { profileOf, seedTown, type OwnerUrls } from '../../stack/seed';
 import { openStateFolder, type StateFolder } from '../../stack/state-folder';
 import { PARTNERS } from '../../stack/town';
 import type { Database } from '../../prisma/database';
@@ -16,10 +16,10 @@ const FOLDER = 'DOMOVOY_TEST_TOWN';
  * Makes the town once for all suites of the run: its secrets and certificates in the folder, its rows in the database.
  * Each suite then has a copy of both: to make them anew would take seconds of its own.
  */
-export async function prepareTown(folder: string, ownerUrl: string, ports: Ports): Promise<void> {
+export async function prepareTown(folder: string, urls: OwnerUrls, ports: Ports): Promise<void> {
   const state = openStateFolder({ DOMOVOY_STATE_DIR: folder });
   const certificates = await ensureCertificates(state.certificates);
-  await seedTown(ownerUrl, { secrets: stackSecrets(state), certificates, ports });
+  await seedTown(urls, { secrets: stackSecrets(state), certificates, ports });
   process.env[FOLDER] = folder;
 }
 

@@ -33,6 +33,7 @@ const PLATE = 'А111АА77';
 const SHARED_PLATE = 'А112АА77';
 const KEPT_PLATE = 'А113АА77';
 const HELD_PLATE = 'А114АА77';
+const OUTAGE_PLATE = 'А115АА77';
 const PAST = new Date('2026-01-01T00:00:00.000Z');
 
 /**
@@ -87,7 +88,7 @@ describe('an erasure', () => {
 
   /** Somebody new, with a face at one partner. */
   async function enrolledPerson() {
-    const residentId = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+    const residentId = await moveGalinaIn(h.db, h.secrets);
     await residentOf(h, residentId).enrolled(shlagbaum);
     const where = { residentId_partnerId: { residentId, partnerId: 'shlagbaum' } };
     const { token } = await h.owner.partnerSubject.findUniqueOrThrow({ where });
@@ -150,7 +151,7 @@ describe('an erasure', () => {
   });
 
   it('that comes in on paper begins when a second member of staff has confirmed its document, and not before', async () => {
-    const residentId = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+    const residentId = await moveGalinaIn(h.db, h.secrets);
     expect((await entered(residentId, onPaper({ mandate: undefined }))).status).toBe(400);
     expect((await entered(residentId, onPaper({ requestedBy: 'self' }))).status).toBe(400);
     const key = randomUUID();
@@ -176,7 +177,7 @@ describe('an erasure', () => {
 
   const inEnrollment = { erasureId: '', enrollmentId: '', token: '' };
   it('during an enrollment ends that at once, and does not go on before nothing of it can arrive any more', async () => {
-    const residentId = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+    const residentId = await moveGalinaIn(h.db, h.secrets);
     const resident = residentOf(h, residentId);
     await breakPartner(h, 'shlagbaum', { endpoint: 'faces', fault: 'error' });
     const consentId = await resident.consentTo('shlagbaum');
@@ -256,8 +257,11 @@ describe('an erasure', () => {
       ...['kluch', 'kluch', 'shlagbaum', 'shlagbaum'],
     ]);
     expect(content.destroyed.map(({ category }) => category)).toEqual(
-      expect.arrayContaining(['biometrics', 'profile', 'consents', 'vehicles', 'partner-ids', 'encryption-key']),
+      expect.arrayContaining([
+        ...['biometrics', 'profile', 'consents', 'vehicles', 'partner-ids', 'encryption-key', 'key-share'],
+      ]),
     );
+    expect(await h.keyStore.share(anna)).toBeNull();
     const text = JSON.stringify(content);
     for (const personal of [anna, ...tokens, 'Анна', PLATE]) expect(text).not.toContain(personal);
     const entered = openErasureLedger(erasuresFolder(h)).demands().get(residentHash(anna));
@@ -275,6 +279,13 @@ describe('an erasure', () => {
     const untilMs = Date.parse(content.backups?.hold_until ?? '') - Date.parse(content.destroyed_at);
     expect(untilMs).toBeGreaterThanOrEqual(30 * 86_400_000);
     for (const { medium } of content.destroyed) expect(medium).not.toContain('backup');
+    const { backups } = content;
+    const shareUntilMs = Date.parse(backups?.share_destroyed_at ?? '') + 7 * 86_400_000;
+    expect(backups).toMatchObject({
+      ...{ key_store_retention_days: 7, whole_key_until: null },
+      key_store_hold_until: new Date(shareUntilMs).toISOString(),
+      opens_nothing_from: new Date(shareUntilMs).toISOString(),
+    });
 
     // As anybody checks it: the command alone, in a folder where nothing else is.
     const folder = mkdtempSync(join(tmpdir(), 'domovoy-verify-'));
@@ -289,6 +300,7 @@ describe('an erasure', () => {
     expect([accepted.status, accepted.stderr]).toEqual([0, '']);
     expect(accepted.stdout).toMatch(/^ {2}holders that confirmed: (?!.*vizor).*shlagbaum \(face, 20\d\d-/m);
     expect(accepted.stdout).toMatch(/^ {2}held by the operator for: vizor \(face\)$/m);
+    expect(accepted.stdout).toContain(`  opens from no backup: from ${backups?.opens_nothing_from ?? ''} on\n`);
     for (const at of [0, bytes.length >> 1, bytes.length - 3]) {
       const changed = Buffer.from(bytes);
       changed.writeUInt8(bytes.readUInt8(at) ^ 0x01, at);
@@ -613,7 +625,7 @@ describe('an erasure', () => {
 
   it('is taken up by the tidying when its process died, and is not certified while a store holds the person', async () => {
     const { residentId, token } = await enrolledPerson();
-    const relative = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+    const relative = await moveGalinaIn(h.db, h.secrets);
     for (const id of [residentId, relative]) {
       expect((await h.app.post(`/app/v1/residents/${id}/vehicles`, { plate: SHARED_PLATE })).status).toBe(201);
     }
@@ -670,6 +682,34 @@ describe('an erasure', () => {
     expect(plates).toMatchObject([{ party: 'shlagbaum', standing: 'kept-for-another', confirmed_at: null }]);
   });
 
+  it('waits while the key store does not answer, as everybody does who needs a key, and ends when it is back', async () => {
+    const [leaving, staying] = [await moveGalinaIn(h.db, h.secrets), await moveGalinaIn(h.db, h.secrets)];
+    await core.stop();
+    const erasureId = await demanded(leaving);
+    await h.keyStoreLine.cut();
+    let registering: ReturnType<Harness['app']['post']>;
+    try {
+      const inADay = new Date(Date.now() + 86_400_000).toISOString();
+      const body = { reason: 'dispute', reference: 'А40-1235/2026', until: inADay };
+      expect((await compliance.call('post', `/staff/v1/residents/${staying}/holds`, { body })).status).toBe(503);
+      expect(await h.owner.residentHold.count({ where: { residentId: staying } })).toBe(0);
+      // Asked again and again under the same key, as the app's backend does.
+      registering = h.app.post(`/app/v1/residents/${staying}/vehicles`, { plate: OUTAGE_PLATE });
+    } finally {
+      core = await startCore(h);
+    }
+    await until('the rows are gone', async () => !(await hasKey(leaving)));
+    expect(await h.keyStore.share(leaving)).not.toBeNull();
+    expect((await erasure(erasureId))['state']).toBe('erasing');
+    expect((await compliance.call('get', `/staff/v1/erasures/${erasureId}/certificate`)).status).toBe(409);
+    expect(await h.owner.vehicle.count({ where: { residentId: staying } })).toBe(0);
+    await h.keyStoreLine.mend();
+    await reaches(erasureId, 'erased');
+    expect(await h.keyStore.share(leaving)).toBeNull();
+    expect((await registering).status).toBe(201);
+    expect(await h.owner.vehicle.count({ where: { residentId: staying } })).toBe(1);
+  });
+
   describe('in a database that is restored from a backup', () => {
     const TABLES = [
       ...['subject_keys', 'resident_profiles', 'partner_subjects', 'consents', 'enrollments', 'face_templates'],
@@ -705,7 +745,7 @@ describe('an erasure', () => {
     }
 
     it('people who were erased or asked to be are denied before anything opens, are erased again, and their acts are there', async () => {
-      const residentId = await moveIn(h.db.ownerUrl, h.secrets, {
+      const residentId = await moveIn(h.db, h.secrets, {
         ...{ name: GALINA.name, partnerId: 'vizor', flat: vizor.flats.paid },
       });
       await residentOf(h, residentId).enrolled(vizor);
@@ -718,7 +758,7 @@ describe('an erasure', () => {
         async () => (await residentOf(h).atTheDoor(vizor)).company?.status,
       ];
       const statuses = () => Promise.all(ways.map((way) => way()));
-      const [putBack, other] = [await backup(residentId), await moveGalinaIn(h.db.ownerUrl, h.secrets)];
+      const [putBack, other] = [await backup(residentId), await moveGalinaIn(h.db, h.secrets)];
       const putOtherBack = await backup(other);
 
       const first = await demanded(residentId);
@@ -738,14 +778,19 @@ describe('an erasure', () => {
       await putOtherBack();
       // Of a dump every row is written by another transaction than it was.
       await h.owner.$executeRaw`UPDATE restore_checks SET checked_at = checked_at`;
-      expect(await statuses()).toEqual([200, 200, 200]);
+      // The half of the key that came back opens nothing: not the face, nor what the journal says of them.
+      expect(await hasKey(residentId)).toBe(true);
+      expect(await h.subjects.find(h.owner, residentId)).toBeNull();
+      expect(await entriesOfSubject(h.owner, h.subjects, residentId)).toEqual([]);
+      expect(await h.subjects.find(h.owner, other)).not.toBeNull();
+      expect(await statuses()).toEqual([200, 200, 403]);
       const { apiUrl } = await h.startAnotherApi({ restoreGate: true });
       const http = createClient(h.caPem);
       const asked = `${apiUrl}/app/v1/access-points/${vizor.doorId}/openings`;
       await expect(http.bytes(asked, { method: 'POST' })).rejects.toThrow('answered 503');
       await expect(http.bytes(`${apiUrl}/oauth/token`, { method: 'POST' })).rejects.toThrow('answered 503');
 
-      core = await startCore(h);
+      core = await startCore(h, { keyStoreBackupDays: 0 });
       expect(await statuses()).toEqual([403, 403, 403]);
       const [elsewhere, clientSecret] = [{ ...h, apiUrl }, h.secrets.appClient.value];
       const app = createAppBackend({ ...elsewhere, clientId: APP_CLIENT_ID, clientSecret });
@@ -760,8 +805,29 @@ describe('an erasure', () => {
       expect(await hasKey(residentId)).toBe(false);
       expect(await h.owner.residentProfile.count({ where: { residentId } })).toBe(0);
       expect(await h.owner.faceTemplate.count({ where: { residentId } })).toBe(0);
-      expect(contentOf(await certificate(first)).version).toBe(2);
+      const { version, backups } = contentOf(await certificate(first));
+      expect(version).toBe(2);
+      expect(backups).toMatchObject({ key_store_retention_days: 0, key_store_hold_until: null });
+      expect(backups?.opens_nothing_from).toBe(backups?.share_destroyed_at);
       await Promise.all([app.close(), http.close()]);
+    });
+
+    it('a half of a key that is back in the key store opens the erasure again, and goes before it is closed', async () => {
+      const { id: erasureId, residentId } = await h.owner.erasure.findFirstOrThrow({ where: { state: 'erased' } });
+      await h.keyStore.makeShare(residentId);
+      const certified = async () => (await evidence(erasureId)).filter((outcome) => outcome === 'certified').length;
+      const before = await certified();
+      const followUp = async () => {
+        await h.owner.erasure.update({ where: { id: erasureId }, data: { followUpAt: PAST } });
+        await poke(erasureId);
+      };
+      await followUp();
+      await until('it is certified anew', async () => (await certified()) === before + 1);
+      expect(await h.keyStore.share(residentId)).toBeNull();
+      const reopened = { kind: 'erasure', objectId: erasureId, outcome: 'reopened', reason: 'key-share-is-back' };
+      expect(await h.owner.journalEntry.count({ where: reopened })).toBe(1);
+      await followUp();
+      await reaches(erasureId, 'closed');
     });
 
     it('an act is there although the backup has neither the demand nor the person', async () => {

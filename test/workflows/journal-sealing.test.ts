@@ -16,8 +16,6 @@ import { entriesOfSubject } from '../../journal/subjects';
 import { openDatabase } from '../../prisma/database';
 import { APP_CLIENT_ID, RESIDENTS } from '../../stack/town';
 import { documentSigner } from '../../vault/document-signature';
-import { localKeyEncryption } from '../../vault/key-encryption';
-import { createSubjectVault } from '../../vault/subject-keys';
 import { ensureSchedules, SCHEDULES } from '../../workers/schedules';
 import { createWorker } from '../../workers/worker';
 import { createHarness, type Harness } from '../support/harness';
@@ -99,9 +97,7 @@ describe('sealing the journal', () => {
     const empty = openHeadsFolder(mkdtempSync(join(tmpdir(), 'domovoy-heads-')));
     expect(await waiting(empty)).toMatchObject({ ...nothing, 'journal-heads-inside': 1 });
 
-    const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
-    const subjects = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
-    const extract = await entriesOfSubject(h.owner, subjects, anna);
+    const extract = await entriesOfSubject(h.owner, h.subjects, anna);
     expect(extract.find(({ objectId }) => objectId === consentId)).toMatchObject({
       kind: 'consent',
       outcome: 'granted',

@@ -5,9 +5,6 @@ import { FACE_VECTOR_LENGTH } from '../../contracts/access';
 import { LOCKOUTS, lockoutKey } from '../../contracts/lockout';
 import { templatePlace } from '../../contracts/sealed-places';
 import { PARTNERS, RESIDENTS, type TownPartner } from '../../stack/town';
-import { localKeyEncryption } from '../../vault/key-encryption';
-import { parseKeyRing } from '../../config/environment';
-import { createSubjectVault } from '../../vault/subject-keys';
 import { vectorFromBytes } from '../../vault/face-vector-bytes';
 import { createHarness, type Harness } from '../support/harness';
 import { ended } from '../support/until';
@@ -106,9 +103,7 @@ describe('too many strangers at one door', () => {
 
   async function enrolled(): Promise<Float32Array> {
     const row = await h.owner.faceTemplate.findFirstOrThrow({ where: { residentId: anna, active: true } });
-    const ring = parseKeyRing(h.secrets.keyEncryptionKeys.value);
-    const vault = createSubjectVault(localKeyEncryption(ring.keys, ring.currentId));
-    const [opened] = await vault.openMany(h.owner, [{ ...row, place: templatePlace(row.enrollmentId) }]);
+    const [opened] = await h.subjects.openMany(h.owner, [{ ...row, place: templatePlace(row.enrollmentId) }]);
     if (!opened) throw new Error('there is one');
     return vectorFromBytes(opened.plain);
   }

@@ -265,7 +265,7 @@ describe('the property registry', () => {
     });
 
     it('of somebody who is erased at the same instant waits for the erasure, or it for the sale: neither fails', async () => {
-      const owner = await moveGalinaIn(h.db.ownerUrl, h.secrets);
+      const owner = await moveGalinaIn(h.db, h.secrets);
       const subject = { residentId: owner, partnerId: GALINA.partnerId };
       expect((await h.app.post('/app/v1/plugin-sessions', subject)).status).toBe(201);
       jest.spyOn(h.temporal.client.workflow, 'signalWithStart').mockRejectedValue(new Error('gone'));
