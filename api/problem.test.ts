@@ -33,7 +33,7 @@ describe('while a part is away the answer is 503, which blames nobody', () => {
   });
 });
 
-test.each(['P2034', '40P01'])('two that waited for each other are told to come again (%s)', (code) => {
+test.each(['P2034', '40P01', 'P2028'])('who waited in vain for others is told to come again (%s)', (code) => {
   expect(toProblem(Object.assign(new Error('deadlock'), { code })).status).toBe(503);
 });
 

@@ -158,6 +158,7 @@ const OUTAGE_CODES = new Set<unknown>([
   ...['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'],
   ...['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections'],
   ...['P2034', 'TransactionWriteConflict', '40P01'], // Two that waited for each other: one may come again.
+  'P2028', // So many wait for a connection that a transaction cannot begin in time.
   ...['57P01', '57P02', '57P03', '53300', '08006', '08001', '08003'],
   ...[4, 8, 14], // gRPC: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
 ]);

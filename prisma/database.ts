@@ -10,6 +10,9 @@ export type Transaction = Prisma.TransactionClient;
 export const { sql } = Prisma;
 export type Sql = ReturnType<typeof sql>;
 
+/** A transaction waits for a connection as long as a statement does. */
+const CONNECTION_WITHIN_MS = 5_000;
+
 /**
  * Opens a pool towards PostgreSQL. The login role decides what it may see (row-level security): one role per
  * integration for workers, one for the API; never the owner of the tables.
@@ -19,12 +22,13 @@ export type Sql = ReturnType<typeof sql>;
  * @param watch is given the pool, to show its figures
  */
 export function openDatabase(url: string, poolSize = 10, watch?: (pool: Pool) => void): Database {
-  const pool = new Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis: 5_000 });
+  const pool = new Pool({ connectionString: url, max: poolSize, connectionTimeoutMillis: CONNECTION_WITHIN_MS });
   watch?.(pool);
   const nameOf = preparedStatements();
   const statementNameGenerator = (query: { readonly sql: string }): string => nameOf(query.sql);
   const adapter = new PrismaPg(pool, { statementNameGenerator, disposeExternalPool: true });
-  const database = new PrismaClient({ adapter, errorFormat: 'minimal' });
+  const transactionOptions = { maxWait: CONNECTION_WITHIN_MS };
+  const database = new PrismaClient({ adapter, errorFormat: 'minimal', transactionOptions });
   connections.set(database, { pool, nameOf });
   return database;
 }
