@@ -260,6 +260,7 @@ export function createStack(deps: ApiDependencies): Express {
     hiddenIdKey: secrets.HIDDEN_ID_KEY,
     database,
     refusals: deps.refusalLimits,
+    requests: deps.requestLimits,
     log,
     limits: { requestsPerSecond: settings.OWN_REQUESTS_PER_SECOND, concurrency: settings.OWN_CONCURRENT_REQUESTS },
     signingKey: deps.ownKeys.messageSigner,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import { RateLimiterRes, type RateLimiterPostgres } from 'rate-limiter-flexible';
+import { sql, type Sql } from '../prisma/database';
 import type { Caller } from './authentication/caller';
 import { openCounters } from './counters';
 import { networkOf } from './network';
@@ -10,7 +11,20 @@ import { HttpProblem } from './problem';
 /** What a contract allows a caller (R4.13). */
 export type AgreedLimits = { readonly requestsPerSecond: number; readonly concurrency: number };
 
+/** What the database says of one request more. */
+export type Admitted = { readonly used: number; readonly resetMs: number; readonly slot: number | null };
+
 export type RequestLimits = {
+  /**
+   * Lets the statement that looks for the caller count the request and take its place, so that it waits for one and not
+   * for two; `admit` says what came of it.
+   *
+   * @returns the function to be called in `FROM`, and whom to tell what it gave
+   */
+  readonly taking: (res: Response) => {
+    readonly from: (caller: Readonly<Record<'key' | 'perSecond' | 'concurrency', Sql>>) => Sql;
+    readonly took: (caller: { readonly key: string; readonly perSecond: number }, admitted: Admitted) => void;
+  };
   /** Comes behind authentication and before the body is read. @throws HttpProblem 429 with `Retry-After` */
   readonly admit: RequestHandler;
   /**
@@ -20,6 +34,15 @@ export type RequestLimits = {
   readonly admitAnyone: RequestHandler;
   readonly close: () => Promise<void>;
 };
+
+/** Whose count it is: a partner's as a whole, or that of one of our own backends. */
+export const admissionKey = ({
+  partnerId,
+  clientId,
+}: {
+  readonly partnerId?: string | null | undefined;
+  readonly clientId: string;
+}): string => partnerId ?? `client/${clientId}`;
 
 /** A request that is at work for longer than this belonged to a process that died. */
 const LEASE_S = 30;
@@ -46,22 +69,25 @@ export function createRequestLimits(deps: {
   });
 
   /** One statement, because every request waits for it. */
-  async function admission(key: string, limits: AgreedLimits): Promise<{ rate: Rate; release: (() => void) | null }> {
+  async function ask(key: string, limits: AgreedLimits): Promise<Admission> {
     const holder = randomUUID();
-    const { rows } = await pool.query<{ used: number; reset_ms: number; slot: number | null }>({
+    const { rows } = await pool.query<Admitted>({
       name: 'admit-request',
-      text: `SELECT used, reset_ms, slot FROM admit_request($1, $2, $3, $4, make_interval(secs => ${LEASE_S.toString()}))`,
+      text: `SELECT used, reset_ms AS "resetMs", slot
+        FROM admit_request($1, $2, $3, $4, make_interval(secs => ${LEASE_S.toString()}))`,
       values: [key, limits.requestsPerSecond, limits.concurrency, holder],
     });
     const [row] = rows;
     if (!row) throw new Error('The function gives one row.');
-    const { used, reset_ms: resetMs, slot } = row;
-    const rate = {
-      isOver: used > limits.requestsPerSecond,
-      remaining: Math.max(0, limits.requestsPerSecond - used),
-      resetMs,
-    };
-    if (slot === null) return { rate, release: null };
+    return admissionOf({ key, perSecond: limits.requestsPerSecond, holder }, row);
+  }
+
+  function admissionOf(
+    { key, perSecond, holder }: { key: string; perSecond: number; holder: string },
+    { used, resetMs, slot }: Admitted,
+  ): Admission {
+    const rate = { isOver: used > perSecond, remaining: Math.max(0, perSecond - used), resetMs };
+    if (slot === null) return { rate, release: null, began: false };
     const release = (): void => {
       const free = {
         name: 'free-slot',
@@ -71,18 +97,28 @@ export function createRequestLimits(deps: {
       // A slot that cannot be given back is free again when its lease ends.
       pool.query(free).catch(() => undefined);
     };
-    return { rate, release };
+    return { rate, release, began: false };
   }
 
   return {
+    taking(res) {
+      const holder = randomUUID();
+      return {
+        from: ({ key, perSecond, concurrency }) =>
+          sql`admit_request(${key}, ${perSecond}, ${concurrency}, ${holder}::uuid,
+            make_interval(secs => ${LEASE_S}::double precision))`,
+        took: ({ key, perSecond }, admitted) => {
+          holdWhileAtWork(res, admissionOf({ key, perSecond, holder }, admitted));
+        },
+      };
+    },
     admit: async (_req, res, next) => {
-      const { caller } = res.locals as { caller: Caller };
-      const key = caller.partnerId ?? `client/${caller.clientId}`;
-      const { requestsPerSecond } = caller.limits;
-      const { rate, release } = await admission(key, caller.limits);
-      tell(res, 'contract', requestsPerSecond, rate);
+      const { caller, admission: taken } = res.locals as { caller: Caller; admission?: Admission };
+      const admission = taken ?? (await ask(admissionKey(caller), caller.limits));
+      const { rate, release } = admission;
+      tell(res, 'contract', caller.limits.requestsPerSecond, rate);
       if (rate.isOver || release === null) throw tooMany(rate.isOver ? rate.resetMs : 1_000);
-      holdWhileAtWork(res, release);
+      if (!taken) holdWhileAtWork(res, admission);
       next();
     },
     admitAnyone: async (req, res, next) => {
@@ -125,14 +161,18 @@ export const tooMany = (retryAfterMs: number): HttpProblem =>
     headers: { 'retry-after': wholeSeconds(retryAfterMs) },
   });
 
-type Admission = { began: boolean; readonly release: () => void };
+type Admission = {
+  readonly rate: Rate;
+  /** `null`: there was no place. */
+  readonly release: (() => void) | null;
+  began: boolean;
+};
 
 /** A caller that hangs up does not get its place back while its request is still being worked on. */
-function holdWhileAtWork(res: Response, release: () => void): void {
-  const admission: Admission = { began: false, release };
+function holdWhileAtWork(res: Response, admission: Admission): void {
   (res.locals as { admission?: Admission }).admission = admission;
   res.once('close', () => {
-    if (!admission.began) release();
+    if (!admission.began) admission.release?.();
   });
 }
 
@@ -143,6 +183,6 @@ export async function atWork<T>(res: Response, work: () => Promise<T>): Promise<
   try {
     return await work();
   } finally {
-    admission?.release();
+    admission?.release?.();
   }
 }

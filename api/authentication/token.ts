@@ -13,7 +13,7 @@ import { hiddenId } from '../oauth/hidden-id';
 import { issuerUrl, resourceUrl, type Audience } from '../oauth/resources';
 import { HttpProblem } from '../problem';
 import { noteTried, type RefusalLimits } from '../refusal-limits';
-import type { AgreedLimits } from '../request-limits';
+import { admissionKey, type Admitted, type AgreedLimits, type RequestLimits } from '../request-limits';
 import { noteKnown, type Caller } from './caller';
 import { createVerifiedTokens } from './verified-tokens';
 
@@ -24,6 +24,7 @@ export type TokenChecks = {
   readonly hiddenIdKey: Buffer;
   readonly database: Database;
   readonly refusals: Pick<RefusalLimits, 'counted'>;
+  readonly requests: Pick<RequestLimits, 'taking'>;
   readonly log: Logger;
   /** Of the company's own backends; a partner's are in its row. */
   readonly limits: AgreedLimits;
@@ -46,7 +47,7 @@ export function requireToken(checks: TokenChecks, audience: Audience, scope: str
   return async (req, res, next) => {
     await checks.refusals.counted(res, async () => {
       const payload = await verifiedToken(checks, audience, req, res);
-      const caller = await callerOf(checks, audience, payload, req);
+      const caller = await callerOf(checks, audience, payload, { req, res });
       noteKnown(res, caller);
       if (!scopesOf(payload).includes(scope)) throw insufficientScope(scope);
       (res.locals as { caller?: Caller }).caller = caller;
@@ -114,21 +115,32 @@ type TokenRow = Pick<
   readonly inboundConcurrency: number;
 };
 
-/** One statement: every request waits for it. */
+/** One statement: every request waits for it. It counts the request with the others of its caller. */
 async function tokenRow(
-  { database, hiddenIdKey }: TokenChecks,
+  { database, hiddenIdKey, requests, limits }: TokenChecks,
   clientId: string,
   { jti = '' }: JWTPayload,
+  res: Response,
 ): Promise<TokenRow | null> {
-  const [row = null] = await query<TokenRow>(
+  const { from, took } = requests.taking(res);
+  const counted = {
+    key: sql`coalesce(c.partner_id, ${admissionKey({ clientId })})`,
+    perSecond: sql`coalesce(p.inbound_per_second, ${limits.requestsPerSecond}::integer)`,
+    concurrency: sql`coalesce(p.inbound_concurrency, ${limits.concurrency}::integer)`,
+  };
+  const [row] = await query<TokenRow & Admitted & { readonly perSecond: number }>(
     database,
     sql`SELECT c.id, c.audience, c.partner_id AS "partnerId", c.integration, c.auth_method AS "authMethod", c.active,
         c.suspended_until AS "suspendedUntil", p.active AS "partnerActive",
         p.inbound_per_second AS "inboundPerSecond", p.inbound_concurrency AS "inboundConcurrency",
+        ${counted.perSecond} AS "perSecond", admitted.used, admitted.reset_ms AS "resetMs", admitted.slot,
         EXISTS (SELECT FROM oidc_payloads
                  WHERE model = 'ClientCredentials' AND id = ${hiddenId(hiddenIdKey, jti)}) AS "isRemembered"
-      FROM oauth_clients c LEFT JOIN partners p ON p.id = c.partner_id WHERE c.id = ${clientId}`,
+      FROM oauth_clients c LEFT JOIN partners p ON p.id = c.partner_id CROSS JOIN LATERAL ${from(counted)} AS admitted
+      WHERE c.id = ${clientId}`,
   );
+  if (!row) return null;
+  took({ key: admissionKey({ partnerId: row.partnerId, clientId }), perSecond: row.perSecond }, row);
   return row;
 }
 
@@ -136,10 +148,15 @@ async function tokenRow(
  * The rows of the client, of its partner and of the token as they are now: who was switched off, or has to sign by now,
  * is refused, whatever the token says; and so is a token without its record, which revocation takes away.
  */
-async function callerOf(checks: TokenChecks, audience: Audience, payload: JWTPayload, req: Request): Promise<Caller> {
+async function callerOf(
+  checks: TokenChecks,
+  audience: Audience,
+  payload: JWTPayload,
+  { req, res }: { readonly req: Request; readonly res: Response },
+): Promise<Caller> {
   const { log } = checks;
   const clientId = payload['client_id'];
-  const client = isClientId(clientId) ? await tokenRow(checks, clientId, payload) : null;
+  const client = isClientId(clientId) ? await tokenRow(checks, clientId, payload, res) : null;
   if (!client || !isSwitchedOn(client) || client.audience !== audience || !usesTokens(client)) {
     throw unauthorized(log, 'client');
   }

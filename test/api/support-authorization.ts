@@ -16,6 +16,7 @@ import { requireToken } from '../../api/authentication/token';
 import { createAuthorizationServer, type AuthorizationServer } from '../../api/oauth/router';
 import { SCOPES } from '../../api/oauth/resources';
 import { createRefusalLimits } from '../../api/refusal-limits';
+import { createRequestLimits } from '../../api/request-limits';
 import { noteRefusals } from '../../api/refusals';
 import { createApiServer, SERVER_PATIENCE } from '../../api/server';
 import { hashSecret } from '../../vault/secret-hash';
@@ -118,9 +119,15 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
     const https = createApiServer(keys, patience);
     await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve));
     const refusals = createRefusalLimits({ databaseUrl: db.urlFor('domovoy_api'), key: hiddenIdKey, borne });
+    const requests = createRequestLimits({
+      databaseUrl: db.urlFor('domovoy_api'),
+      anyonePerSecond: 1_000,
+      key: hiddenIdKey,
+    });
     closers.push(
       () => database.$disconnect(),
       refusals.close,
+      requests.close,
       () => new Promise((resolve) => https.close(resolve).closeAllConnections()),
     );
     const localUrl = `https://localhost:${(https.address() as AddressInfo).port.toString()}`;
@@ -141,6 +148,7 @@ export async function startAuthorizationApp({ patience = SERVER_PATIENCE } = {})
       hiddenIdKey,
       database,
       refusals,
+      requests,
       log,
       limits: { requestsPerSecond: 1_000, concurrency: 100 },
       signingKey: () => messageKey,
