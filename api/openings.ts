@@ -45,6 +45,15 @@ export async function namedOpening(database: Database, name: OpeningName): Promi
 /** Over and above the opening's own time: the way back to the caller. */
 const ANSWER_SLACK_MS = 1_000;
 
+export type OpeningDependencies = {
+  readonly database: Database;
+  readonly temporal: Client;
+  readonly subjects: SubjectVault;
+  /** How long an opening may take, milliseconds. */
+  readonly openWithinMs: number;
+  readonly answers: OpeningAnswers;
+};
+
 export type AccessPointRow = { id: string; partnerId: string; integration: string };
 
 /**
@@ -54,13 +63,7 @@ export type AccessPointRow = { id: string; partnerId: string; integration: strin
  * @throws HttpProblem 422 when the key was used for another request
  */
 export async function openAccessPoint(
-  deps: {
-    database: Database;
-    temporal: Client;
-    subjects: SubjectVault;
-    openWithinMs: number;
-    answers: OpeningAnswers;
-  },
+  deps: OpeningDependencies,
   request: {
     caller: { clientId: string };
     named: Named;

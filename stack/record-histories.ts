@@ -16,8 +16,8 @@ const done = (type: string): string => `WorkflowType = '${type}' AND ExecutionSt
 
 /** One closed execution of each, found by these queries in the running local stack. */
 const WANTED: Readonly<Record<string, string>> = {
-  'open-access/opened': `WorkflowType = 'openAccessWorkflow' AND DomovoyState IS NULL AND ExecutionStatus = 'Completed'`,
-  'open-access/denied': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'denied'`,
+  'open-access/opened-without-update': `WorkflowType = 'openAccessWorkflow' AND DomovoyState IS NULL AND ExecutionStatus = 'Completed'`,
+  'open-access/denied-without-update': `WorkflowType = 'openAccessWorkflow' AND DomovoyState = 'denied'`,
   'vehicle-access/removed': `WorkflowType = 'vehicleAccessWorkflow' AND DomovoyState = 'removed'`,
   'journal-sealing/sealed': `WorkflowType = 'journalSealingWorkflow' AND ExecutionStatus = 'Completed'`,
   'enrollment/partner-custody-undo-after-attempt': `WorkflowType = 'enrollmentWorkflow' AND DomovoyIntegration = 'communal'`,

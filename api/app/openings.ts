@@ -1,11 +1,9 @@
-import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { publicReason } from '../../access/public-reason';
 import type { DenialReason } from '../../contracts/access';
 import { OpeningByApp, OpeningView } from '../../contracts/openings';
 import { query, sql, type Database } from '../../prisma/database';
 import { accessFacts, type FactsText } from '../../reads/access-facts';
-import type { SubjectVault } from '../../vault/subject-keys';
 import {
   answerForOpening,
   earlierOpening,
@@ -13,21 +11,13 @@ import {
   openingIdOf,
   viewOfOpening,
   type AccessPointRow,
+  type OpeningDependencies,
 } from '../openings';
-import type { OpeningAnswers } from '../opening-answers';
 import { defineOperation, type Operation } from '../operation';
 import { invalidField, notFound } from '../problem';
 
-type Dependencies = {
-  database: Database;
-  temporal: Client;
-  subjects: SubjectVault;
-  openWithinMs: number;
-  answers: OpeningAnswers;
-};
-
 /** Openings on demand from the app, door and barrier alike (R2.9, R3.12). */
-export function appOpeningOperations(deps: Dependencies): Operation[] {
+export function appOpeningOperations(deps: OpeningDependencies): Operation[] {
   const { database } = deps;
   return [
     defineOperation({

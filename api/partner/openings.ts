@@ -1,31 +1,22 @@
-import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import type { AccessMethod } from '../../contracts/access';
 import { OpeningByFace, OpeningView } from '../../contracts/openings';
 import { OpeningByPlate } from '../../contracts/vehicles';
-import type { Database } from '../../prisma/database';
-import type { SubjectVault } from '../../vault/subject-keys';
 import type { Caller } from '../authentication/caller';
 import { usableVector } from '../face-identification';
 import type { Answer } from '../idempotency';
 import type { Identification, Identified } from '../identification';
 import { useIdentity } from '../identity-tokens';
-import { answerForOpening, namedOpening, openAccessPoint, viewOfOpening } from '../openings';
+import { answerForOpening, namedOpening, openAccessPoint, viewOfOpening, type OpeningDependencies } from '../openings';
 import { noteErasedToken } from '../erasures';
-import type { OpeningAnswers } from '../opening-answers';
 import { defineOperation, type Operation, type OperationInput } from '../operation';
 import { usablePlate, type PlateIdentifier } from '../plate-identification';
 import { HttpProblem, invalidField, notFound } from '../problem';
 import { withSteadyRefusals } from '../steady-refusals';
 
-type Dependencies = {
-  database: Database;
-  temporal: Client;
-  subjects: SubjectVault;
-  openWithinMs: number;
-  answers: OpeningAnswers;
-  identification: Identification;
-  plates: PlateIdentifier;
+type Dependencies = OpeningDependencies & {
+  readonly identification: Identification;
+  readonly plates: PlateIdentifier;
 };
 
 type AccessPoint = { id: string; houseId: string; partnerId: string; integration: string };

@@ -55,9 +55,9 @@ describe('monitoring of the journal', () => {
   /** Done once between the worker's look at the row of an alert and its answer. */
   const meanwhile = new Map<string, () => Promise<unknown>>();
   const wrap = <T extends object>(activities: T): T => {
-    const { isAlertAcknowledged } = activities as unknown as SecurityMonitoringActivities;
+    const monitoring = activities as unknown as SecurityMonitoringActivities;
     const asked = async (alertId: string): Promise<boolean> => {
-      const answer = await isAlertAcknowledged(alertId);
+      const answer = await monitoring.isAlertAcknowledged(alertId);
       const act = meanwhile.get(alertId);
       meanwhile.delete(alertId);
       await act?.();
