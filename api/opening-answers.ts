@@ -17,7 +17,9 @@ export type OpeningAnswers = {
   readonly close: () => Promise<void>;
 };
 
-const CONNECT_AGAIN_MS = 1_000;
+const LOOK_EVERY_MS = 1_000;
+/** A network may lose a connection and tell neither end. */
+const ANSWERS_WITHIN_MS = 5_000;
 const CHANNEL_BYTES = 16;
 
 const Told = z.object({
@@ -38,24 +40,34 @@ const Told = z.object({
 export async function openOpeningAnswers({
   databaseUrl,
   log,
+  answersWithinMs = ANSWERS_WITHIN_MS,
 }: {
   databaseUrl: string;
   log: Logger;
+  answersWithinMs?: number;
 }): Promise<OpeningAnswers> {
   const channel = `answers_${randomBytes(CHANNEL_BYTES).toString('hex')}`;
   const waiting = new Map<string, Set<(end: OpenAccessEnd) => void>>();
   let listener: Client | null = null;
   let isClosing = false;
 
+  function lose(client: Client): void {
+    if (listener !== client) return;
+    listener = null;
+    if (!isClosing) log.warn({ event: 'opening-answers' }, 'nobody tells of openings that have ended; their rows do');
+  }
+
   async function listen(): Promise<void> {
-    if (listener) return;
-    const client = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000, keepAlive: true });
-    const lost = (): void => {
-      if (listener !== client) return;
-      listener = null;
-      if (!isClosing) log.warn({ event: 'opening-answers' }, 'nobody tells of openings that have ended; their rows do');
-    };
-    client.on('error', lost).on('end', lost);
+    const client = new Client({
+      connectionString: databaseUrl,
+      connectionTimeoutMillis: answersWithinMs,
+      query_timeout: answersWithinMs,
+    });
+    for (const event of ['error', 'end'] as const) {
+      client.on(event, () => {
+        lose(client);
+      });
+    }
     client.on('notification', ({ payload }) => {
       tell(payload ?? '');
     });
@@ -76,8 +88,18 @@ export async function openOpeningAnswers({
     for (const answer of waiting.get(openingId) ?? []) answer({ ...end, ...(reason !== undefined && { reason }) });
   }
 
+  /** The connection is opened again when it was lost, or when nobody answers at its other end. */
+  async function look(): Promise<void> {
+    if (!listener) return listen();
+    const asked = listener;
+    await asked.query('SELECT').catch(() => {
+      lose(asked);
+      asked.end().catch(() => undefined);
+    });
+  }
+
   await listen();
-  const again = repeating(CONNECT_AGAIN_MS, listen, () => undefined);
+  const again = repeating(LOOK_EVERY_MS, look, () => undefined);
   return {
     channel,
     isListening: () => listener !== null,

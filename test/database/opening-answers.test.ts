@@ -3,6 +3,7 @@ import { openOpeningAnswers, type OpeningAnswers } from '../../api/opening-answe
 import { createLogger } from '../../config/logger';
 import { openDatabase, type Database } from '../../prisma/database';
 import { createTestDatabase, type TestDatabase } from '../support/database';
+import { openLine } from '../support/outage';
 import { until } from '../support/until';
 
 describe('the answers of openings', () => {
@@ -84,5 +85,24 @@ describe('the answers of openings', () => {
     expect((await answer).outcome).toBe('opened');
     forget();
     await superuser.$disconnect();
+  });
+
+  it('come again after the connection was lost and nobody told the process', async () => {
+    const { hostname, port } = new URL(db.urlFor('domovoy_api'));
+    const line = await openLine({ host: hostname, port: Number(port) });
+    const url = new URL(db.urlFor('domovoy_api'));
+    url.port = line.port.toString();
+    const log = createLogger('test', 'silent');
+    const elsewhere = await openOpeningAnswers({ databaseUrl: url.toString(), log, answersWithinMs: 300 });
+    line.silence();
+    await until('the silence is noticed', () => Promise.resolve(!elsewhere.isListening()));
+    await until('it listens again', () => Promise.resolve(elsewhere.isListening()));
+    const openingId = randomUUID();
+    const { answer, forget } = elsewhere.expect(openingId);
+    await tell(JSON.stringify({ openingId, ...endOf('opened') }), elsewhere.channel);
+    expect((await answer).outcome).toBe('opened');
+    forget();
+    await elsewhere.close();
+    await line.close();
   });
 });

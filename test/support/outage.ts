@@ -7,6 +7,8 @@ export type Line = {
   /** Whoever is connected is cut off, and nobody gets through any more. */
   cut(): Promise<void>;
   mend(): Promise<void>;
+  /** Of who is connected by now nothing gets through any more, and nobody is told. */
+  silence(): void;
   close(): Promise<void>;
 };
 
@@ -38,7 +40,10 @@ export async function openLine(to: { readonly host: string; readonly port: numbe
       });
       for (const socket of sockets) socket.destroy();
     });
+  const silence = (): void => {
+    for (const socket of sockets) socket.unpipe().pause();
+  };
   await listen(0);
   const { port } = server.address() as AddressInfo;
-  return { port, cut, mend: () => listen(port), close: cut };
+  return { port, cut, mend: () => listen(port), silence, close: cut };
 }
