@@ -120,6 +120,17 @@ describe('a withdrawal', () => {
       });
     }
 
+    /**
+     * Until then an enrollment may end by itself while it is being cancelled: the time-skipping server then gives who
+     * cancels it no answer, now and then, which the real one does.
+     */
+    const onTheWire = (partnerId: string) =>
+      until('the photo is on the wire', async () => {
+        const answer = await fetch(`${h.sandboxControlUrl}/partners/${partnerId}/faults`);
+        const { faults } = (await answer.json()) as { faults: { struck: number }[] };
+        return faults.some(({ struck }) => struck > 0);
+      });
+
     async function cancelled(enrollmentId: string): Promise<void> {
       await ended(h, `enrollment/${enrollmentId}`);
       expect((await h.app.get(`/app/v1/face-enrollments/${enrollmentId}`)).body['state']).toBe('cancelled');
@@ -146,11 +157,7 @@ describe('a withdrawal', () => {
       await breakPartner(h, 'kluch', { endpoint: 'faces', fault: 'delay', delayMs: 1_500, times: 1 });
       const consentId = await resident.consentTo('kluch');
       const enrollmentId = String((await resident.upload(kluch, consentId)).body['enrollmentId']);
-      await until('the photo is on the wire', async () => {
-        const answer = await fetch(`${h.sandboxControlUrl}/partners/kluch/faults`);
-        const { faults } = (await answer.json()) as { faults: { struck: number }[] };
-        return faults.some(({ struck }) => struck > 0);
-      });
+      await onTheWire('kluch');
       await resident.withdraw(consentId);
       await cancelled(enrollmentId);
       await settled(consentId);
@@ -176,6 +183,7 @@ describe('a withdrawal', () => {
       await breakPartner(h, 'vizor', { endpoint: 'face-vectors', fault: 'delay', delayMs: 1_000, times: 1 });
       const consentId = await resident.consentTo('vizor');
       const enrollmentId = String((await resident.upload(vizor, consentId)).body['enrollmentId']);
+      await onTheWire('vizor');
       await resident.withdraw(consentId);
       await cancelled(enrollmentId);
       await settled(consentId);
