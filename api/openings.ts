@@ -71,7 +71,7 @@ export async function openAccessPoint(
     accessPoint: AccessPointRow;
     method: AccessMethod;
     /** The facts about who is to be let in, where they were read with something else. */
-    facts?: FactsText | null;
+    facts?: FactsText;
     /** Who is to be let in. `locked`: nobody was looked for, because there was too much guessing. */
     identify: (openingId: string, notAfterMs: number) => Promise<Identified>;
   },
@@ -95,21 +95,15 @@ export async function openAccessPoint(
     requestedAt: requestedAt.toISOString(),
     notAfter: notAfter.toISOString(),
     steps: 'one',
-    ...(request.facts != null && { facts: request.facts }),
+    ...(request.facts !== undefined && { facts: request.facts }),
     answerTo: deps.answers.channel,
   };
   if (identified.kind === 'locked') {
     return denyAtOnce(deps, opening, { integration: accessPoint.integration, reason: 'locked-out' });
   }
   if (identified.kind === 'late') return settled(deps, opening, accessPoint.integration);
-  const result = await runToItsEnd(deps, opening, accessPoint.integration as Integration, earlier !== null);
-  if (result) {
-    const { outcome: status, reason = null } = result;
-    // Those of the request that began it, which may be another one.
-    const times = { requestedAt: new Date(result.requestedAt), notAfter: new Date(result.notAfter) };
-    return { id: openingId, status, reason, attempts: 0, ...times, endedAt: new Date(result.at) };
-  }
-  return settled(deps, opening, accessPoint.integration);
+  const ended = await runToItsEnd(deps, opening, accessPoint.integration as Integration, earlier !== null);
+  return ended ?? settled(deps, opening, accessPoint.integration);
 }
 
 const known = (residentId: string | null): Identified =>
@@ -158,7 +152,7 @@ async function runToItsEnd(
   opening: OpenAccessRequest,
   integration: Integration,
   isRepeated: boolean,
-): Promise<OpenAccessEnd | null> {
+): Promise<Opening | null> {
   const { openingId } = opening;
   const untilMs = Math.max(Date.now(), Date.parse(opening.notAfter)) + ANSWER_SLACK_MS;
   const { answer, forget } = answers.expect(openingId);
@@ -166,7 +160,7 @@ async function runToItsEnd(
   const isAnswered = new AbortController();
   try {
     return await Promise.race([
-      answer,
+      answer.then((end) => toldOpening(openingId, end)),
       failureOf(begin(temporal, opening, integration, untilMs)),
       writtenEnd(database, openingId, { everyMs, untilMs, signal: isAnswered.signal }),
     ]);
@@ -211,20 +205,20 @@ async function writtenEnd(
   database: Database,
   openingId: string,
   { everyMs, untilMs, signal }: { everyMs: () => number; untilMs: number; signal: AbortSignal },
-): Promise<OpenAccessEnd | null> {
+): Promise<OpeningRow | null> {
   for (let leftMs = untilMs - Date.now(); leftMs > 0; leftMs = untilMs - Date.now()) {
     await pause(Math.min(everyMs(), leftMs), null, { signal, ref: false }).catch(() => undefined);
     if (signal.aborted) return null;
     const row = await earlierOpening(database, openingId);
-    if (row?.endedAt) return endOf(row, row.endedAt);
+    if (row?.endedAt) return row;
   }
   return null;
 }
 
-const endOf = ({ status, reason, requestedAt, notAfter }: OpeningRow, endedAt: Date): OpenAccessEnd => ({
-  outcome: status as OpeningOutcome,
-  ...(reason !== null && { reason: reason as DenialReason }),
-  ...{ at: endedAt.toISOString(), requestedAt: requestedAt.toISOString(), notAfter: notAfter.toISOString() },
+/** With the times of the request that began it, which may be another one. */
+const toldOpening = (id: string, { outcome, reason, at, requestedAt, notAfter }: OpenAccessEnd): Opening => ({
+  ...{ id, status: outcome, reason: reason ?? null, attempts: 0 },
+  ...{ requestedAt: new Date(requestedAt), notAfter: new Date(notAfter), endedAt: new Date(at) },
 });
 
 /**
